@@ -1,0 +1,197 @@
+"""Starts and stops the broker under test: the real binary on a free port, as a user would start it.
+
+It never reuses a broker between tests and never hides one that died: `stop` judges the exit code, the
+time it took and the log.
+"""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTITION_KEY = "000102030405060708090a0b0c0d0e0f"
+READY_SECONDS = 20.0
+# The broker's own stop deadline is 5 s; one more second is for starting to stop.
+STOP_SECONDS = 6.0
+LISTENING = re.compile(r"listening on mqtt://(\S+):(\d+)")
+
+
+def ringmq_binary():
+    """The binary named by RINGMQ_BINARY, else the one that `testsuite/run` builds."""
+    named = os.environ.get("RINGMQ_BINARY")
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    binary = Path(named) if named else target / "tests" / "ringmq"
+    assert binary.is_file(), f"{binary} is missing: run testsuite/run, or name the binary in RINGMQ_BINARY"
+    return str(binary)
+
+
+def free_port():
+    """A port nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Broker:
+    """One running broker; `port` is where it listens, `log` what it wrote so far."""
+
+    def __init__(self, command, ready_pattern=LISTENING, port=None):
+        self.command = command
+        self.lines = []
+        self.changed = threading.Condition()
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True, errors="replace")
+        self.reader = threading.Thread(target=self.read_log, daemon=True)
+        self.reader.start()
+        self.stopped = False
+        try:
+            match = self.wait_for_line(ready_pattern, READY_SECONDS)
+        except AssertionError:
+            self.kill()
+            raise
+        self.port = port or int(match.group(2))
+
+    def read_log(self):
+        """Keeps every line; runs in a thread of its own until the broker ends."""
+        for line in self.process.stdout:
+            with self.changed:
+                self.lines.append(line.rstrip("\n"))
+                self.changed.notify_all()
+        with self.changed:
+            self.lines.append("(end of the log)")
+            self.changed.notify_all()
+
+    @property
+    def log(self):
+        """Everything that was written so far."""
+        return "\n".join(self.lines)
+
+    def wait_for_line(self, pattern, timeout=5.0, start=0):
+        """The match of the first line, from line `start` on, that contains `pattern`."""
+        expression = re.compile(pattern)
+        deadline = time.monotonic() + timeout
+        index = start
+        with self.changed:
+            while True:
+                while index < len(self.lines):
+                    match = expression.search(self.lines[index])
+                    if match:
+                        return match
+                    index += 1
+                ended = self.lines and self.lines[-1] == "(end of the log)"
+                left = deadline - time.monotonic()
+                assert left > 0 and not ended, (
+                    f"no line like {expression.pattern!r}; exit code {self.process.poll()}; "
+                    f"command {' '.join(self.command)}; the log:\n{self.log}")
+                self.changed.wait(left)
+
+    def terminate(self, number=signal.SIGTERM):
+        """Asks the broker to stop, without waiting."""
+        self.process.send_signal(number)
+
+    def wait_stopped(self):
+        """Waits for the end that was asked for and judges it: in time, exit code 0, no panic in the log."""
+        self.stopped = True
+        try:
+            code = self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"still running {STOP_SECONDS} s after it was told to stop:\n{self.log}") from None
+        self.reader.join(2.0)
+        assert code == 0, f"exit code {code}:\n{self.log}"
+        assert "panic" not in self.log, self.log
+
+    def stop(self):
+        """Stops the broker unless the test did, and judges how it went."""
+        if not self.stopped:
+            if self.process.poll() is None:
+                self.terminate()
+            self.wait_stopped()
+
+    def kill(self):
+        """Ends the process at once."""
+        self.stopped = True
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+def start_ringmq(shards, no_move=False, driver="auto", arguments=()):
+    """A RingMQ with the tests' partition key. `arguments` come last and so have the last word."""
+    command = [ringmq_binary(), "serve", "-p", "0", "--shards", str(shards), "--driver", driver,
+               "--set", f"partition_key={PARTITION_KEY}"]
+    if no_move:
+        command.append("--no-move")
+    return Broker(command + [str(argument) for argument in arguments])
+
+
+def mosquitto_binary():
+    """Debian's mosquitto, installed or unpacked below build/."""
+    for path in (ROOT / "build" / "debian" / "usr" / "sbin" / "mosquitto", Path("/usr/sbin/mosquitto")):
+        if path.is_file():
+            return str(path)
+    raise AssertionError("mosquitto is missing: testsuite/run installs it")
+
+
+def start_mosquitto(folder, extra_lines=()):
+    """Debian's mosquitto on a free port, with no limits on what it queues."""
+    port = free_port()
+    lines = [f"listener {port} 127.0.0.1", "allow_anonymous true", "max_queued_messages 0", "sys_interval 1",
+             *extra_lines]
+    if os.geteuid() == 0:
+        lines.append("user root")
+    configuration = Path(folder) / f"mosquitto-{port}.conf"
+    configuration.write_text("\n".join(lines) + "\n")
+    return Broker([mosquitto_binary(), "-v", "-c", str(configuration)], r"mosquitto version .* running", port)
+
+
+class ShardNames:
+    """Gives ClientIDs by the shard that is their home.
+
+    Where a ClientID lives follows from the partition key alone, so the binary is asked once for a list of
+    candidates."""
+
+    CANDIDATES = 96
+
+    def __init__(self, shards):
+        self.shards = shards
+        self.by_shard = [[] for _ in range(shards)]
+        names = [f"client-{number}" for number in range(self.CANDIDATES)]
+        if shards == 1:
+            self.by_shard[0] = names
+            return
+        command = [ringmq_binary(), "shard-of", "--shards", str(shards), "--partition-key", PARTITION_KEY, *names]
+        output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
+        for line in output.splitlines():
+            name, shard = line.split()
+            self.by_shard[int(shard)].append(name)
+        assert sum(map(len, self.by_shard)) == len(names) and all(self.by_shard), output
+
+
+class Ids:
+    """ClientIDs for one test: all with one home, or each with the next shard as its home."""
+
+    def __init__(self, names, spread):
+        self.queues = [list(shard) for shard in names.by_shard]
+        self.spread = spread
+        self.next_shard = 0
+
+    def one(self):
+        """The next ClientID."""
+        shard = self.next_shard
+        if self.spread:
+            self.next_shard = (shard + 1) % len(self.queues)
+        return self.queues[shard].pop(0)
+
+    def take(self, count):
+        """The next `count` ClientIDs."""
+        return [self.one() for _ in range(count)]
+
+    def for_each_shard(self):
+        """One ClientID per shard."""
+        return [queue.pop(0) for queue in self.queues]

@@ -1,0 +1,107 @@
+"""Fixtures of every test: a broker of its own, ClientIDs by home shard, peers that are closed afterwards.
+
+The same tests run for several numbers of shards (`--shards`), with moving of connections forbidden
+(`--no-move`) and on both drivers (`--driver`); testsuite/run goes through the matrix.
+"""
+
+import pytest
+
+import broker_process
+from raw_client import Peer
+
+
+def pytest_addoption(parser):
+    """What the matrix varies."""
+    group = parser.getgroup("ringmq")
+    group.addoption("--shards", type=int, default=2, help="number of shards of every broker")
+    group.addoption("--no-move", action="store_true", help="connections stay on the shard that accepted them")
+    group.addoption("--driver", default="auto", choices=["auto", "uring", "epoll"])
+    group.addoption("--against", default="ringmq", choices=["ringmq", "mosquitto"],
+                    help="mosquitto: see what Debian's broker says to the same test")
+
+
+def pytest_report_header(config):
+    """Names the column of the matrix."""
+    option = config.option
+    return f"broker: {option.against}, shards {option.shards}, driver {option.driver}, no-move {option.no_move}"
+
+
+def pytest_generate_tests(metafunc):
+    """A test that asks for `ids` runs with ClientIDs on one shard and, if there are several, on different
+    ones."""
+    if "ids" in metafunc.fixturenames:
+        several = metafunc.config.option.shards > 1 and metafunc.config.option.against == "ringmq"
+        places = ["one-shard", "across-shards"] if several else ["one-shard"]
+        metafunc.parametrize("ids", places, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def shard_names(request):
+    """Candidate ClientIDs sorted by home shard, asked for once."""
+    option = request.config.option
+    return broker_process.ShardNames(option.shards if option.against == "ringmq" else 1)
+
+
+@pytest.fixture
+def ids(request, shard_names):
+    """ClientIDs: `ids.one()`, `ids.take(3)`, `ids.for_each_shard()`."""
+    return broker_process.Ids(shard_names, spread=request.param == "across-shards")
+
+
+@pytest.fixture
+def each_shard(shard_names):
+    """One ClientID for each shard."""
+    return broker_process.Ids(shard_names, spread=True).for_each_shard()
+
+
+@pytest.fixture
+def start_broker(request, tmp_path):
+    """Starts brokers with flags of the test's own; all are stopped and judged at the end."""
+    option = request.config.option
+    started = []
+
+    def start(*arguments, **overrides):
+        if option.against == "mosquitto":
+            broker = broker_process.start_mosquitto(tmp_path)
+        else:
+            chosen = {"shards": option.shards, "no_move": option.no_move, "driver": option.driver, **overrides}
+            broker = broker_process.start_ringmq(arguments=arguments, **chosen)
+        started.append(broker)
+        return broker
+
+    yield start
+    for broker in started:
+        broker.stop()
+
+
+@pytest.fixture
+def broker(start_broker):
+    """A broker with default settings."""
+    return start_broker()
+
+
+@pytest.fixture
+def peers():
+    """`peers(port, client_id, ...)` connects a raw client; all are closed at the end."""
+    opened = []
+
+    def connect(port, *arguments, **options):
+        peer = Peer.connected(port, *arguments, **options)
+        opened.append(peer)
+        return peer
+
+    yield connect
+    for peer in opened:
+        peer.drop()
+
+
+@pytest.fixture
+def connect(broker, peers):
+    """`connect(client_id, ...)` connects a raw client to the test's broker."""
+    return lambda *arguments, **options: peers(broker.port, *arguments, **options)
+
+
+@pytest.fixture(params=[3, 4, 5], ids=["v3.1", "v3.1.1", "v5"])
+def version(request):
+    """Every protocol version in turn."""
+    return request.param
