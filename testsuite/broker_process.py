@@ -13,6 +13,8 @@ import threading
 import time
 from pathlib import Path
 
+import debian_packages
+
 ROOT = Path(__file__).resolve().parent.parent
 PARTITION_KEY = "000102030405060708090a0b0c0d0e0f"
 READY_SECONDS = 20.0
@@ -45,7 +47,8 @@ class Broker:
         self.lines = []
         self.changed = threading.Condition()
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, text=True, errors="replace")
+                                        stderr=subprocess.STDOUT, text=True, errors="replace",
+                                        env=debian_packages.environment())
         self.reader = threading.Thread(target=self.read_log, daemon=True)
         self.reader.start()
         self.stopped = False
@@ -130,14 +133,6 @@ def start_ringmq(shards, no_move=False, driver="auto", arguments=()):
     return Broker(command + [str(argument) for argument in arguments])
 
 
-def mosquitto_binary():
-    """Debian's mosquitto, installed or unpacked below build/."""
-    for path in (ROOT / "build" / "debian" / "usr" / "sbin" / "mosquitto", Path("/usr/sbin/mosquitto")):
-        if path.is_file():
-            return str(path)
-    raise AssertionError("mosquitto is missing: testsuite/run installs it")
-
-
 def start_mosquitto(folder, extra_lines=()):
     """Debian's mosquitto on a free port, with no limits on what it queues."""
     port = free_port()
@@ -147,7 +142,7 @@ def start_mosquitto(folder, extra_lines=()):
         lines.append("user root")
     configuration = Path(folder) / f"mosquitto-{port}.conf"
     configuration.write_text("\n".join(lines) + "\n")
-    return Broker([mosquitto_binary(), "-v", "-c", str(configuration)], r"mosquitto version .* running", port)
+    return Broker([debian_packages.program("mosquitto"), "-v", "-c", str(configuration)], r"mosquitto version .* running", port)
 
 
 class ShardNames:
