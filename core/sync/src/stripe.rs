@@ -75,7 +75,8 @@ impl Stripe {
                     *word = bits.load(Ordering::Acquire);
                 }
             }
-            fence(Ordering::Acquire);
+            // Every load above is an Acquire, so this one is not made before any of them, and whoever read a
+            // moved word reads the odd version or a later one here.
             if self.version.load(Ordering::Relaxed) == before {
                 (0..layout.mask_words).for_each(|index| each(index, words[index]));
                 return Ok(());
@@ -156,7 +157,7 @@ impl Stripe {
         self.publish(layout, slots);
         let version = self.version.load(Ordering::Relaxed);
         self.version.store(version + 1, Ordering::Relaxed);
-        // Whoever reads any store below also reads the odd version, or a later one, at its second look.
+        // Whoever acquires any store below reads the odd version, or a later one, at its second look.
         fence(Ordering::Release);
         self.slots.store(slots, Ordering::Release);
         for index in 0..old {
