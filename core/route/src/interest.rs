@@ -6,6 +6,7 @@ use crate::levels::{self, ONE};
 use crate::segmented::{Hashed, SegmentedTable};
 use alloc::{sync::Arc, vec::Vec};
 use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering};
 use ringmq_sync::{CoreMask, MaskTable};
 use siphasher::sip::SipHasher13;
 
@@ -21,6 +22,45 @@ pub const WALK_NODES_MAX: usize = 512;
 pub struct Interest {
     table: MaskTable,
     keys: Keys,
+    depths: Depths,
+}
+
+/// At which depths any filter has ever had what a walk looks for; the last bit stands for all deeper ones.
+/// Bits are never cleared: they spare look-ups that would find nothing, and one too many costs one look-up.
+#[derive(Default)]
+struct Depths {
+    plus: AtomicU64,
+    all: AtomicU64,
+    end: AtomicU64,
+}
+
+impl Depths {
+    /// Before the filter itself is entered, so that whoever finds the filter finds its depths.
+    fn note(&self, filter: &str) {
+        if !levels::has_wildcard(filter) {
+            return;
+        }
+        let (steps, all) = levels::split_all(filter);
+        let mut depth = 0;
+        for level in steps {
+            if level == ONE {
+                note(&self.plus, depth);
+            }
+            depth += 1;
+        }
+        note(if all { &self.all } else { &self.end }, depth);
+    }
+}
+
+fn note(depths: &AtomicU64, depth: usize) {
+    if !occurs(depths, depth) {
+        depths.fetch_or(1 << depth.min(63), Ordering::Relaxed);
+    }
+}
+
+#[inline]
+fn occurs(depths: &AtomicU64, depth: usize) -> bool {
+    depths.load(Ordering::Relaxed) & (1 << depth.min(63)) != 0
 }
 
 /// What turns text into hashes. Two brokers with different keys have nothing in common.
@@ -85,7 +125,7 @@ impl Interest {
     /// An empty index. The key is the process's own and secret, so that clients cannot make hashes meet.
     /// Panics unless there are 1 to 256 shards.
     pub fn new(shards: usize, key: [u64; 2]) -> Self {
-        Self { table: MaskTable::new(shards), keys: Keys::new(key) }
+        Self { table: MaskTable::new(shards), keys: Keys::new(key), depths: Depths::default() }
     }
 
     /// How many shards share the index.
@@ -118,11 +158,13 @@ impl Interest {
                 return false;
             }
             let wild = place.depth > 0 || !levels::is_reserved(topic);
-            if wild {
+            if wild && occurs(&self.depths.all, place.depth) {
                 self.table.or_into(self.keys.step(place.path, self.keys.all), out);
             }
             let Some(start) = place.start else {
-                self.table.or_into(self.keys.step(place.path, self.keys.end), out);
+                if occurs(&self.depths.end, place.depth) {
+                    self.table.or_into(self.keys.step(place.path, self.keys.end), out);
+                }
                 continue;
             };
             if levels.len() == place.depth {
@@ -130,7 +172,8 @@ impl Interest {
                 levels.push((self.keys.level(level), next));
             }
             let (level, next) = levels[place.depth];
-            for step in [Some(self.keys.plus).filter(|_| wild), Some(level)].into_iter().flatten() {
+            let plus = wild && occurs(&self.depths.plus, place.depth);
+            for step in [plus.then_some(self.keys.plus), Some(level)].into_iter().flatten() {
                 let path = self.keys.step(place.path, step);
                 if self.table.contains_any(path) {
                     places.push(Place { path, depth: place.depth + 1, start: next });
@@ -233,6 +276,7 @@ impl InterestWriter {
         let Self { index, shard, counts, changes } = self;
         match delta {
             Delta::Added(filter) => {
+                index.depths.note(filter);
                 index.keys.of_filter(filter, |hash| {
                     if raise(counts, hash) {
                         index.table.set(hash, *shard);
