@@ -1,1 +1,101 @@
-//! Under construction.
+//! The runtime: runs one [`ringmq_shard::Shard`] per thread, gives it the time and its sockets' bytes, and
+//! does what it asks for. It is the only crate that knows glommio, io_uring, sockets, threads and clocks.
+//!
+//! Nothing that a client could notice is decided here: which packet is allowed, who gets a message and when a
+//! connection ends is the shard's business. The runtime never parses MQTT and never waits inside a turn.
+//!
+//! A shard's *turn*: take what waits in its mailbox and in the lanes from its peers, read each ready
+//! connection once, let it act, flush it once, carry out its effects, and ring the peers that sleep. Two
+//! drivers say when a turn is due: [`Driver::Uring`] on glommio's executors, [`Driver::Epoll`] on plain
+//! threads.
+
+mod clock;
+mod connections;
+mod doorbell;
+mod epoll;
+mod error;
+mod executors;
+mod limits;
+mod listen;
+mod mailbox;
+mod mesh;
+mod probe;
+mod running;
+mod shared;
+mod sockets;
+mod uring;
+mod worker;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ringmq_shard::{Decider, LocalOutcome, LocalTicket, LogLevel, Settings, ShardId};
+
+pub use error::StartError;
+pub use executors::trim;
+pub use mailbox::{Decisions, Inlet, InletError};
+pub use running::{Running, StopReport, start};
+
+/// Which driver is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DriverChoice {
+    /// io_uring where it works, else epoll; [`Running::driver_reason`] says which and why.
+    #[default]
+    Auto,
+    /// io_uring, or the start fails.
+    Uring,
+    /// epoll on plain threads.
+    Epoll,
+}
+
+/// What tells the shards that a socket is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driver {
+    /// io_uring, by way of glommio's executors.
+    Uring,
+    /// epoll on plain threads: runs everywhere.
+    Epoll,
+}
+
+impl Driver {
+    /// Its name as the command line spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Uring => "uring",
+            Self::Epoll => "epoll",
+        }
+    }
+}
+
+/// Makes the decider of one shard, on that shard's thread. Late answers go into the [`Decisions`].
+pub type MakeDecider = dyn Fn(ShardId, Decisions) -> Box<dyn Decider> + Send + Sync;
+/// Takes one line for the log; called on any thread, must not block for long.
+pub type Log = dyn Fn(LogLevel, &str) + Send + Sync;
+/// Takes the answer to a request of an in-process handle; called on a shard's thread, must not block.
+pub type LocalDone = dyn Fn(LocalTicket, LocalOutcome) + Send + Sync;
+
+/// Everything a broker is started with.
+#[derive(Clone)]
+pub struct Options {
+    /// How many shards, 1 to 256; more than there are CPUs is allowed.
+    pub shards: usize,
+    /// Pins shard `i` to CPU `cpus[i % cpus.len()]`; `None` leaves the threads where the system puts them.
+    pub cpus: Option<Vec<usize>>,
+    /// Which driver.
+    pub driver: DriverChoice,
+    /// Where to listen, on every shard. All addresses with port 0 get one number, the same for all shards.
+    pub listen: Vec<SocketAddr>,
+    /// Bounds and choices of the shards.
+    pub settings: Arc<Settings>,
+    /// Makes the deciders.
+    pub decider: Arc<MakeDecider>,
+    /// Key of the hash that places ClientIDs.
+    pub partition_key: [u8; 16],
+    /// Seed for names the shards make up; each shard derives its own.
+    pub seed: u64,
+    /// Where log lines go.
+    pub log: Arc<Log>,
+    /// Where the answers to in-process handles go.
+    pub local_done: Arc<LocalDone>,
+}

@@ -1,0 +1,105 @@
+//! The table from a shard's connection numbers to sockets. It decides nothing.
+
+use ringmq_net::Plain;
+use ringmq_shard::ConnId;
+
+/// A connection as the runtime knows it.
+pub(crate) struct Connection<S> {
+    pub(crate) id: ConnId,
+    pub(crate) socket: S,
+    pub(crate) layer: Plain,
+    /// The shard wants no more bytes for now.
+    pub(crate) paused: bool,
+    /// The kernel takes no more bytes for now.
+    pub(crate) blocked: bool,
+    /// No more bytes will come, and the shard knows.
+    pub(crate) ended: bool,
+}
+
+impl<S> Connection<S> {
+    pub(crate) fn new(id: ConnId, socket: S) -> Self {
+        Self { id, socket, layer: Plain, paused: false, blocked: false, ended: false }
+    }
+
+    pub(crate) fn wants_bytes(&self) -> bool {
+        !self.paused && !self.ended
+    }
+}
+
+/// All connections of a shard, by slot.
+pub(crate) struct Connections<S> {
+    slots: Vec<Option<Connection<S>>>,
+    /// Former users of slots that were given out anew before their closing was carried out.
+    displaced: Vec<Connection<S>>,
+    count: usize,
+}
+
+impl<S> Connections<S> {
+    pub(crate) fn new() -> Self {
+        Self { slots: Vec::new(), displaced: Vec::new(), count: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) fn insert(&mut self, connection: Connection<S>) {
+        let slot = connection.id.slot as usize;
+        if slot >= self.slots.len() {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        self.count += 1;
+        self.displaced.extend(self.slots[slot].replace(connection));
+    }
+
+    #[inline]
+    pub(crate) fn find(&mut self, id: ConnId) -> Option<&mut Connection<S>> {
+        match self.slots.get_mut(id.slot as usize) {
+            Some(Some(connection)) if connection.id == id => Some(connection),
+            _ => self.displaced.iter_mut().find(|connection| connection.id == id),
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: ConnId) -> Option<Connection<S>> {
+        let slot = self.slots.get_mut(id.slot as usize)?;
+        let removed = match slot.take_if(|connection| connection.id == id) {
+            Some(connection) => Some(connection),
+            None => {
+                let index = self.displaced.iter().position(|connection| connection.id == id);
+                index.map(|index| self.displaced.swap_remove(index))
+            }
+        };
+        self.count -= usize::from(removed.is_some());
+        removed
+    }
+
+    /// Takes all of them out, in the order of their slots.
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Connection<S>> + use<S> {
+        self.count = 0;
+        let slots = std::mem::take(&mut self.slots);
+        slots.into_iter().flatten().chain(std::mem::take(&mut self.displaced))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(slot: u32, generation: u32) -> ConnId {
+        ConnId { slot, generation }
+    }
+
+    #[test]
+    fn a_slot_given_out_anew_keeps_its_former_user_until_that_is_closed() {
+        let mut connections = Connections::new();
+        connections.insert(Connection::new(id(1, 1), "old"));
+        connections.insert(Connection::new(id(1, 2), "new"));
+        assert_eq!(connections.len(), 2);
+        assert_eq!(connections.find(id(1, 1)).unwrap().socket, "old");
+        assert_eq!(connections.remove(id(1, 1)).unwrap().socket, "old");
+        assert!(connections.remove(id(1, 1)).is_none() && connections.find(id(9, 1)).is_none());
+        assert_eq!(connections.find(id(1, 2)).unwrap().socket, "new");
+        assert_eq!(connections.take_all().count(), 1);
+        assert_eq!(connections.len(), 0);
+    }
+}

@@ -1,0 +1,97 @@
+//! Why a broker did not start. Each variant says what is wrong in a line that an operator can act on.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+/// Why a broker did not start. Nothing of it is left running.
+#[derive(Debug)]
+pub enum StartError {
+    /// The number of shards is not between 1 and the maximum. The caller asks for fewer.
+    Shards {
+        /// What was asked for.
+        asked: usize,
+        /// The most there can be.
+        max: usize,
+    },
+    /// An empty list of CPUs to pin to. The caller gives one, or none at all.
+    NoCpus,
+    /// No address to listen on. The caller gives one.
+    NoAddress,
+    /// An address cannot be listened on. The operator frees it or chooses another.
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The limit on locked memory is too small for io_uring. The operator raises it or uses epoll.
+    Memlock {
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes allowed.
+        allowed: u64,
+    },
+    /// io_uring cannot be used here. The operator allows it or uses epoll.
+    Uring {
+        /// Why.
+        reason: String,
+    },
+    /// A shard's thread could not be pinned to its CPU. The operator chooses CPUs of the affinity mask.
+    Pin {
+        /// Which CPU.
+        cpu: usize,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A thread, an executor or a descriptor could not be made. The operator raises the limit it names.
+    System {
+        /// What was being done.
+        doing: &'static str,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A shard panicked while it was set up: a fault of the broker.
+    Panicked {
+        /// What it said.
+        message: String,
+    },
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shards { asked, max } => {
+                write!(f, "{asked} shards were asked for; a broker has 1 to {max}")
+            }
+            Self::NoCpus => f.write_str("the list of CPUs to pin to is empty"),
+            Self::NoAddress => f.write_str("there is no address to listen on"),
+            Self::Listen { address, error } if error.kind() == io::ErrorKind::AddrInUse => {
+                write!(f, "cannot listen on {address}: address already in use (another broker?)")
+            }
+            Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
+            Self::Memlock { needed, allowed } => write!(
+                f,
+                "io_uring needs {} KiB of lockable memory and this process may lock {} KiB: raise it with \
+                 `ulimit -l` or LimitMEMLOCK= in the service file, or use --driver epoll",
+                needed >> 10,
+                allowed >> 10
+            ),
+            Self::Uring { reason } => {
+                write!(f, "io_uring cannot be used here: {reason}; use --driver epoll")
+            }
+            Self::Pin { cpu, error } => write!(f, "cannot pin a shard to CPU {cpu}: {error}"),
+            Self::System { doing, error } => write!(f, "{doing} failed: {error}"),
+            Self::Panicked { message } => write!(f, "a shard panicked while starting: {message}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Listen { error, .. } | Self::Pin { error, .. } | Self::System { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Every bound of the runtime with its reason.
+
+/// Bytes of a shard's one read buffer, and so of one read. Larger reads gain nothing: a `recv` of 64 KiB is
+/// copying, not overhead.
+pub(crate) const READ_BUFFER_BYTES: usize = 64 << 10;
+/// Connections served in one turn; with the next bound it keeps a turn near a millisecond.
+pub(crate) const CONNECTIONS_PER_TURN_MAX: usize = 256;
+/// Bytes read in one turn; the ready connections beyond it come first in the next turn.
+pub(crate) const READ_BYTES_PER_TURN_MAX: usize = 1 << 20;
+/// Bytes written to one connection in one turn; the rest goes on in the next.
+pub(crate) const WRITE_BYTES_PER_TURN_MAX: usize = 1 << 20;
+/// Slices offered to one `sendmsg`; the kernel takes up to 1024, but a longer list only moves the work.
+pub(crate) const WRITE_SLICES_MAX: usize = 16;
+/// Connections accepted from one listener in one turn, so that a storm of them does not stop the others.
+pub(crate) const ACCEPTS_PER_TURN_MAX: usize = 64;
+/// How long a listener rests after accept failed for want of descriptors or memory, in milliseconds: it
+/// would fail again at once, and spinning helps nobody.
+pub(crate) const ACCEPT_REST: u64 = 100;
+/// Connections the kernel keeps ready for one listener before it refuses; the kernel's own maximum applies.
+pub(crate) const BACKLOG: i32 = 4096;
+/// Times a drain of the lanes is repeated in one turn for the sake of queries; what still wants one has it
+/// in the next turn.
+pub(crate) const DRAINS_PER_TURN_MAX: usize = 4;
+/// Times output is flushed in one turn because writing made room for more.
+pub(crate) const FLUSHES_PER_TURN_MAX: usize = 4;
+/// Requests of in-process handles waiting for one shard; beyond it the caller waits. A shard takes all of
+/// them in its next turn, so this is one turn's burst.
+pub(crate) const INLET_REQUESTS_MAX: usize = 4096;
+/// Bytes of payload in those requests; an empty inlet takes one of any size.
+pub(crate) const INLET_BYTES_MAX: usize = 16 << 20;
+/// Port numbers tried until one is free for every address with port 0.
+pub(crate) const PORT_ATTEMPTS_MAX: usize = 32;
+/// Reads thrown away before a socket with unread bytes is closed. Closing over unread bytes resets the
+/// connection, and the reset could overtake the last packet on its way to the client.
+pub(crate) const CLOSE_READS_MAX: usize = 4;
+/// How long the kernel takes to finish closing a listener, in milliseconds (measured: 2 on Linux 6.18).
+pub(crate) const LISTENER_CLOSE: u64 = 2;
+/// How long an executor waits for its next use before it ends, in milliseconds.
+pub(crate) const EXECUTOR_IDLE: u64 = 10_000;
+/// Memory an executor must be allowed to lock, in bytes: glommio refuses to start under it.
+pub(crate) const EXECUTOR_MEMLOCK_BYTES: u64 = 512 << 10;
+/// Longest sleep, in milliseconds, for a timeout that fits every system call.
+pub(crate) const SLEEP_MAX: u64 = 60_000;

@@ -1,0 +1,360 @@
+//! Start and stop: who is told what, in which order, and who waits for whom. What a stop means to clients is
+//! the shards' business; here only the steps are counted.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use ringmq_route::Interest;
+use ringmq_shard::limits::SHARDS_MAX;
+use ringmq_shard::{Common, Counters, ShardId};
+use ringmq_sync::Stamps;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use crate::doorbell::Doorbell;
+use crate::epoll::{self, EpollSockets};
+use crate::error::StartError;
+use crate::executors::{self, Done, Job};
+use crate::limits::LISTENER_CLOSE;
+use crate::mailbox::{Inlet, Mailbox, Order};
+use crate::mesh::{lanes, shard};
+use crate::shared::{Progress, Shared};
+use crate::sockets::Sockets;
+use crate::uring::{self, UringSockets};
+use crate::worker::{Seat, Worker, panic_message};
+use crate::{Driver, Options, listen, probe};
+
+/// Starts a broker's shards and returns when every one of them listens.
+///
+/// # Errors
+/// [`StartError`]; nothing is left running then.
+pub fn start(options: Options) -> Result<Running, StartError> {
+    check(&options)?;
+    let (driver, driver_reason) = probe::choose(options.driver)?;
+    let bound = listen::bind(&options.listen, options.shards)?;
+    let mailboxes =
+        (0..options.shards).map(|_| doorbell(driver).map(Mailbox::new)).collect::<io::Result<_>>();
+    let mailboxes = mailboxes.map_err(|error| StartError::System { doing: "making an eventfd", error })?;
+    let counters = Arc::new(Counters::new(options.shards));
+    let (log, local_done) = (Arc::clone(&options.log), Arc::clone(&options.local_done));
+    let shared = Arc::new(Shared::new(mailboxes, counters, log, local_done));
+    let mut running = Running {
+        shared,
+        addresses: bound.addresses,
+        driver,
+        driver_reason,
+        threads: Vec::new(),
+        stopped: false,
+    };
+    for seat in seats(&options, &running.shared, bound.listeners) {
+        running.seat(seat);
+    }
+    running.await_start()?;
+    Ok(running)
+}
+
+fn check(options: &Options) -> Result<(), StartError> {
+    if !(1..=SHARDS_MAX).contains(&options.shards) {
+        return Err(StartError::Shards { asked: options.shards, max: SHARDS_MAX });
+    }
+    if options.cpus.as_ref().is_some_and(Vec::is_empty) {
+        return Err(StartError::NoCpus);
+    }
+    Ok(())
+}
+
+fn doorbell(driver: Driver) -> io::Result<Doorbell> {
+    match driver {
+        Driver::Uring => Ok(Doorbell::for_executor()),
+        Driver::Epoll => Doorbell::for_thread(),
+    }
+}
+
+fn seats(options: &Options, shared: &Arc<Shared>, listeners: Vec<Vec<OwnedFd>>) -> Vec<Seat> {
+    let (first, second) = options.partition_key.split_at(8);
+    let word = |half: &[u8]| u64::from_le_bytes(half.try_into().expect("half of 16 bytes"));
+    let common = Common {
+        shards: options.shards,
+        settings: Arc::clone(&options.settings),
+        interest: Arc::new(Interest::new(options.shards, [word(first), word(second)])),
+        stamps: Arc::new(Stamps::new(0)),
+        counters: Arc::clone(&shared.counters),
+        partition_key: options.partition_key,
+    };
+    let ends = lanes(options.shards).into_iter().zip(listeners).enumerate();
+    ends.map(|(index, ((lanes_out, lanes_in), listeners))| Seat {
+        id: shard(index),
+        common: common.clone(),
+        // An odd multiplier keeps the shards' seeds apart.
+        seed: options.seed.wrapping_add((index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)),
+        cpu: options.cpus.as_ref().map(|cpus| cpus[index % cpus.len()]),
+        decider: Arc::clone(&options.decider),
+        shared: Arc::clone(shared),
+        lanes_out,
+        lanes_in,
+        listeners,
+    })
+    .collect()
+}
+
+/// A broker that runs. Dropping it stops it as [`Running::stop`] does.
+pub struct Running {
+    shared: Arc<Shared>,
+    addresses: Vec<SocketAddr>,
+    driver: Driver,
+    driver_reason: String,
+    threads: Vec<JoinHandle<()>>,
+    stopped: bool,
+}
+
+/// How a stop went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StopReport {
+    /// Connections that were cut off because the deadline came first.
+    pub left: u64,
+}
+
+impl Running {
+    /// Where it listens, in the order of [`Options::listen`], with true port numbers.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Which driver runs it.
+    #[must_use]
+    pub fn driver(&self) -> Driver {
+        self.driver
+    }
+
+    /// Which driver, and why, in one line.
+    #[must_use]
+    pub fn driver_reason(&self) -> &str {
+        &self.driver_reason
+    }
+
+    /// How many shards it has.
+    #[must_use]
+    pub fn shards(&self) -> usize {
+        self.shared.mailboxes.len()
+    }
+
+    /// All counters; they may be read at any time, also after the stop.
+    #[must_use]
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.shared.counters
+    }
+
+    /// The door for in-process handles of one shard. Panics if there is no such shard.
+    #[must_use]
+    pub fn inlet(&self, shard: ShardId) -> Inlet {
+        assert!(shard.index() < self.shards(), "there is no shard {}", shard.index());
+        Inlet { shared: Arc::clone(&self.shared), shard }
+    }
+
+    /// Why the broker has stopped by itself, if it has: a shard panicked.
+    #[must_use]
+    pub fn failed(&self) -> Option<String> {
+        self.shared.progress().failure.clone()
+    }
+
+    /// Waits at most so long for the broker to fail, and says why it did.
+    #[must_use]
+    pub fn wait_failed(&self, timeout: Duration) -> Option<String> {
+        let until = Instant::now().checked_add(timeout);
+        self.shared.wait_for(until, |progress| progress.failure.is_some());
+        self.failed()
+    }
+
+    /// Stops: accepts no one more, publishes the wills, says goodbye to the clients, and cuts off those that
+    /// have not taken it all when `deadline` has passed. Nothing of the broker is left when it returns,
+    /// except executors that wait up to ten seconds for a next start ([`crate::trim`] ends them).
+    pub fn stop(mut self, deadline: Duration) -> StopReport {
+        self.stop_by(deadline)
+    }
+
+    fn stop_by(&mut self, deadline: Duration) -> StopReport {
+        if !std::mem::replace(&mut self.stopped, true) {
+            let until = Instant::now().checked_add(deadline);
+            self.step(until, Order::StopListening, |progress| progress.deaf);
+            // The kernel takes a moment; whoever binds the port in between would inherit resets.
+            thread::sleep(Duration::from_millis(LISTENER_CLOSE));
+            self.step(until, Order::StopWork, |progress| progress.work_stopped);
+            // Twice: what the first taking-in made a shard send is taken in by the second.
+            for _ in 0..2 {
+                self.shared.note(|progress| progress.settled = 0);
+                self.step(until, Order::Settle, |progress| progress.settled);
+            }
+            self.step(until, Order::StopConnections, |progress| progress.stopped);
+            self.leave();
+        }
+        StopReport { left: self.shared.progress().connections_left }
+    }
+
+    /// Gives an order to all shards and waits until all have done it, or the moment comes, or all is lost.
+    fn step(&self, until: Option<Instant>, order: Order, done: impl Fn(&Progress) -> usize) {
+        let shards = self.shards();
+        self.shared.order_all(order);
+        self.shared.wait_for(until, |progress| {
+            done(progress) >= shards || progress.gone > 0 || progress.failure.is_some()
+        });
+    }
+
+    /// Makes every shard leave and waits until all are gone.
+    fn leave(&mut self) {
+        let seated = self.shards();
+        self.shared.order_all(Order::Leave);
+        self.shared.wait_for(None, |progress| progress.gone >= seated);
+        for thread in self.threads.drain(..) {
+            // A thread's panic was caught and reported before.
+            drop(thread.join());
+        }
+    }
+
+    fn seat(&mut self, seat: Seat) {
+        match self.driver {
+            Driver::Uring => executors::run(job(seat)),
+            Driver::Epoll => self.seat_on_thread(seat),
+        }
+    }
+
+    fn seat_on_thread(&mut self, seat: Seat) {
+        let shared = Arc::clone(&self.shared);
+        let name = format!("ringmq-shard-{}", seat.id.index());
+        let thread = thread::Builder::new().name(name).spawn(move || {
+            guard(&seat.shared.clone(), || on_thread(seat));
+        });
+        match thread {
+            Ok(thread) => self.threads.push(thread),
+            Err(error) => not_started(&shared, StartError::System { doing: "starting a thread", error }),
+        }
+    }
+
+    /// Waits until every shard listens; on error all are gone when it returns.
+    fn await_start(&mut self) -> Result<(), StartError> {
+        let shards = self.shards();
+        self.shared.wait_for(None, |progress| progress.ready + progress.gone >= shards);
+        if self.shared.progress().gone == 0 {
+            return Ok(());
+        }
+        self.stopped = true;
+        self.leave();
+        let mut progress = self.shared.progress();
+        let failure = progress.failure.take();
+        Err(progress.start_error.take().unwrap_or_else(|| StartError::Panicked {
+            message: failure.unwrap_or_else(|| String::from("a shard left")),
+        }))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop_by(DROP_DEADLINE);
+    }
+}
+
+/// How long a stop by dropping may take: long enough for goodbyes, short enough for a program's end.
+const DROP_DEADLINE: Duration = Duration::from_secs(1);
+
+/// A shard could not be started, and its place is empty.
+fn not_started(shared: &Shared, error: StartError) {
+    shared.note(|progress| {
+        progress.start_error.get_or_insert(error);
+        progress.gone += 1;
+    });
+}
+
+/// Runs a shard's whole life; whatever ends it, the shard counts as gone afterwards.
+fn guard(shared: &Arc<Shared>, life: impl FnOnce() -> Result<(), StartError>) {
+    match catch_unwind(AssertUnwindSafe(life)) {
+        Ok(Ok(())) => shared.note(|progress| progress.gone += 1),
+        Ok(Err(error)) => not_started(shared, error),
+        Err(panic) => {
+            shared.fail(format!("a shard panicked, the broker stops: {}", panic_message(&*panic)));
+            shared.note(|progress| progress.gone += 1);
+        }
+    }
+}
+
+fn on_thread(seat: Seat) -> Result<(), StartError> {
+    pin(seat.cpu)?;
+    let shared = Arc::clone(&seat.shared);
+    let doorbell = shared.mailbox(seat.id).doorbell.eventfd().expect("a thread's bell is an eventfd");
+    let sockets = EpollSockets::new(doorbell).map_err(no_poller)?;
+    let mut worker = take_seat(seat, sockets)?;
+    epoll::run(&mut worker);
+    Ok(())
+}
+
+/// A shard's life on an executor.
+fn job(seat: Seat) -> Job {
+    let shared = Arc::clone(&seat.shared);
+    let died = move |error: io::Error| {
+        if shared.progress().ready < shared.mailboxes.len() {
+            return not_started(&shared, StartError::System { doing: "starting an executor", error });
+        }
+        shared.fail(format!("an executor died, the broker stops: {error}"));
+        shared.note(|progress| progress.gone += 1);
+    };
+    let run = move || {
+        let life: std::pin::Pin<Box<dyn Future<Output = Done>>> = Box::pin(on_executor(seat));
+        life
+    };
+    Job { run: Box::new(run), died: Box::new(died) }
+}
+
+async fn on_executor(seat: Seat) -> Done {
+    let shared = Arc::clone(&seat.shared);
+    let before = sched_getaffinity(None);
+    let mut result = Ok(());
+    match settle_in(seat) {
+        Ok(mut worker) => {
+            uring::run(&mut worker).await;
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(worker))) {
+                shared.fail(format!("a shard panicked while it left: {}", panic_message(&*panic)));
+            }
+        }
+        Err(error) => result = Err(error),
+    }
+    if let Ok(before) = before {
+        // The executor's next shard may be pinned elsewhere, or not at all.
+        let _ = sched_setaffinity(None, &before);
+    }
+    Box::new(move || guard(&shared, || result))
+}
+
+fn settle_in(seat: Seat) -> Result<Worker<UringSockets>, StartError> {
+    let settled = catch_unwind(AssertUnwindSafe(|| {
+        pin(seat.cpu)?;
+        let list = seat.shared.mailbox(seat.id).doorbell.ready_list();
+        let list = Arc::clone(list.expect("an executor's bell is a ready list"));
+        take_seat(seat, UringSockets::new(list).map_err(no_poller)?)
+    }));
+    settled.unwrap_or_else(|panic| Err(StartError::Panicked { message: panic_message(&*panic) }))
+}
+
+fn take_seat<S: Sockets>(seat: Seat, sockets: S) -> Result<Worker<S>, StartError> {
+    let shared = Arc::clone(&seat.shared);
+    let worker = Worker::new(seat, sockets)
+        .map_err(|error| StartError::System { doing: "waiting for connections", error })?;
+    shared.note(|progress| progress.ready += 1);
+    Ok(worker)
+}
+
+fn no_poller(error: io::Error) -> StartError {
+    StartError::System { doing: "making an epoll set", error }
+}
+
+fn pin(cpu: Option<usize>) -> Result<(), StartError> {
+    let Some(cpu) = cpu else { return Ok(()) };
+    if cpu >= CpuSet::MAX_CPU {
+        return Err(StartError::Pin { cpu, error: io::ErrorKind::InvalidInput.into() });
+    }
+    let mut cpus = CpuSet::new();
+    cpus.set(cpu);
+    sched_setaffinity(None, &cpus).map_err(|error| StartError::Pin { cpu, error: error.into() })
+}

@@ -1,0 +1,168 @@
+//! What a driver is to a shard's turn: it says which sockets are ready and reads them. Writing, accepting
+//! and closing are the same system calls for all drivers and stand here too.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use ringmq_net::Sealed;
+use ringmq_shard::ConnId;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
+
+use crate::limits::CLOSE_READS_MAX;
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Token {
+    Connection(ConnId),
+    Listener(u16),
+    Doorbell,
+}
+
+/// Slots from here on are no connections: a shard cannot have four billion of them.
+const SPECIAL_SLOT: u32 = u32::MAX - 0xFFFF;
+
+impl Token {
+    pub(crate) fn to_u64(self) -> u64 {
+        match self {
+            Self::Connection(id) => u64::from(id.generation) << 32 | u64::from(id.slot),
+            Self::Listener(index) => u64::from(SPECIAL_SLOT) + u64::from(index),
+            Self::Doorbell => u64::MAX,
+        }
+    }
+
+    pub(crate) fn from_u64(word: u64) -> Self {
+        let (generation, slot) = ((word >> 32) as u32, word as u32);
+        match (word, slot) {
+            (u64::MAX, _) => Self::Doorbell,
+            (_, SPECIAL_SLOT..) => Self::Listener((slot - SPECIAL_SLOT) as u16),
+            _ => Self::Connection(ConnId { slot, generation }),
+        }
+    }
+}
+
+/// Something is ready. It may be stale or untrue: the reading or writing will tell.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Event {
+    pub(crate) token: Token,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// Both directions are shut or the connection failed, told even when nobody asked.
+    pub(crate) broken: bool,
+}
+
+/// What came of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// So many bytes, at least one.
+    Bytes(usize),
+    /// Nothing for now; an event will come.
+    Nothing,
+    /// No more bytes will ever come.
+    Ended,
+}
+
+/// A driver's sockets.
+pub(crate) trait Sockets {
+    /// A connection's socket; closed when dropped.
+    type Socket: AsFd;
+
+    /// Takes a connected, non-blocking socket in; events for reading begin at once.
+    fn attach(&mut self, fd: OwnedFd, id: ConnId) -> io::Result<Self::Socket>;
+    /// Lets the socket go, still open.
+    fn detach(&mut self, socket: Self::Socket) -> io::Result<OwnedFd>;
+    /// Forgets the socket and closes it.
+    fn release(&mut self, socket: Self::Socket);
+    /// Reads once.
+    fn read(&mut self, socket: &mut Self::Socket, buffer: &mut [u8]) -> Read;
+    /// Whether events for reading and for writing are wanted.
+    fn want(&mut self, socket: &mut Self::Socket, id: ConnId, read: bool, write: bool) -> io::Result<()>;
+    /// Whether events for a listener are wanted.
+    fn listen(&mut self, fd: BorrowedFd<'_>, index: u16, on: bool) -> io::Result<()>;
+    /// Adds what is ready now to `events`, without waiting; says whether there may be more.
+    fn gather(&mut self, events: &mut Vec<Event>) -> bool;
+}
+
+/// When a shard's next turn is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// At once.
+    Again,
+    /// When something happens, or after this time.
+    Sleep(Duration),
+    /// Never.
+    Leave,
+}
+
+/// Sends without waiting and without a signal. Returns how many bytes the kernel took.
+pub(crate) fn send(fd: BorrowedFd<'_>, sealed: &Sealed<'_>) -> rustix::io::Result<usize> {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    loop {
+        let sent = match sealed {
+            Sealed::Same([one]) => rustix::net::send(fd, one, flags),
+            Sealed::Same(slices) => {
+                rustix::net::sendmsg(fd, slices, &mut SendAncillaryBuffer::default(), flags)
+            }
+            Sealed::Other(bytes) => rustix::net::send(fd, bytes, flags),
+        };
+        if sent != Err(Errno::INTR) {
+            return sent;
+        }
+    }
+}
+
+/// Receives without waiting.
+pub(crate) fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Read {
+    loop {
+        return match rustix::net::recv(fd, &mut *buffer, RecvFlags::DONTWAIT) {
+            Ok((0, _)) => Read::Ended,
+            Ok((bytes, _)) => Read::Bytes(bytes),
+            Err(Errno::INTR) => continue,
+            Err(Errno::AGAIN) => Read::Nothing,
+            Err(_) => Read::Ended,
+        };
+    }
+}
+
+/// How many bytes the slices hold.
+pub(crate) fn total(sealed: &Sealed<'_>) -> usize {
+    match sealed {
+        Sealed::Same(slices) => slices.iter().map(|slice: &IoSlice<'_>| slice.len()).sum(),
+        Sealed::Other(bytes) => bytes.len(),
+    }
+}
+
+/// Prepares a socket for being closed: tells the other end that nothing more comes, and throws away what it
+/// still sent, because closing over unread bytes would reset the connection and with it the last packet.
+pub(crate) fn say_goodbye(fd: BorrowedFd<'_>, buffer: &mut [u8]) {
+    if rustix::net::shutdown(fd, Shutdown::Write).is_err() {
+        return;
+    }
+    for _ in 0..CLOSE_READS_MAX {
+        if !matches!(receive(fd, buffer), Read::Bytes(_)) {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_survive_as_words() {
+        let connection = |slot, generation| Token::Connection(ConnId { slot, generation });
+        let tokens = [
+            connection(0, 0),
+            connection(7, u32::MAX),
+            connection(SPECIAL_SLOT - 1, 3),
+            Token::Listener(0),
+            Token::Listener(300),
+            Token::Doorbell,
+        ];
+        for token in tokens {
+            assert_eq!(Token::from_u64(token.to_u64()), token);
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The driver on glommio's executors. Each shard is one task; readiness of each connection's socket comes
+//! through io_uring by way of glommio's stream, whose read fills the shard's one buffer. Listeners and
+//! sockets that wait for room to write are rare and stand in one epoll set, whose readiness comes the same
+//! way. Nothing is sent, accepted or cancelled through glommio.
+
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use futures_io::AsyncRead;
+use glommio::net::TcpStream;
+use glommio::timer::Timer;
+use ringmq_shard::ConnId;
+
+use crate::epoll::Poller;
+use crate::limits::CONNECTIONS_PER_TURN_MAX;
+use crate::sockets::{Event, Next, Read, Sockets, Token};
+use crate::worker::Worker;
+
+/// What became ready on one executor, and who waits for it. Other threads only ring.
+#[derive(Default)]
+pub(crate) struct ReadyList(Mutex<Ready>);
+
+#[derive(Default)]
+struct Ready {
+    tokens: Vec<u64>,
+    waiter: Option<Waker>,
+}
+
+impl ReadyList {
+    /// Wakes the shard from any thread.
+    pub(crate) fn ring(&self) {
+        self.push(Token::Doorbell.to_u64());
+    }
+
+    fn push(&self, token: u64) {
+        let mut ready = self.lock();
+        let first = ready.tokens.is_empty();
+        ready.tokens.push(token);
+        if let (true, Some(waiter)) = (first, &ready.waiter) {
+            waiter.wake_by_ref();
+        }
+    }
+
+    /// Whether something is ready; if not, `cx` is woken when something is.
+    fn poll(&self, cx: &Context<'_>) -> bool {
+        let mut ready = self.lock();
+        if !ready.waiter.as_ref().is_some_and(|waiter| waiter.will_wake(cx.waker())) {
+            ready.waiter = Some(cx.waker().clone());
+        }
+        !ready.tokens.is_empty()
+    }
+
+    /// Forgets who waits; to be called on the executor's thread, since that is where its wakers belong.
+    fn forget_waiter(&self) {
+        self.lock().waiter = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ready> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Puts one token into the list.
+struct TokenWaker {
+    token: u64,
+    list: Arc<ReadyList>,
+}
+
+impl Wake for TokenWaker {
+    fn wake(self: Arc<Self>) {
+        self.list.push(self.token);
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.list.push(self.token);
+    }
+}
+
+/// A connection's socket.
+pub(crate) struct UringSocket {
+    stream: TcpStream,
+    waker: Waker,
+    token: u64,
+    /// Whether it stands in the epoll set, waiting for room to write.
+    waits_to_write: bool,
+}
+
+impl AsFd for UringSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the stream owns the descriptor and keeps it open for as long as it is borrowed here.
+        unsafe { BorrowedFd::borrow_raw(self.stream.as_raw_fd()) }
+    }
+}
+
+/// The sockets of a shard on an executor.
+pub(crate) struct UringSockets {
+    list: Arc<ReadyList>,
+    /// Listeners, and sockets waiting to write.
+    poller: Poller,
+    /// Becomes ready when the epoll set does.
+    poller_ready: Option<TcpStream>,
+    poller_waker: Waker,
+}
+
+/// The epoll set's own token among the ready ones: no listener has this number.
+const POLLER: Token = Token::Listener(u16::MAX);
+
+impl UringSockets {
+    /// To be called on the executor.
+    pub(crate) fn new(list: Arc<ReadyList>) -> io::Result<Self> {
+        let poller_waker =
+            Waker::from(Arc::new(TokenWaker { token: POLLER.to_u64(), list: Arc::clone(&list) }));
+        let mut sockets = Self { list, poller: Poller::new()?, poller_ready: None, poller_waker };
+        sockets.arm_poller()?;
+        Ok(sockets)
+    }
+
+    /// Asks to be told once when the epoll set has something.
+    fn arm_poller(&mut self) -> io::Result<()> {
+        // Ends the former stream first, and with it its descriptor.
+        self.poller_ready = None;
+        let mut stream = stream(self.poller.as_fd().try_clone_to_owned()?);
+        if poll_read(&mut stream, &self.poller_waker, &mut []).is_ready() {
+            self.list.push(POLLER.to_u64());
+        }
+        self.poller_ready = Some(stream);
+        Ok(())
+    }
+
+    /// Sleeps until something is ready, or that long.
+    async fn sleep(&mut self, at_most: Duration) {
+        let mut timer = Timer::new(at_most);
+        let list = &self.list;
+        poll_fn(|cx| {
+            let due = list.poll(cx) || Pin::new(&mut timer).poll(cx).is_ready();
+            if due { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    fn gather_from_poller(&mut self, events: &mut Vec<Event>) {
+        self.poller.wait(events, Duration::ZERO);
+        if self.arm_poller().is_err() {
+            // Out of descriptors: come back in the next turn rather than go deaf.
+            self.list.push(POLLER.to_u64());
+        }
+    }
+}
+
+impl Drop for UringSockets {
+    fn drop(&mut self) {
+        self.list.forget_waiter();
+    }
+}
+
+/// Wraps any descriptor: glommio begins at once to wait until it is readable.
+fn stream(fd: OwnedFd) -> TcpStream {
+    // SAFETY: the descriptor is open and nobody else owns it. That it may be no socket is no matter of
+    // memory: glommio only polls it, and a recv on it fails.
+    unsafe { TcpStream::from_raw_fd(fd.into_raw_fd()) }
+}
+
+/// Reads once if the descriptor is ready, else makes `waker` be woken when it is.
+fn poll_read(stream: &mut TcpStream, waker: &Waker, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    Pin::new(stream).poll_read(&mut Context::from_waker(waker), buffer)
+}
+
+impl Sockets for UringSockets {
+    type Socket = UringSocket;
+
+    fn attach(&mut self, fd: OwnedFd, id: ConnId) -> io::Result<UringSocket> {
+        let token = Token::Connection(id).to_u64();
+        let waker = Waker::from(Arc::new(TokenWaker { token, list: Arc::clone(&self.list) }));
+        let socket = UringSocket { stream: stream(fd), waker, token, waits_to_write: false };
+        // The first read registers the waker, so it has to be tried in the next turn.
+        self.list.push(token);
+        Ok(socket)
+    }
+
+    fn detach(&mut self, socket: UringSocket) -> io::Result<OwnedFd> {
+        let fd = socket.as_fd().try_clone_to_owned();
+        self.release(socket);
+        fd
+    }
+
+    fn release(&mut self, socket: UringSocket) {
+        if socket.waits_to_write {
+            self.poller.remove(socket.as_fd());
+        }
+    }
+
+    fn read(&mut self, socket: &mut UringSocket, buffer: &mut [u8]) -> Read {
+        let result = poll_read(&mut socket.stream, &socket.waker, buffer);
+        let bytes = match result {
+            Poll::Pending => return Read::Nothing,
+            Poll::Ready(Ok(0) | Err(_)) => return Read::Ended,
+            Poll::Ready(Ok(bytes)) => bytes,
+        };
+        if bytes == buffer.len() {
+            // There may be more, and no event is on its way.
+            self.list.push(socket.token);
+        } else if poll_read(&mut socket.stream, &socket.waker, &mut []).is_ready() {
+            // glommio began to wait when the buffer was not filled, so this only registers the waker.
+            self.list.push(socket.token);
+        }
+        Read::Bytes(bytes)
+    }
+
+    fn want(&mut self, socket: &mut UringSocket, id: ConnId, read: bool, write: bool) -> io::Result<()> {
+        if read {
+            // What arrived meanwhile may have been reported and ignored.
+            self.list.push(socket.token);
+        }
+        if std::mem::replace(&mut socket.waits_to_write, write) == write {
+            return Ok(());
+        }
+        if write {
+            return self.poller.add(socket.as_fd(), Token::Connection(id), false, true);
+        }
+        self.poller.remove(socket.as_fd());
+        Ok(())
+    }
+
+    fn listen(&mut self, fd: BorrowedFd<'_>, index: u16, on: bool) -> io::Result<()> {
+        if on {
+            return self.poller.add(fd, Token::Listener(index), true, false);
+        }
+        self.poller.remove(fd);
+        Ok(())
+    }
+
+    fn gather(&mut self, events: &mut Vec<Event>) -> bool {
+        let mut ready = self.list.lock();
+        let taken = ready.tokens.len().min(CONNECTIONS_PER_TURN_MAX);
+        let more = taken < ready.tokens.len();
+        let mut poller = false;
+        for word in ready.tokens.drain(..taken) {
+            let token = Token::from_u64(word);
+            poller |= token == POLLER;
+            if let Token::Connection(_) = token {
+                events.push(Event { token, readable: true, writable: false, broken: false });
+            }
+        }
+        drop(ready);
+        if poller {
+            self.gather_from_poller(events);
+        }
+        more
+    }
+}
+
+/// Runs a shard on this executor until it leaves.
+pub(crate) async fn run(worker: &mut Worker<UringSockets>) {
+    loop {
+        match worker.turn() {
+            Next::Again => glommio::executor().yield_now().await,
+            Next::Sleep(at_most) => {
+                worker.sockets().sleep(at_most).await;
+                worker.woke_up();
+            }
+            Next::Leave => return,
+        }
+    }
+}

@@ -1,0 +1,533 @@
+//! One shard's turn: what comes in goes to the shard, what the shard wants is done, and then it is said when
+//! the next turn is due. Every step is bounded, none waits. The same code serves every driver.
+
+use std::any::Any;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringmq_net::Layer;
+use ringmq_proto::time::{Mono, Now};
+use ringmq_shard::{
+    Common, ConnId, Effect, Input, LocalInput, LocalOutcome, LogLevel, Parts, PeerAddress, Shard, ShardId,
+};
+use ringmq_wire::ReasonCode;
+use rustix::net::SocketFlags;
+
+use crate::MakeDecider;
+use crate::connections::{Connection, Connections};
+use crate::limits::{
+    ACCEPT_REST, ACCEPTS_PER_TURN_MAX, DRAINS_PER_TURN_MAX, FLUSHES_PER_TURN_MAX, READ_BUFFER_BYTES,
+    READ_BYTES_PER_TURN_MAX, SLEEP_MAX, WRITE_BYTES_PER_TURN_MAX, WRITE_SLICES_MAX,
+};
+use crate::mailbox::{Arrival, Decisions, Mail, Order};
+use crate::mesh::{LanesIn, LanesOut, Port, PortState, shard};
+use crate::shared::Shared;
+use crate::sockets::{Event, Next, Read, Sockets, Token, say_goodbye, send, total};
+
+/// What a shard's thread is given to begin with.
+pub(crate) struct Seat {
+    pub(crate) id: ShardId,
+    pub(crate) common: Common,
+    pub(crate) seed: u64,
+    pub(crate) cpu: Option<usize>,
+    pub(crate) decider: Arc<MakeDecider>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) lanes_out: LanesOut,
+    pub(crate) lanes_in: LanesIn,
+    pub(crate) listeners: Vec<OwnedFd>,
+}
+
+/// A listening socket and when it may accept again, if it has to rest.
+struct Listener {
+    fd: OwnedFd,
+    rests_until: Option<Mono>,
+}
+
+/// One shard with its sockets and lanes; lives on the shard's thread alone.
+pub(crate) struct Worker<S: Sockets> {
+    id: ShardId,
+    shard: Shard,
+    shared: Arc<Shared>,
+    sockets: S,
+    connections: Connections<S::Socket>,
+    listeners: Vec<Listener>,
+    lanes: LanesIn,
+    port: Rc<PortState>,
+    mail: Mail,
+    events: Vec<Event>,
+    effects: Vec<Effect>,
+    /// Connections with more output than one turn writes.
+    write_on: Vec<ConnId>,
+    buffer: Box<[u8]>,
+    /// More is known to be ready than this turn took.
+    more: bool,
+    settling: bool,
+    leaving: bool,
+}
+
+impl<S: Sockets> Worker<S> {
+    /// Sets the shard up and begins to listen.
+    pub(crate) fn new(seat: Seat, mut sockets: S) -> io::Result<Self> {
+        let shared = seat.shared;
+        for (index, fd) in seat.listeners.iter().enumerate() {
+            sockets.listen(fd.as_fd(), index as u16, true)?;
+        }
+        let state = Rc::<PortState>::default();
+        let port = Port {
+            id: seat.id,
+            lanes: seat.lanes_out,
+            stuck: Arc::clone(&shared.stuck),
+            state: Rc::clone(&state),
+        };
+        let decisions = Decisions { shared: Arc::clone(&shared), shard: seat.id };
+        let parts = Parts {
+            id: seat.id,
+            common: seat.common,
+            mesh: Box::new(port),
+            decider: (seat.decider)(seat.id, decisions),
+            seed: seat.seed,
+        };
+        Ok(Self {
+            id: seat.id,
+            shard: Shard::new(parts, shared.clock.now()),
+            shared,
+            sockets,
+            connections: Connections::new(),
+            listeners: seat.listeners.into_iter().map(|fd| Listener { fd, rests_until: None }).collect(),
+            lanes: seat.lanes_in,
+            port: state,
+            mail: Mail::default(),
+            events: Vec::new(),
+            effects: Vec::new(),
+            write_on: Vec::new(),
+            buffer: vec![0; READ_BUFFER_BYTES].into(),
+            more: false,
+            settling: false,
+            leaving: false,
+        })
+    }
+
+    pub(crate) fn sockets(&mut self) -> &mut S {
+        &mut self.sockets
+    }
+
+    /// A whole turn. A panic in it ends the whole broker, loudly.
+    pub(crate) fn turn(&mut self) -> Next {
+        match catch_unwind(AssertUnwindSafe(|| self.turn_unguarded())) {
+            Ok(next) => next,
+            Err(panic) => {
+                let said = panic_message(&*panic);
+                self.shared.fail(format!("shard {} panicked, the broker stops: {said}", self.id.index()));
+                Next::Leave
+            }
+        }
+    }
+
+    /// To be called after each [`Next::Sleep`], before the next turn.
+    pub(crate) fn woke_up(&self) {
+        self.shared.mailbox(self.id).doorbell.flag.awake();
+    }
+
+    fn turn_unguarded(&mut self) -> Next {
+        let now = self.shared.clock.now();
+        self.more = false;
+        self.take_mail(now);
+        self.drain_lanes(now);
+        self.drain_for_queries(now);
+        self.serve_sockets(now);
+        if self.shard.deadline().is_some_and(|deadline| deadline <= now.mono) {
+            self.shard.handle(now, Input::Tick);
+        }
+        self.wake_listeners(now);
+        self.flush(now);
+        self.ring_peers();
+        self.settle();
+        if self.leaving { Next::Leave } else { self.next() }
+    }
+
+    // What comes in ---------------------------------------------------------------------------------------
+
+    fn take_mail(&mut self, now: Now) {
+        let mut mail = std::mem::take(&mut self.mail);
+        self.shared.mailbox(self.id).take(&mut mail);
+        for (ticket, verdict) in mail.decided.drain(..) {
+            self.shard.handle(now, Input::Decided { ticket, verdict });
+        }
+        for request in mail.requests.drain(..) {
+            self.shard.handle(now, Input::Local(request));
+        }
+        for arrival in mail.arrivals.drain(..) {
+            let conn = self.shard.adopt(now, *arrival.parcel);
+            self.attach(now, arrival.fd, conn);
+        }
+        for order in mail.orders.drain(..) {
+            self.obey(now, order);
+        }
+        self.mail = mail;
+    }
+
+    fn obey(&mut self, now: Now, order: Order) {
+        match order {
+            Order::StopListening => {
+                self.close_listeners();
+                self.shared.note(|progress| progress.deaf += 1);
+            }
+            Order::StopWork => self.shard.handle(now, Input::StopWork),
+            Order::Settle => self.settling = true,
+            Order::StopConnections => self.shard.handle(now, Input::StopConnections),
+            Order::Leave => self.leaving = true,
+        }
+    }
+
+    fn drain_lanes(&mut self, now: Now) {
+        for (from, lane) in self.lanes.iter_mut().enumerate() {
+            let Some(lane) = lane else { continue };
+            if lane.is_empty() {
+                continue;
+            }
+            let from = shard(from);
+            for _ in 0..ringmq_shard::limits::MESH_LANE_SLOTS {
+                let Some(mut batch) = lane.pop() else { break };
+                self.shard.handle(now, Input::Mesh { from, batch: &mut batch });
+                batch.clear();
+                lane.give_home(batch);
+            }
+            if self.shared.stuck.release(from, self.id) {
+                self.shared.ring(from);
+            }
+        }
+    }
+
+    /// A query is answered only when all that was sent before it has been taken in, over every lane.
+    fn drain_for_queries(&mut self, now: Now) {
+        for _ in 0..DRAINS_PER_TURN_MAX {
+            if !self.shard.wants_drain() {
+                return;
+            }
+            self.drain_lanes(now);
+            self.shard.handle(now, Input::MeshDrained);
+        }
+    }
+
+    fn serve_sockets(&mut self, now: Now) {
+        let mut events = std::mem::take(&mut self.events);
+        if events.is_empty() {
+            self.more |= self.sockets.gather(&mut events);
+        }
+        let (mut served, mut bytes) = (0, 0);
+        while served < events.len() && bytes < READ_BYTES_PER_TURN_MAX {
+            let event = events[served];
+            served += 1;
+            match event.token {
+                Token::Connection(conn) => bytes += self.serve_connection(now, conn, event),
+                Token::Listener(index) => self.accept(now, usize::from(index)),
+                Token::Doorbell => self.silence_doorbell(),
+            }
+        }
+        events.drain(..served);
+        self.events = events;
+    }
+
+    fn silence_doorbell(&self) {
+        if let Some(fd) = self.shared.mailbox(self.id).doorbell.eventfd() {
+            let mut count = [0; 8];
+            // Nothing in it means that it was silent already.
+            let _ = rustix::io::read(fd, &mut count);
+        }
+    }
+
+    /// Returns how many bytes were read.
+    fn serve_connection(&mut self, now: Now, conn: ConnId, event: Event) -> usize {
+        let Some(connection) = self.connections.find(conn) else { return 0 };
+        if event.writable && connection.blocked {
+            connection.blocked = false;
+            self.want(now, conn);
+            self.write_on.push(conn);
+        }
+        if event.readable {
+            return self.read(now, conn);
+        }
+        if event.broken {
+            self.end(now, conn);
+        }
+        0
+    }
+
+    fn read(&mut self, now: Now, conn: ConnId) -> usize {
+        let Some(connection) = self.connections.find(conn) else { return 0 };
+        if !connection.wants_bytes() {
+            return 0;
+        }
+        match self.sockets.read(&mut connection.socket, &mut self.buffer) {
+            Read::Nothing => 0,
+            Read::Ended => {
+                self.end(now, conn);
+                0
+            }
+            Read::Bytes(bytes) => {
+                let shard = &mut self.shard;
+                let opened = connection.layer.open(&self.buffer[..bytes], &mut |plain| {
+                    shard.handle(now, Input::Bytes { conn, bytes: plain });
+                });
+                if opened.is_err() {
+                    self.end(now, conn);
+                }
+                bytes
+            }
+        }
+    }
+
+    /// No more bytes will come: tells the shard, once.
+    fn end(&mut self, now: Now, conn: ConnId) {
+        let Some(connection) = self.connections.find(conn) else { return };
+        if !connection.ended {
+            connection.ended = true;
+            self.want(now, conn);
+            self.shard.handle(now, Input::Ended { conn });
+        }
+    }
+
+    /// Tells the driver which events the connection waits for.
+    fn want(&mut self, now: Now, conn: ConnId) {
+        let Some(connection) = self.connections.find(conn) else { return };
+        let (read, write) = (connection.wants_bytes(), connection.blocked);
+        if self.sockets.want(&mut connection.socket, conn, read, write).is_err() && !connection.ended {
+            connection.ended = true;
+            self.shard.handle(now, Input::Ended { conn });
+        }
+    }
+
+    fn accept(&mut self, now: Now, index: usize) {
+        for _ in 0..ACCEPTS_PER_TURN_MAX {
+            let Some(listener) = self.listeners.get(index) else { return };
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            match rustix::net::acceptfrom_with(&listener.fd, flags) {
+                Ok((fd, address)) => {
+                    let socket = address.and_then(|address| address.try_into().ok());
+                    let conn = self.shard.accept(now, PeerAddress { socket, listener: index as u16 });
+                    self.attach(now, fd, conn);
+                }
+                Err(rustix::io::Errno::AGAIN) => return,
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED) => (),
+                Err(error) => return self.rest_listener(now, index, error.into()),
+            }
+        }
+    }
+
+    fn attach(&mut self, now: Now, fd: OwnedFd, conn: ConnId) {
+        match self.sockets.attach(fd, conn) {
+            Ok(socket) => self.connections.insert(Connection::new(conn, socket)),
+            Err(error) => {
+                self.log(LogLevel::Error, &format!("a connection was closed at once: {error}"));
+                self.shard.handle(now, Input::Ended { conn });
+            }
+        }
+    }
+
+    // Listeners -------------------------------------------------------------------------------------------
+
+    fn rest_listener(&mut self, now: Now, index: usize, error: io::Error) {
+        self.log(LogLevel::Warning, &format!("no connection can be accepted for {ACCEPT_REST} ms: {error}"));
+        let listener = &mut self.listeners[index];
+        drop(self.sockets.listen(listener.fd.as_fd(), index as u16, false));
+        listener.rests_until = Some(now.mono.plus(ACCEPT_REST));
+    }
+
+    fn wake_listeners(&mut self, now: Now) {
+        for (index, listener) in self.listeners.iter_mut().enumerate() {
+            if listener.rests_until.is_some_and(|until| until <= now.mono)
+                && self.sockets.listen(listener.fd.as_fd(), index as u16, true).is_ok()
+            {
+                listener.rests_until = None;
+            }
+        }
+    }
+
+    fn close_listeners(&mut self) {
+        for (index, listener) in std::mem::take(&mut self.listeners).into_iter().enumerate() {
+            drop(self.sockets.listen(listener.fd.as_fd(), index as u16, false));
+        }
+    }
+
+    // What goes out ---------------------------------------------------------------------------------------
+
+    /// Flushes the shard and does what it asks for. Writing may make room for more, so it is repeated.
+    fn flush(&mut self, now: Now) {
+        self.port.forget_waiting();
+        for conn in std::mem::take(&mut self.write_on) {
+            self.write(now, conn);
+        }
+        for _ in 0..FLUSHES_PER_TURN_MAX {
+            self.shard.flush(now);
+            let mut effects = std::mem::take(&mut self.effects);
+            effects.extend(self.shard.effects());
+            if effects.is_empty() {
+                self.effects = effects;
+                return;
+            }
+            for effect in effects.drain(..) {
+                self.carry_out(now, effect);
+            }
+            self.effects = effects;
+        }
+        self.more = true;
+    }
+
+    fn carry_out(&mut self, now: Now, effect: Effect) {
+        match effect {
+            Effect::Write(conn) => self.write(now, conn),
+            Effect::Close(conn) => self.close(conn),
+            Effect::Pause(conn) => self.pause(now, conn, true),
+            Effect::Resume(conn) => self.pause(now, conn, false),
+            Effect::Move { conn, to, parcel } => self.hand_over(conn, to, parcel),
+            Effect::LocalDone { ticket, outcome } => (self.shared.local_done)(ticket, outcome),
+            Effect::Log(level, line) => self.log(level, &line),
+            Effect::WorkStopped => self.shared.note(|progress| progress.work_stopped += 1),
+            Effect::Stopped => self.shared.note(|progress| progress.stopped += 1),
+        }
+    }
+
+    /// Writes until there is nothing more, the kernel takes no more, or the turn's share is used up.
+    fn write(&mut self, now: Now, conn: ConnId) {
+        let mut written = 0;
+        while written < WRITE_BYTES_PER_TURN_MAX {
+            let Some(connection) = self.connections.find(conn) else { return };
+            if connection.blocked {
+                return;
+            }
+            let mut slices = [IoSlice::new(&[]); WRITE_SLICES_MAX];
+            let filled = self.shard.output(conn, &mut slices);
+            if filled == 0 && !connection.layer.has_own_output() {
+                return;
+            }
+            let sealed = connection.layer.seal(&slices[..filled]);
+            let offered = total(&sealed);
+            if offered == 0 {
+                return;
+            }
+            let taken = match send(connection.socket.as_fd(), &sealed) {
+                Ok(taken) => taken,
+                Err(rustix::io::Errno::AGAIN) => 0,
+                Err(_) => return self.end(now, conn),
+            };
+            let plain = connection.layer.sent(taken);
+            connection.blocked = taken < offered;
+            written += taken;
+            if taken < offered {
+                self.want(now, conn);
+            }
+            if plain > 0 {
+                self.shard.handle(now, Input::Wrote { conn, bytes: plain });
+            }
+        }
+        self.write_on.push(conn);
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        if let Some(connection) = self.connections.remove(conn) {
+            say_goodbye(connection.socket.as_fd(), &mut self.buffer);
+            self.sockets.release(connection.socket);
+        }
+    }
+
+    fn pause(&mut self, now: Now, conn: ConnId, paused: bool) {
+        let Some(connection) = self.connections.find(conn) else { return };
+        if connection.paused != paused {
+            connection.paused = paused;
+            self.want(now, conn);
+        }
+    }
+
+    fn hand_over(&mut self, conn: ConnId, to: ShardId, parcel: Box<ringmq_shard::Parcel>) {
+        let Some(connection) = self.connections.remove(conn) else { return };
+        match self.sockets.detach(connection.socket) {
+            Ok(fd) => self.shared.mailbox(to).arrive(Arrival { fd, parcel }),
+            Err(error) => self.log(LogLevel::Error, &format!("a connection was lost when moved: {error}")),
+        }
+    }
+
+    fn log(&self, level: LogLevel, line: &str) {
+        (self.shared.log)(level, line);
+    }
+
+    // The end of the turn ---------------------------------------------------------------------------------
+
+    fn ring_peers(&self) {
+        for peer in &self.port.take_posted() {
+            self.shared.ring(shard(peer));
+        }
+    }
+
+    /// Reports once that everything sent to this shard so far has been taken in and acted upon.
+    fn settle(&mut self) {
+        if self.settling && !self.more && !self.lanes_filled() && !self.shard.wants_drain() {
+            self.settling = false;
+            self.shared.note(|progress| progress.settled += 1);
+        }
+    }
+
+    fn lanes_filled(&self) -> bool {
+        self.lanes.iter().flatten().any(|lane| !lane.is_empty())
+    }
+
+    /// Announces the sleep and looks once more: whoever sends something from here on rings.
+    fn next(&mut self) -> Next {
+        let busy = self.more
+            || self.settling
+            || !self.events.is_empty()
+            || !self.write_on.is_empty()
+            || self.shard.wants_drain();
+        if busy {
+            return Next::Again;
+        }
+        let mailbox = self.shared.mailbox(self.id);
+        mailbox.doorbell.flag.announce();
+        if mailbox.is_filled() || self.lanes_filled() || self.port.has_room_again(&self.shared.stuck, self.id)
+        {
+            mailbox.doorbell.flag.awake();
+            return Next::Again;
+        }
+        let rests = self.listeners.iter().filter_map(|listener| listener.rests_until);
+        let deadline = rests.chain(self.shard.deadline()).min();
+        let longest = Duration::from_millis(SLEEP_MAX);
+        let wait = deadline.map_or(longest, |deadline| self.shared.clock.until(deadline).min(longest));
+        Next::Sleep(wait)
+    }
+}
+
+impl<S: Sockets> Drop for Worker<S> {
+    /// Closes everything and answers the requests that nobody will serve any more.
+    fn drop(&mut self) {
+        self.close_listeners();
+        let left = self.connections.len() as u64;
+        for connection in self.connections.take_all() {
+            self.sockets.release(connection.socket);
+        }
+        let mail = self.shared.mailbox(self.id).close();
+        for ticket in mail.requests.iter().filter_map(ticket) {
+            (self.shared.local_done)(ticket, LocalOutcome::Refused(ReasonCode::SERVER_SHUTTING_DOWN));
+        }
+        self.shared.counters.shard(self.id.index()).stop_left.add(left);
+        self.shared.note(|progress| progress.connections_left += left);
+    }
+}
+
+fn ticket(input: &LocalInput) -> Option<ringmq_shard::LocalTicket> {
+    match input {
+        LocalInput::Publish { ticket, .. }
+        | LocalInput::Subscribe { ticket, .. }
+        | LocalInput::Unsubscribe { ticket, .. } => Some(*ticket),
+        LocalInput::Open { .. } | LocalInput::Room { .. } | LocalInput::Close { .. } => None,
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message").to_owned()
+}
