@@ -116,3 +116,40 @@ impl MeshPort for Port {
 pub(crate) fn shard(index: usize) -> ShardId {
     ShardId(index as u16)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_lane_tells_its_sender_when_there_is_room_again() {
+        let mut ends = lanes(2);
+        let (lanes_out, lanes_in) = (ends.remove(0).0, ends.remove(0).1);
+        let (stuck, state) = (Arc::new(Stuck::new(2)), Rc::<PortState>::default());
+        let (me, peer) = (shard(0), shard(1));
+        let mut port = Port { id: me, lanes: lanes_out, stuck: Arc::clone(&stuck), state: Rc::clone(&state) };
+        let mut inbox = lanes_in.into_iter().next().flatten().unwrap();
+
+        assert!(port.push(me, Batch::default()).is_err(), "no lane leads to itself");
+        for _ in 0..MESH_LANE_SLOTS {
+            let mut batch = port.empty(peer);
+            batch.bytes.push(1);
+            port.push(peer, batch).unwrap();
+        }
+        assert!(!state.has_room_again(&stuck, me));
+        assert_eq!(port.push(peer, Batch { bytes: vec![2], payloads: Vec::new() }).unwrap_err().bytes, [2]);
+        assert!(!state.has_room_again(&stuck, me));
+        assert_eq!(state.take_posted().iter().collect::<Vec<_>>(), [1]);
+        assert!(state.take_posted().is_empty());
+
+        let mut batch = inbox.pop().unwrap();
+        batch.clear();
+        inbox.give_home(batch);
+        assert!(stuck.release(me, peer) && !stuck.release(me, peer));
+        assert!(state.has_room_again(&stuck, me));
+        state.forget_waiting();
+        assert!(!state.has_room_again(&stuck, me));
+        assert!(port.empty(peer).bytes.capacity() > 0, "the emptied batch came home");
+        port.push(peer, Batch::default()).unwrap();
+    }
+}

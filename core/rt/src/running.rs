@@ -172,7 +172,8 @@ impl Running {
 
     /// Stops: accepts no one more, publishes the wills, says goodbye to the clients, and cuts off those that
     /// have not taken it all when `deadline` has passed. Nothing of the broker is left when it returns,
-    /// except executors that wait up to ten seconds for a next start ([`crate::trim`] ends them).
+    /// except executors that wait up to ten seconds for a next start ([`crate::trim`] ends them). Must not be
+    /// called on a shard's thread, that is from a callback: it would wait for itself.
     pub fn stop(mut self, deadline: Duration) -> StopReport {
         self.stop_by(deadline)
     }
