@@ -142,7 +142,8 @@ def start_mosquitto(folder, extra_lines=()):
         lines.append("user root")
     configuration = Path(folder) / f"mosquitto-{port}.conf"
     configuration.write_text("\n".join(lines) + "\n")
-    return Broker([debian_packages.program("mosquitto"), "-v", "-c", str(configuration)], r"mosquitto version .* running", port)
+    command = [debian_packages.program("mosquitto"), "-v", "-c", str(configuration)]
+    return Broker(command, r"mosquitto version .* running", port)
 
 
 class ShardNames:

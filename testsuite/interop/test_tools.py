@@ -209,7 +209,8 @@ def test_errors(broker, tool, flags):
 def test_connection_refused():
     """Nobody listens: exit code and stream as mosquitto's."""
     port = broker_process.free_port()
-    for tool, flags in (("pub", ["-t", "a", "-m", "x"]), ("sub", ["-t", "a"]), ("rr", ["-t", "a", "-e", "b", "-m", "x"])):
+    rows = [("pub", ["-t", "a", "-m", "x"]), ("sub", ["-t", "a"]), ("rr", ["-t", "a", "-e", "b", "-m", "x"])]
+    for tool, flags in rows:
         expected, found = (tools.run(tool, port, *flags) for tools in (MOSQUITTO, RINGMQ))
         assert found[0] == expected[0] != 0 and found[2], (tool, expected, found)
 

@@ -70,3 +70,24 @@ def test_default_window_of_older_versions(connect, ids):
     for number in range(200):
         publisher.publish("flow", str(number), qos=1)
     assert [found.payload for found in receiver.messages(200)] == [b"%d" % number for number in range(200)]
+
+
+def test_identifiers_run_out(start_broker, peers, ids):
+    """With all 65,535 identifiers in flight the next message waits for one to become free [MQTT-2.2.1-4]."""
+    broker = start_broker("--set", "inflight_messages_max=65535", "--set", "queue_messages_max=70000")
+    receiver = peers(broker.port, ids.one(), properties={"receive_maximum": 65535})
+    publisher = peers(broker.port, ids.one())
+    receiver.subscribe("all", qos=1)
+    step = 500
+    for start in range(0, 66_000, step):
+        numbers = range(start, start + step)
+        publisher.send(*[mqtt.publish("all", str(number), 1, number % 65_535 + 1) for number in numbers])
+        for number in numbers:
+            publisher.expect("PUBACK", packet_id=number % 65_535 + 1)
+    flying = [receiver.expect("PUBLISH").packet_id for _ in range(65_535)]
+    assert len(set(flying)) == 65_535
+    receiver.expect_silence()
+    for start in range(0, 65_535, 1000):
+        receiver.send(*[mqtt.acknowledge("PUBACK", number) for number in flying[start : start + 1000]])
+    assert [found.payload for found in receiver.messages(465)] == [
+        b"%d" % number for number in range(65_535, 66_000)]
