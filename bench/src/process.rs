@@ -1,0 +1,93 @@
+//! CPU time and memory of processes and of the machine, as the kernel counts them under /proc.
+
+use std::fs;
+use std::io;
+
+/// CPU time used so far, in seconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct CpuTime {
+    pub(crate) user_seconds: f64,
+    pub(crate) system_seconds: f64,
+}
+
+impl CpuTime {
+    pub(crate) fn total_seconds(self) -> f64 {
+        self.user_seconds + self.system_seconds
+    }
+
+    pub(crate) fn since(self, earlier: CpuTime) -> CpuTime {
+        CpuTime {
+            user_seconds: self.user_seconds - earlier.user_seconds,
+            system_seconds: self.system_seconds - earlier.system_seconds,
+        }
+    }
+}
+
+/// User and system time of a process with all its threads.
+pub(crate) fn cpu_time(pid: u32) -> io::Result<CpuTime> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat"))?)
+        .ok_or_else(|| io::Error::other("/proc/PID/stat has another form than known"))
+}
+
+/// Resident memory of a process in bytes.
+pub(crate) fn resident_bytes(pid: u32) -> io::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/statm"))?;
+    let pages = text.split_ascii_whitespace().nth(1).and_then(|field| field.parse::<u64>().ok());
+    let pages = pages.ok_or_else(|| io::Error::other("/proc/PID/statm has another form than known"))?;
+    Ok(pages * rustix::param::page_size() as u64)
+}
+
+/// Time all CPUs of the machine were busy so far, and time the host took away, in seconds.
+pub(crate) fn machine_seconds() -> io::Result<(f64, f64)> {
+    parse_machine(&fs::read_to_string("/proc/stat")?)
+        .ok_or_else(|| io::Error::other("/proc/stat has another form than known"))
+}
+
+/// Fields 14 and 15. The name in field 2 may hold anything, so counting starts behind its closing bracket.
+fn parse_stat(text: &str) -> Option<CpuTime> {
+    let (_, rest) = text.rsplit_once(')')?;
+    let mut fields = rest.split_ascii_whitespace().skip(11);
+    let mut seconds = || fields.next()?.parse::<u64>().ok().map(seconds_of_ticks);
+    Some(CpuTime { user_seconds: seconds()?, system_seconds: seconds()? })
+}
+
+/// The first line: user, nice, system, idle, iowait, irq, softirq, steal.
+fn parse_machine(text: &str) -> Option<(f64, f64)> {
+    let line = text.lines().next()?.strip_prefix("cpu ")?;
+    let ticks: Vec<u64> = line.split_ascii_whitespace().map_while(|field| field.parse().ok()).collect();
+    let [user, nice, system, _, _, irq, softirq, steal, ..] = ticks[..] else { return None };
+    Some((seconds_of_ticks(user + nice + system + irq + softirq), seconds_of_ticks(steal)))
+}
+
+fn seconds_of_ticks(ticks: u64) -> f64 {
+    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_and_spaces_moves_no_field() {
+        let text = "7 (a) b (c) R 1 2 3 4 5 6 7 8 9 10 300 100 13 14";
+        let time = parse_stat(text).unwrap();
+        let tick = rustix::param::clock_ticks_per_second() as f64;
+        assert_eq!((time.user_seconds, time.system_seconds), (300.0 / tick, 100.0 / tick));
+        assert!(parse_stat("7 (a) R 1 2").is_none());
+    }
+
+    #[test]
+    fn busy_leaves_out_idle_waiting_and_stolen_time() {
+        let tick = rustix::param::clock_ticks_per_second() as f64;
+        let text = "cpu  1 2 3 1000 1000 4 5 6 0 0\ncpu0 9 9 9\n";
+        assert_eq!(parse_machine(text), Some((15.0 / tick, 6.0 / tick)));
+    }
+
+    #[test]
+    fn this_process_uses_time_and_memory() {
+        let pid = std::process::id();
+        assert!(cpu_time(pid).unwrap().total_seconds() >= 0.0);
+        assert!(resident_bytes(pid).unwrap() > 100_000);
+        assert!(machine_seconds().unwrap().0 > 0.0);
+    }
+}
