@@ -1,2 +1,330 @@
-//! Under construction.
+//! One core's whole broker as a value. Bytes, batches, answers and the time go in; bytes, batches and
+//! requests come out. It never does I/O, never reads a clock or a dice, and never starts a thread, so N of
+//! them run under a simulator exactly as they run on N cores.
 #![forbid(unsafe_code)]
+
+mod ack;
+mod aggregate;
+pub mod authz;
+mod connect;
+pub mod counters;
+mod deliver;
+mod disconnect;
+pub mod effect;
+mod fault;
+mod fill;
+pub mod input;
+pub mod limits;
+mod links;
+pub mod local;
+mod local_session;
+mod log;
+pub mod mesh;
+mod output;
+mod publish;
+mod receive;
+mod retained;
+mod sessions;
+mod shared;
+mod slots;
+mod stop;
+mod subscribe;
+mod sys;
+mod timers;
+mod timers_kinds;
+mod tunnel;
+
+use std::collections::{HashMap, VecDeque};
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use ringmq_proto::time::{Mono, Now};
+use ringmq_route::{CoreMask, Interest, InterestScratch, InterestWriter, SubscriptionTree};
+use ringmq_store::{Memory, PartitionTable, Store, StoreTicket};
+use ringmq_sync::Stamps;
+
+pub use authz::{AllowAll, Answer, Decider, PeerAddress, Question, Ticket, Verdict};
+pub use counters::Counters;
+pub use effect::{Effect, LogLevel, Parcel};
+pub use input::{ConnId, Input, ShardId};
+pub use limits::{QueuePolicy, Settings};
+pub use local::{LocalDelivery, LocalId, LocalInput, LocalOutcome, LocalSink, LocalTicket};
+pub use mesh::{Batch, MeshPort};
+
+use aggregate::{Aggregate, AggregateId};
+use counters::ShardCounters;
+use deliver::{Deferred, Scratch, Subscriber};
+use links::{Link, Way};
+use local_session::Local;
+use mesh::peers::Peers;
+use retained::Retained;
+use sessions::{Home, SessionId};
+use shared::{Group, GroupId};
+use slots::Slots;
+use stop::Stopping;
+use timers::Wheel;
+use timers_kinds::{LANES_INTERVAL, SWEEP_INTERVAL, Timer};
+use tunnel::TunnelEnd;
+
+/// What the shards of one broker share.
+#[derive(Clone)]
+pub struct Common {
+    /// How many shards there are, 1 to 256.
+    pub shards: usize,
+    /// Bounds and choices.
+    pub settings: Arc<Settings>,
+    /// Which shards have subscriptions for what.
+    pub interest: Arc<Interest>,
+    /// The one order of retained publishes.
+    pub stamps: Arc<Stamps>,
+    /// All counters.
+    pub counters: Arc<Counters>,
+    /// Key of the hash that places ClientIDs; made once and kept with the data.
+    pub partition_key: [u8; 16],
+}
+
+/// What one shard is made of.
+pub struct Parts {
+    /// Its number.
+    pub id: ShardId,
+    /// What it shares with the others.
+    pub common: Common,
+    /// Its way to its peers.
+    pub mesh: Box<dyn MeshPort>,
+    /// Who answers its questions.
+    pub decider: Box<dyn Decider>,
+    /// Seed for names it makes up, such as assigned ClientIDs.
+    pub seed: u64,
+}
+
+/// Passes of one flush over connections that filling others has marked; the rest is the next turn's.
+const FLUSH_PASSES_MAX: usize = 4;
+
+/// One core's whole broker. It lives on one thread and nobody else touches it.
+pub struct Shard {
+    id: ShardId,
+    common: Common,
+    settings: Arc<Settings>,
+    table: PartitionTable,
+    decider: Box<dyn Decider>,
+    store: Box<dyn Store>,
+    stored: StoreTicket,
+    seed: u64,
+    started: Mono,
+    now: Now,
+    links: Slots<ConnId, Link>,
+    sessions: Slots<SessionId, Home>,
+    by_client: HashMap<Box<str>, SessionId>,
+    locals: HashMap<LocalId, Local>,
+    tunnels: HashMap<(ShardId, ConnId), TunnelEnd>,
+    tree: SubscriptionTree<Subscriber>,
+    interest: InterestWriter,
+    interest_scratch: InterestScratch,
+    mask: CoreMask,
+    groups: Slots<GroupId, Group>,
+    group_by_filter: HashMap<Box<str>, GroupId>,
+    retained: Retained,
+    aggregates: Slots<AggregateId, Aggregate>,
+    deferred: VecDeque<Deferred>,
+    peers: Peers,
+    timers: Wheel<Timer>,
+    due: Vec<Timer>,
+    lanes_armed: bool,
+    asked: HashMap<Ticket, ConnId>,
+    tickets: u64,
+    epochs: u64,
+    serials: u64,
+    publishes: u64,
+    scratch: Scratch,
+    dirty: Vec<ConnId>,
+    dirty_locals: Vec<LocalId>,
+    lane_waiters: VecDeque<ConnId>,
+    resuming: VecDeque<ConnId>,
+    ending: Vec<SessionId>,
+    stopping: Stopping,
+    sys_last: HashMap<String, String>,
+    effects: Vec<Effect>,
+}
+
+impl Shard {
+    /// A shard without connections or sessions.
+    ///
+    /// # Panics
+    /// When the number of shards is outside 1 to 256; a broker checks that before it starts.
+    #[must_use]
+    pub fn new(parts: Parts, now: Now) -> Self {
+        let Parts { id, common, mesh, decider, seed } = parts;
+        let settings = Arc::clone(&common.settings);
+        let peers = Peers::new(mesh, common.shards, settings.mesh_batch_bytes, settings.mesh_spill_bytes_max);
+        let mut shard = Self {
+            id,
+            table: PartitionTable::even(common.shards),
+            decider,
+            store: Box::new(Memory::default()),
+            stored: StoreTicket::default(),
+            seed,
+            started: now.mono,
+            now,
+            links: Slots::new(),
+            sessions: Slots::new(),
+            by_client: HashMap::new(),
+            locals: HashMap::new(),
+            tunnels: HashMap::new(),
+            tree: SubscriptionTree::new(seed),
+            interest: InterestWriter::new(Arc::clone(&common.interest), id.index()),
+            interest_scratch: InterestScratch::new(),
+            mask: CoreMask::new(),
+            groups: Slots::new(),
+            group_by_filter: HashMap::new(),
+            retained: Retained::default(),
+            aggregates: Slots::new(),
+            deferred: VecDeque::new(),
+            peers,
+            timers: Wheel::new(now.mono),
+            due: Vec::new(),
+            lanes_armed: false,
+            asked: HashMap::new(),
+            tickets: 0,
+            epochs: 0,
+            serials: 0,
+            publishes: 0,
+            scratch: Scratch::default(),
+            dirty: Vec::new(),
+            dirty_locals: Vec::new(),
+            lane_waiters: VecDeque::new(),
+            resuming: VecDeque::new(),
+            ending: Vec::new(),
+            stopping: Stopping::No,
+            sys_last: HashMap::new(),
+            effects: Vec::new(),
+            settings,
+            common,
+        };
+        shard.timers.arm(now.mono.plus(SWEEP_INTERVAL), Timer::Sweep);
+        if id.0 == 0 && shard.settings.sys_interval_seconds > 0 {
+            shard.timers.arm(now.mono, Timer::Sys);
+        }
+        shard
+    }
+
+    /// The shard's number.
+    #[must_use]
+    pub const fn id(&self) -> ShardId {
+        self.id
+    }
+
+    /// A connection was accepted. Bytes follow as [`Input::Bytes`].
+    pub fn accept(&mut self, now: Now, peer: PeerAddress) -> ConnId {
+        self.now = now;
+        self.counters().connections_total.add(1);
+        let id = self.link_open(now, peer, Way::Socket);
+        if self.links.len() > self.settings.connections_max || self.stopping != Stopping::No {
+            self.log(LogLevel::Warning, || {
+                "A connection was refused: as many as may be are open.".to_owned()
+            });
+            self.link_drop(now, id);
+        }
+        id
+    }
+
+    /// A connection came over from another shard, with what its client has sent so far.
+    pub fn adopt(&mut self, now: Now, parcel: Parcel) -> ConnId {
+        self.now = now;
+        let id = self.link_open(now, parcel.peer, Way::Socket);
+        if self.stopping != Stopping::No {
+            self.link_drop(now, id);
+        } else {
+            self.feed(now, id, &parcel.bytes);
+        }
+        id
+    }
+
+    /// Something happened.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        self.now = now;
+        match input {
+            Input::Bytes { conn, bytes } => self.receive(now, conn, bytes),
+            Input::Ended { conn } => self.ended(now, conn),
+            Input::Wrote { conn, bytes } => self.wrote(now, conn, bytes),
+            Input::Mesh { from, batch } => self.mesh(now, from, batch),
+            Input::MeshDrained => self.mesh_drained(now),
+            Input::Decided { ticket, verdict } => self.decided(now, ticket, verdict),
+            Input::Local(input) => self.local(now, input),
+            Input::Tick => self.tick(now),
+            Input::StopWork => self.stop_work(now),
+            Input::StopConnections => self.stop_connections(now),
+        }
+    }
+
+    /// Ends a turn: goes on with what waited, fills the output of all connections that have something to
+    /// say, and pushes the batches to the peers. Call it after the inputs of a turn, then
+    /// [`Shard::effects`].
+    pub fn flush(&mut self, now: Now) {
+        self.now = now;
+        self.resume_waiters(now);
+        for _ in 0..FLUSH_PASSES_MAX {
+            self.end_full_sessions(now);
+            for id in std::mem::take(&mut self.resuming) {
+                self.resume(now, id);
+            }
+            self.fill_dirty(now);
+            self.fill_locals(now);
+            if self.dirty.is_empty() && self.resuming.is_empty() && self.dirty_locals.is_empty() {
+                break;
+            }
+        }
+        self.peers.flush();
+        self.arm_lanes(now);
+        self.report_stop();
+    }
+
+    /// Publishes that found a lane full are tried again, in their order.
+    fn resume_waiters(&mut self, now: Now) {
+        if self.lane_waiters.is_empty() && self.deferred.is_empty() {
+            return;
+        }
+        self.peers.flush();
+        self.resume_deferred(now);
+        for id in std::mem::take(&mut self.lane_waiters) {
+            self.resume(now, id);
+        }
+    }
+
+    /// What waits for room in a lane, or for the next turn, wakes the shard again soon.
+    fn arm_lanes(&mut self, now: Now) {
+        let waits = self.peers.is_waiting() || !self.lane_waiters.is_empty() || !self.deferred.is_empty();
+        let more = !self.dirty.is_empty() || !self.resuming.is_empty() || !self.dirty_locals.is_empty();
+        if (waits || more) && !self.lanes_armed {
+            self.lanes_armed = true;
+            self.timers.arm(now.mono.plus(LANES_INTERVAL), Timer::Lanes);
+        }
+    }
+
+    /// Takes what is to be done, in order.
+    pub fn effects(&mut self) -> std::vec::Drain<'_, Effect> {
+        self.effects.drain(..)
+    }
+
+    /// What is to be written to this connection now: fills `slices` from the front and returns how many it
+    /// filled; 0 when there is nothing. Report what was taken with [`Input::Wrote`], which may add more.
+    pub fn output<'a>(&'a self, conn: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
+        self.links.at(conn).map_or(0, |link| link.out.slices(slices))
+    }
+
+    /// When [`Input::Tick`] is needed at the latest.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Mono> {
+        self.timers.deadline()
+    }
+
+    /// Whether questions of peers wait for the lanes to be drained once more: then drain all lanes and send
+    /// [`Input::MeshDrained`] before sleeping.
+    #[must_use]
+    pub fn wants_drain(&self) -> bool {
+        self.retained.wants_drain()
+    }
+
+    fn counters(&self) -> &ShardCounters {
+        self.common.counters.shard(self.id.index())
+    }
+}

@@ -82,6 +82,15 @@ pub fn encoded_publish_bytes(version: Version, delivery: &Delivery<'_>) -> usize
 /// When the packet would be larger than the protocol's maximum, which a message that came in as a packet can
 /// be only by what is added here; [`encoded_publish_bytes`] tells beforehand.
 pub fn encode_publish(version: Version, out: &mut Vec<u8>, delivery: &Delivery<'_>) {
+    encode_publish_head(version, out, delivery);
+    out.extend_from_slice(delivery.message.payload());
+}
+
+/// Appends the PUBLISH of a delivery without its payload, which the caller sends right behind it.
+///
+/// # Panics
+/// As [`encode_publish`].
+pub fn encode_publish_head(version: Version, out: &mut Vec<u8>, delivery: &Delivery<'_>) {
     let dup = delivery.dup && delivery.qos != Qos::AtMostOnce;
     let body_bytes = delivery.body_bytes(version);
     writer::put_header(first(dup, delivery.qos, delivery.retain), body_bytes, out);
@@ -90,5 +99,4 @@ pub fn encode_publish(version: Version, out: &mut Vec<u8>, delivery: &Delivery<'
     if version == Version::V5 {
         delivery.put_properties(out);
     }
-    out.extend_from_slice(delivery.message.payload());
 }

@@ -44,7 +44,7 @@ pub use ack::Ack;
 pub use auth::Auth;
 pub use connack::Connack;
 pub use connect::Connect;
-pub use delivery::{Delivery, encode_publish, encoded_publish_bytes};
+pub use delivery::{Delivery, encode_publish, encode_publish_head, encoded_publish_bytes};
 pub use disconnect::Disconnect;
 pub use frame::Frame;
 pub use message::{INLINE_PAYLOAD_BYTES_MAX, Message, MessageParts, Payload};

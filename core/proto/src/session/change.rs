@@ -1,0 +1,161 @@
+//! What can happen to the durable part of a session: values that `apply` carries out, the same way on any
+//! node, without clock, dice or socket.
+
+use alloc::boxed::Box;
+
+use ringmq_wire::PacketId;
+
+use super::{Entry, RetainedRead, Sent, SentState, Session, Subscription, Will};
+use crate::time::Wall;
+
+/// One change of a session.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// A client is there: the session has this epoch, expiry and will from now on.
+    Attached {
+        /// The new epoch.
+        epoch: u64,
+        /// Seconds the session outlives its connection.
+        expiry_seconds: u32,
+        /// The will of this connection.
+        will: Option<Will>,
+    },
+    /// The client changed the expiry in its DISCONNECT.
+    ExpirySet {
+        /// Seconds the session outlives its connection.
+        expiry_seconds: u32,
+    },
+    /// The client is gone.
+    Detached {
+        /// When the session ends.
+        expires_at: Option<Wall>,
+        /// When the will is due.
+        will_due: Option<Wall>,
+    },
+    /// The will was published or withdrawn.
+    WillCleared,
+    /// A subscription was made or replaced.
+    Subscribed {
+        /// The whole filter.
+        filter: Box<str>,
+        /// Its options and identifier.
+        subscription: Subscription,
+    },
+    /// A subscription was removed.
+    Unsubscribed {
+        /// The whole filter.
+        filter: Box<str>,
+    },
+    /// A message was queued.
+    Queued {
+        /// The message.
+        entry: Entry,
+    },
+    /// The oldest QoS 1 or 2 message was sent under this id.
+    Sent {
+        /// Its packet id.
+        packet_id: PacketId,
+    },
+    /// The oldest QoS 1 or 2 message was given up (expired, too large).
+    GivenUp,
+    /// The client owns the message: PUBREC.
+    Received {
+        /// Its packet id.
+        packet_id: PacketId,
+    },
+    /// The exchange is complete.
+    Completed {
+        /// Its packet id.
+        packet_id: PacketId,
+    },
+    /// A QoS 2 publish of the client was received.
+    IncomingReceived {
+        /// Its packet id.
+        packet_id: PacketId,
+    },
+    /// It was released, or refused.
+    IncomingReleased {
+        /// Its packet id.
+        packet_id: PacketId,
+    },
+    /// Retained messages are to be read for a new subscription.
+    ReadStarted {
+        /// From the beginning.
+        read: RetainedRead,
+    },
+    /// The oldest read goes on from here, or is done.
+    ReadMoved {
+        /// Where to go on; `None` when done.
+        read: Option<RetainedRead>,
+    },
+    /// The reads of a filter were given up.
+    ReadsCancelled {
+        /// The filter without `$share`.
+        filter: Box<str>,
+    },
+}
+
+impl Session {
+    /// Carries out one change. The same changes in the same order give the same session anywhere.
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Attached { epoch, expiry_seconds, will } => {
+                (self.epoch, self.expiry_seconds, self.will) = (epoch, expiry_seconds, will);
+                (self.expires_at, self.will_due) = (None, None);
+            }
+            Change::ExpirySet { expiry_seconds } => self.expiry_seconds = expiry_seconds,
+            Change::Detached { expires_at, will_due } => {
+                (self.expires_at, self.will_due) = (expires_at, will_due);
+            }
+            Change::WillCleared => (self.will, self.will_due) = (None, None),
+            Change::Subscribed { filter, subscription } => {
+                self.subscriptions.insert(filter, subscription);
+            }
+            Change::Unsubscribed { filter } => {
+                self.subscriptions.remove(&filter);
+            }
+            Change::IncomingReceived { packet_id } => {
+                self.incoming.insert(packet_id);
+            }
+            Change::IncomingReleased { packet_id } => {
+                self.incoming.remove(packet_id);
+            }
+            Change::ReadStarted { read } => self.reads.push_back(read),
+            Change::ReadMoved { read } => match (self.reads.front_mut(), read) {
+                (Some(front), Some(read)) => *front = read,
+                _ => drop(self.reads.pop_front()),
+            },
+            Change::ReadsCancelled { filter } => self.reads.retain(|r| r.filter != filter),
+            delivery => self.apply_delivery(delivery),
+        }
+    }
+
+    fn apply_delivery(&mut self, change: Change) {
+        match change {
+            Change::Queued { entry } => self.queue.push(entry),
+            Change::Sent { packet_id } => {
+                if let Some(entry) = self.queue.pop_with_ack() {
+                    self.inflight.insert_at(packet_id, sent(entry));
+                }
+            }
+            Change::GivenUp => drop(self.queue.pop_with_ack()),
+            Change::Received { packet_id } => {
+                if let Some(sent) = self.inflight.get_mut(packet_id) {
+                    (sent.state, sent.entry) = (SentState::AwaitPubcomp, None);
+                }
+            }
+            Change::Completed { packet_id } => drop(self.inflight.remove(packet_id)),
+            _ => {}
+        }
+    }
+}
+
+fn sent(entry: Entry) -> Sent {
+    let state = if entry.qos == ringmq_wire::Qos::ExactlyOnce {
+        SentState::AwaitPubrec
+    } else {
+        SentState::AwaitPuback
+    };
+    let shared = entry.shared;
+    Sent { state, entry: Some(entry), shared, on_this_connection: true }
+}

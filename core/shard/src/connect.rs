@@ -1,0 +1,305 @@
+//! CONNECT: who it is, where its session lives, whether it may come in; then takeover, session and CONNACK.
+//! In this order, so that a client that may not come in takes nothing over, and nothing behind CONNECT is
+//! processed before it is accepted [MQTT-3.1.4-6].
+
+use std::rc::Rc;
+
+use ringmq_proto::session::{Change, NEVER, Will};
+use ringmq_proto::time::Now;
+use ringmq_wire::message::{Message, MessageParts, Payload};
+use ringmq_wire::{
+    Connack, Connect, Disconnect, Packet, PropertiesBuffer, Property, Qos, ReasonCode, Version,
+};
+
+use crate::authz::Question;
+use crate::fault::Fault;
+use crate::input::ConnId;
+use crate::limits::Settings;
+use crate::links::{Park, Said};
+use crate::receive::Step;
+use crate::sessions::{Attached, Home, SessionId};
+use crate::timers_kinds::Timer;
+use crate::{LogLevel, Shard};
+
+/// Longest ClientID of 3.1 in characters, where that rule is kept.
+const CLIENT_ID_V31_CHARACTERS_MAX: usize = 23;
+
+impl Shard {
+    pub(crate) fn connect(&mut self, now: Now, id: ConnId, connect: &Connect<'_>) -> Step {
+        if let Some(link) = self.links.at_mut(id) {
+            link.conn.version = connect.version;
+            link.conn.limits = ringmq_proto::conn::ClientLimits::of(connect);
+        }
+        if let Err(fault) = check(&self.settings, connect) {
+            return self.refuse(now, id, fault);
+        }
+        let assigned = connect.client_id.is_empty();
+        let client_id = if assigned { self.assigned_id(id) } else { connect.client_id.to_owned() };
+        let home = self.owner_of(&client_id);
+        if home != self.id {
+            return Step::Away(home);
+        }
+        match self.ask_connect(now, id, connect, &client_id) {
+            Said::Open => return Step::Wait(Park::Decision),
+            Said::Allow => self.asked_enough(id),
+            Said::Deny => {
+                let code = ReasonCode::BAD_USER_NAME_OR_PASSWORD;
+                let code = if connect.user_name.is_some() { code } else { ReasonCode::NOT_AUTHORIZED };
+                return self.refuse(now, id, Fault::new(code, "MQTT-3.1.4-2", "The client may not connect."));
+            }
+            Said::Nothing => {
+                let text = "No decision about this client in time.";
+                return self.refuse(
+                    now,
+                    id,
+                    Fault::new(ReasonCode::SERVER_UNAVAILABLE, "MQTT-3.1.4-2", text),
+                );
+            }
+        }
+        self.accept_connect(now, id, connect, &client_id, assigned);
+        Step::Done
+    }
+
+    fn ask_connect(&mut self, now: Now, id: ConnId, connect: &Connect<'_>, client_id: &str) -> Said {
+        let Some(peer) = self.links.at(id).map(|l| l.peer.clone()) else { return Said::Nothing };
+        let (user_name, password) = (connect.user_name, connect.password);
+        self.ask(now, id, 0, &Question::Connect { peer: &peer, client_id, user_name, password })
+    }
+
+    fn accept_connect(
+        &mut self,
+        now: Now,
+        id: ConnId,
+        connect: &Connect<'_>,
+        client_id: &str,
+        assigned: bool,
+    ) {
+        if let Some(session) = self.session_of(client_id) {
+            self.take_over(now, session, connect.clean_start);
+        }
+        let existing = self.session_of(client_id);
+        let full = existing.is_none() && self.sessions.len() >= self.settings.sessions_max;
+        if full {
+            let text = "The broker has as many sessions as it may have.";
+            return self.fault(now, id, Fault::new(ReasonCode::QUOTA_EXCEEDED, "", text));
+        }
+        let session_id = existing.unwrap_or_else(|| self.session_open(client_id));
+        let keep_alive = match self.settings.server_keep_alive_seconds {
+            Some(seconds) if connect.version == Version::V5 => seconds,
+            _ => connect.keep_alive,
+        };
+        let (alias_in, alias_out) =
+            (self.settings.topic_alias_maximum, self.settings.topic_alias_outbound_max);
+        let Some(link) = self.links.at_mut(id) else { return };
+        link.conn.accept(connect, keep_alive, alias_in, alias_out);
+        link.conn.keep_alive.last_packet = now.mono;
+        link.session = Some(session_id);
+        let window = link.conn.limits.receive_maximum.min(self.settings.inflight_messages_max);
+        let deadline = link.conn.keep_alive.deadline();
+        let expiry_seconds = expiry_of(connect).min(self.settings.session_expiry_seconds_max);
+        let will = connect.will.map(|will| will_of(&will, Home::uid(session_id)));
+        self.epochs += 1;
+        let epoch = self.epochs;
+        // The epoch is raised under the longer of the old and the new life, so that the store hears of it.
+        if let Some(home) = self.sessions.at_mut(session_id) {
+            home.attached = Attached::Link(id);
+            home.session.expiry_seconds = home.session.expiry_seconds.max(expiry_seconds);
+        }
+        self.change(session_id, Change::Attached { epoch, expiry_seconds, will });
+        if let Some(home) = self.sessions.at_mut(session_id) {
+            home.session.attach(window);
+        }
+        self.counters().sessions_connected.add(1);
+        if let Some(at) = deadline {
+            self.timers.arm(at, Timer::KeepAlive(id));
+        }
+        let assigned_id = if assigned { Some(client_id) } else { None };
+        self.send_connack(id, connect, existing.is_some(), assigned_id, keep_alive, expiry_seconds);
+        self.announce_member(session_id);
+        self.log_connected(id, connect, client_id);
+        self.mark_link_dirty(id);
+    }
+
+    fn log_connected(&mut self, id: ConnId, connect: &Connect<'_>, client_id: &str) {
+        let address = self.links.at(id).and_then(|l| l.peer.socket);
+        let from = address.map_or_else(|| "<unknown>".to_owned(), |a| a.to_string());
+        let (clean, keep_alive) = (u8::from(connect.clean_start), connect.keep_alive);
+        let protocol = connect.version as u8;
+        let user = connect.user_name.map_or_else(String::new, |u| format!(", u'{u}'"));
+        self.log(LogLevel::Info, || {
+            format!("New client connected from {from} as {client_id} (p{protocol}, c{clean}, k{keep_alive}{user}).")
+        });
+    }
+
+    /// A client comes back to a session, or starts it anew. A connection it still has is closed with 0x8E
+    /// [MQTT-3.1.4-3]; what its end means for will and session is decided as for any lost connection.
+    fn take_over(&mut self, now: Now, session: SessionId, clean_start: bool) {
+        let attached = self.sessions.at(session).map(|home| home.attached);
+        if let Some(Attached::Link(old)) = attached {
+            self.counters().takeovers.add(1);
+            let name = self.name_of(old);
+            self.log(LogLevel::Info, || format!("Client {name} already connected, closing old connection."));
+            if clean_start {
+                // The session ends now, so a delayed will is due now [MQTT-3.1.3-9].
+                self.change(session, Change::ExpirySet { expiry_seconds: 0 });
+            }
+            if self.links.at(old).is_some_and(|l| l.conn.version == Version::V5 && l.conn.is_open()) {
+                let mut buffer = PropertiesBuffer::new();
+                let text = "Another client connected with this ClientID.";
+                let properties = self.explain(old, &mut buffer, text);
+                let reason = ReasonCode::SESSION_TAKEN_OVER;
+                self.send(old, &Packet::Disconnect(Disconnect { reason, properties }));
+            }
+            self.link_finish(now, old);
+        }
+        if clean_start && self.sessions.at(session).is_some() {
+            self.publish_will(now, session);
+            self.session_end(session);
+        }
+    }
+
+    fn send_connack(
+        &mut self,
+        id: ConnId,
+        connect: &Connect<'_>,
+        session_present: bool,
+        assigned: Option<&str>,
+        keep_alive: u16,
+        expiry_seconds: u32,
+    ) {
+        // 3.1 has no session present flag: its reserved byte stays zero.
+        let session_present = session_present && connect.version != Version::V31;
+        let mut buffer = PropertiesBuffer::new();
+        if connect.version == Version::V5 {
+            if expiry_seconds != expiry_of(connect) {
+                buffer.push_u32(Property::SessionExpiryInterval, expiry_seconds);
+            }
+            if keep_alive != connect.keep_alive {
+                buffer.push_u16(Property::ServerKeepAlive, keep_alive);
+            }
+            if let Some(client_id) = assigned {
+                buffer.push_str(Property::AssignedClientIdentifier, client_id);
+            }
+            let wants_response = self.links.at(id).is_some_and(|l| l.conn.limits.response_information);
+            announce(&self.settings, wants_response, &mut buffer);
+        }
+        let properties = buffer.as_properties();
+        self.send(id, &Packet::Connack(Connack { session_present, reason: ReasonCode::SUCCESS, properties }));
+    }
+
+    /// A CONNECT that is not accepted: CONNACK with the code of its version, then the connection closes.
+    fn refuse(&mut self, now: Now, id: ConnId, fault: Fault) -> Step {
+        if self.links.at(id).is_some_and(|l| l.conn.version != Version::V5) {
+            let (session_present, properties) = (false, ringmq_wire::Properties::EMPTY);
+            self.send(id, &Packet::Connack(Connack { session_present, reason: fault.reason, properties }));
+        }
+        self.fault(now, id, fault);
+        Step::Done
+    }
+
+    /// A ClientID for a client that sent none, placed so that its session lives here. The same for the same
+    /// connection as long as its CONNECT waits.
+    fn assigned_id(&mut self, id: ConnId) -> String {
+        for attempt in 0u64.. {
+            let number = u64::from(id.slot) << 32 | u64::from(id.generation);
+            let random = mix(self.seed ^ mix(number ^ mix(u64::from(self.id.0) << 48 | attempt)));
+            let candidate = format!("auto-{random:016x}");
+            if self.owner_of(&candidate) == self.id {
+                return candidate;
+            }
+        }
+        unreachable!("every shard owns a partition")
+    }
+}
+
+/// SplitMix64's finaliser: spreads a counter over all bits.
+fn mix(mut x: u64) -> u64 {
+    x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+/// What CONNECT says against the choices of this broker.
+fn check(settings: &Settings, connect: &Connect<'_>) -> Result<(), Fault> {
+    let id = connect.client_id;
+    let id_not_valid = |clause, text| Fault::new(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID, clause, text);
+    match connect.version {
+        Version::V31 if id.is_empty() => return Err(id_not_valid("MQTT-3.1", "An empty ClientID.")),
+        Version::V31 if settings.strict_client_ids && id.chars().count() > CLIENT_ID_V31_CHARACTERS_MAX => {
+            return Err(id_not_valid("MQTT-3.1", "A ClientID of more than 23 characters."));
+        }
+        Version::V311 if id.is_empty() && !connect.clean_start => {
+            return Err(id_not_valid("MQTT-3.1.3-8", "An empty ClientID without clean session."));
+        }
+        _ => {}
+    }
+    if connect.properties.contains(Property::AuthenticationMethod) {
+        let text = "No authentication method is available.";
+        return Err(Fault::new(ReasonCode::BAD_AUTHENTICATION_METHOD, "MQTT-4.12.0-1", text));
+    }
+    let Some(will) = &connect.will else { return Ok(()) };
+    if will.qos as u8 > settings.maximum_qos {
+        return Err(Fault { clause: "MQTT-3.2.2-12", ..crate::fault::QOS_NOT_SUPPORTED });
+    }
+    if will.retain && !settings.retain_available {
+        return Err(Fault { clause: "MQTT-3.2.2-13", ..crate::fault::RETAIN_NOT_SUPPORTED });
+    }
+    Ok(())
+}
+
+/// Seconds the session outlives its connection, as the client asks: 3.x keeps it for ever or not at all.
+fn expiry_of(connect: &Connect<'_>) -> u32 {
+    match connect.version {
+        Version::V5 => connect.properties.u32(Property::SessionExpiryInterval).unwrap_or(0),
+        _ if connect.clean_start => 0,
+        _ => NEVER,
+    }
+}
+
+fn will_of(will: &ringmq_wire::Will<'_>, publisher: u64) -> Will {
+    let message = Message::new(MessageParts {
+        topic: will.topic.as_str(),
+        qos: will.qos,
+        retain: will.retain,
+        properties: will.properties,
+        payload: Payload::Copy(will.payload),
+        expires_at: None,
+        publisher,
+        stamp: 0,
+    });
+    Will {
+        message: Rc::new(message),
+        delay_seconds: will.properties.u32(Property::WillDelayInterval).unwrap_or(0),
+        expiry_seconds: will.properties.u32(Property::MessageExpiryInterval),
+    }
+}
+
+/// What a 5.0 client must know of this broker's choices, where they are not the protocol's defaults.
+fn announce(settings: &Settings, wants_response: bool, buffer: &mut PropertiesBuffer) {
+    buffer.push_u16(Property::ReceiveMaximum, settings.receive_maximum.max(1));
+    if settings.maximum_qos < Qos::ExactlyOnce as u8 {
+        buffer.push_u8(Property::MaximumQos, settings.maximum_qos);
+    }
+    if !settings.retain_available {
+        buffer.push_u8(Property::RetainAvailable, 0);
+    }
+    if settings.packet_bytes_max < Settings::PACKET_BYTES_PROTOCOL_MAX {
+        buffer.push_u32(Property::MaximumPacketSize, settings.packet_bytes_max);
+    }
+    if settings.topic_alias_maximum > 0 {
+        buffer.push_u16(Property::TopicAliasMaximum, settings.topic_alias_maximum);
+    }
+    if !settings.wildcard_available {
+        buffer.push_u8(Property::WildcardSubscriptionAvailable, 0);
+    }
+    if !settings.subscription_identifiers_available {
+        buffer.push_u8(Property::SubscriptionIdentifierAvailable, 0);
+    }
+    if !settings.shared_available {
+        buffer.push_u8(Property::SharedSubscriptionAvailable, 0);
+    }
+    if let Some(information) = settings.response_information.as_deref().filter(|_| wants_response) {
+        buffer.push_str(Property::ResponseInformation, information);
+    }
+}

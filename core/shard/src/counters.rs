@@ -1,0 +1,142 @@
+//! What a shard counts. Written by its shard alone, read by anyone at any time; a reader may see one
+//! counter a moment before another.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One number.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds; only the owning shard calls it, so a load and a store suffice.
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+    /// Subtracts, for numbers that go up and down.
+    pub fn sub(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).saturating_sub(n), Ordering::Relaxed);
+    }
+    /// Sets, for numbers that are known whole.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+    /// The number now.
+    #[must_use]
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// The numbers of one shard.
+        #[derive(Debug, Default)]
+        #[repr(align(128))]
+        pub struct ShardCounters { $($(#[$doc])* pub $name: Counter,)* }
+
+        impl ShardCounters {
+            /// All numbers with their names, in the order of declaration.
+            pub fn each(&self, mut f: impl FnMut(&'static str, u64)) {
+                $(f(stringify!($name), self.$name.value());)*
+            }
+        }
+    };
+}
+
+counters! {
+    /// Bytes read from clients.
+    bytes_received,
+    /// Bytes written to clients.
+    bytes_sent,
+    /// Packets of any type received.
+    packets_received,
+    /// Packets of any type sent.
+    packets_sent,
+    /// PUBLISH packets received.
+    publish_received,
+    /// PUBLISH packets sent.
+    publish_sent,
+    /// Payload bytes of PUBLISH packets received.
+    publish_bytes_received,
+    /// Payload bytes of PUBLISH packets sent.
+    publish_bytes_sent,
+    /// Deliveries not made because a session's queue was full, QoS 0.
+    dropped_queue_qos0,
+    /// QoS 0 deliveries not made because the session had no connection.
+    dropped_offline_qos0,
+    /// Deliveries not made because a session's queue was full, QoS 1 and 2.
+    dropped_queue,
+    /// QoS 0 hand-offs to another shard not made because the lane was full.
+    dropped_mesh,
+    /// Deliveries not made because the message was larger than the client accepts.
+    dropped_too_large,
+    /// Deliveries not made because the message expired first.
+    dropped_expired,
+    /// Deliveries not made because their session ended, by expiry, by its client or by policy.
+    dropped_session_ended,
+    /// Deliveries of shared subscriptions discarded by an acknowledgement of 0x80 or more, or by having no member.
+    dropped_shared,
+    /// Deliveries refused by their client with a reason code of 0x80 or more.
+    refused_by_client,
+    /// Publishes that were not allowed.
+    publish_denied,
+    /// Retained messages refused because the store was full.
+    retained_refused,
+    /// Publishes refused with 0x97.
+    publish_refused,
+    /// Publishes whose acknowledgement was held for a full queue.
+    publish_held,
+    /// Connections now.
+    connections,
+    /// Connections accepted since the start.
+    connections_total,
+    /// Connections closed for a violation.
+    violations,
+    /// Sessions now, connected or not.
+    sessions,
+    /// Sessions with a connection now.
+    sessions_connected,
+    /// Sessions that expired.
+    sessions_expired,
+    /// Subscriptions now.
+    subscriptions,
+    /// Shared subscriptions now.
+    subscriptions_shared,
+    /// Retained messages now.
+    retained,
+    /// Bytes of retained messages now.
+    retained_bytes,
+    /// Messages queued for sessions now.
+    queued,
+    /// Bytes queued for sessions now.
+    queued_bytes,
+    /// Connections moved to another shard.
+    moved,
+    /// Takeovers of a live ClientID.
+    takeovers,
+    /// Clients left unserved at the stop's deadline.
+    stop_left,
+}
+
+/// The numbers of all shards of a broker.
+#[derive(Debug)]
+pub struct Counters {
+    shards: Box<[ShardCounters]>,
+}
+
+impl Counters {
+    /// Zeros for `shards` shards.
+    #[must_use]
+    pub fn new(shards: usize) -> Self {
+        Self { shards: (0..shards).map(|_| ShardCounters::default()).collect() }
+    }
+    /// One shard's.
+    #[must_use]
+    pub fn shard(&self, index: usize) -> &ShardCounters {
+        &self.shards[index]
+    }
+    /// The sum over all shards of what `pick` picks.
+    pub fn sum(&self, pick: impl Fn(&ShardCounters) -> &Counter) -> u64 {
+        self.shards.iter().map(|s| pick(s).value()).sum()
+    }
+}

@@ -1,0 +1,364 @@
+//! From a message to the queues of the sessions that subscribed: who matches, with which QoS, RETAIN and
+//! identifiers, and what a full queue means.
+
+use std::rc::Rc;
+use std::sync::atomic::{Ordering, fence};
+
+use ringmq_proto::session::{Change, Entry, SharedOrigin, SubscriptionIds};
+use ringmq_proto::time::Now;
+use ringmq_store::partition;
+use ringmq_wire::message::Message;
+use ringmq_wire::{Qos, SubscriptionOptions};
+
+use crate::aggregate::{AggregateId, Origin, Tally};
+use crate::input::ShardId;
+use crate::limits::QueuePolicy;
+use crate::mesh::frame::Frame;
+use crate::sessions::{Attached, Held, Home, SessionId};
+use crate::shared::GROUP;
+use crate::timers_kinds::Timer;
+use crate::{LogLevel, Shard};
+
+/// What the tree keeps for one subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscriber {
+    /// Its options.
+    pub options: SubscriptionOptions,
+    /// Its identifier, 0 for none.
+    pub id: u32,
+}
+
+/// One session that matched, with what its overlapping subscriptions come to [MQTT-3.3.4-2].
+pub struct Match {
+    slot: u32,
+    qos: Qos,
+    retain: bool,
+    id: u32,
+    more_ids: Vec<u32>,
+}
+
+/// Memory reused by every publish.
+#[derive(Default)]
+pub struct Scratch {
+    /// Tree entries of the present publish.
+    found: Vec<(u32, Subscriber)>,
+    /// Sessions of the present publish.
+    matches: Vec<Match>,
+    /// Groups of the present publish.
+    groups: Vec<u32>,
+}
+
+/// A publish that could not start because a lane had no room.
+pub struct Deferred {
+    /// The message.
+    pub message: Rc<Message>,
+    /// Who waits for it.
+    pub origin: Option<AggregateId>,
+    /// Milliseconds a full queue may hold it.
+    pub hold: u64,
+}
+
+impl Shard {
+    /// Whether a publish may start now. A retained message must stand in its owner's lane before the
+    /// interest of the others is read, and QoS 1 and 2 stop while more waits for a peer than may.
+    pub(crate) fn may_publish(&mut self, qos: Qos) -> bool {
+        qos == Qos::AtMostOnce || !self.peers.any_congested()
+    }
+
+    /// Gives a message to every matching session of the broker. Returns false, with nothing done, when it is
+    /// retained and the lane to its owner is full. `aggregate` gets a part for everything not answered here.
+    pub(crate) fn publish(
+        &mut self,
+        now: Now,
+        message: &Rc<Message>,
+        aggregate: Option<AggregateId>,
+        hold: u64,
+    ) -> bool {
+        if message.retain() && !self.publish_retained(now, message, aggregate) {
+            return false;
+        }
+        if self.common.shards > 1 {
+            self.publish_remote(message, aggregate, hold);
+        }
+        self.deliver(now, message, aggregate, hold);
+        true
+    }
+
+    fn publish_retained(&mut self, now: Now, message: &Rc<Message>, aggregate: Option<AggregateId>) -> bool {
+        let owner = self.owner_of(message.topic());
+        if owner == self.id {
+            self.retain(now, message);
+        } else {
+            let frame = Frame::Retain { ticket: aggregate, message: Rc::clone(message) };
+            if !self.peers.send_now(owner, &frame) {
+                return false;
+            }
+            if let Some(id) = aggregate {
+                self.aggregate_part(id);
+            }
+        }
+        // A subscriber sets its interest and then asks the owner: with this fence either its interest is
+        // seen here, or its question comes to the owner behind the update.
+        fence(Ordering::SeqCst);
+        true
+    }
+
+    fn publish_remote(&mut self, message: &Rc<Message>, aggregate: Option<AggregateId>, hold: u64) {
+        let mut mask = std::mem::take(&mut self.mask);
+        mask.clear();
+        self.common.interest.mask(message.topic(), &mut self.interest_scratch, &mut mask);
+        mask.remove(self.id.index());
+        for shard in mask.iter() {
+            let to = ShardId(shard as u16);
+            if message.qos() == Qos::AtMostOnce && self.peers.is_congested(to) {
+                self.counters().dropped_mesh.add(1);
+                continue;
+            }
+            if let Some(id) = aggregate {
+                self.aggregate_part(id);
+            }
+            let frame = Frame::Publish { ticket: aggregate, hold, message: Rc::clone(message) };
+            self.peers.send(to, &frame);
+        }
+        self.mask = mask;
+    }
+
+    /// The shard that keeps a topic's retained message, or a shared filter's group.
+    pub(crate) fn owner_of(&self, key: &str) -> ShardId {
+        ShardId(self.table.shard(partition(&self.common.partition_key, key.as_bytes())))
+    }
+
+    /// Gives a message to every matching session of this shard.
+    pub(crate) fn deliver(
+        &mut self,
+        now: Now,
+        message: &Rc<Message>,
+        aggregate: Option<AggregateId>,
+        hold: u64,
+    ) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.found.clear();
+        self.tree.for_each_match(message.topic(), |who, s: &Subscriber| scratch.found.push((who, *s)));
+        self.merge(message, &mut scratch);
+        for m in scratch.matches.drain(..) {
+            let Some(id) = self.sessions.id_of_slot(m.slot) else { continue };
+            let ids = ids_of(m.id, m.more_ids);
+            let entry =
+                Entry { message: Rc::clone(message), qos: m.qos, retain: m.retain, ids, shared: None };
+            self.aggregate_add(aggregate, Tally { matched: 1, ..Tally::default() });
+            self.offer(now, id, entry, aggregate, hold);
+        }
+        let groups = std::mem::take(&mut scratch.groups);
+        for group in &groups {
+            self.publish_to_group(now, *group, message, aggregate, hold);
+        }
+        scratch.groups = groups;
+        scratch.groups.clear();
+        self.scratch = scratch;
+    }
+
+    /// One entry per session: the highest QoS, all identifiers, RETAIN if any subscription keeps it.
+    fn merge(&mut self, message: &Message, scratch: &mut Scratch) {
+        self.publishes += 1;
+        for (who, subscriber) in scratch.found.drain(..) {
+            if who & GROUP != 0 {
+                scratch.groups.push(who & !GROUP);
+                continue;
+            }
+            let Some(id) = self.sessions.id_of_slot(who) else { continue };
+            let options = subscriber.options;
+            if options.no_local && message.publisher() == Home::uid(id) {
+                continue;
+            }
+            let Some(home) = self.sessions.at_mut(id) else { continue };
+            let qos = options.qos.min(message.qos());
+            let retain = options.retain_as_published && message.retain();
+            if home.mark.0 == self.publishes {
+                let m = &mut scratch.matches[home.mark.1 as usize];
+                (m.qos, m.retain) = (m.qos.max(qos), m.retain | retain);
+                m.more_ids.push(subscriber.id);
+                continue;
+            }
+            home.mark = (self.publishes, scratch.matches.len() as u32);
+            scratch.matches.push(Match { slot: who, qos, retain, id: subscriber.id, more_ids: Vec::new() });
+        }
+    }
+
+    /// Gives a message to one session, or applies the policy of its full queue.
+    pub(crate) fn offer(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        entry: Entry,
+        aggregate: Option<AggregateId>,
+        hold: u64,
+    ) {
+        let (queue_bytes_max, hold_max) =
+            (self.settings.queue_bytes_max, (self.settings.hold_messages_max, self.settings.hold_bytes_max));
+        let Some(home) = self.sessions.at_mut(id) else { return };
+        let bytes = entry.bytes();
+        let qos = entry.qos;
+        if qos == Qos::AtMostOnce && home.attached == Attached::Nobody {
+            self.counters().dropped_offline_qos0.add(1);
+            return;
+        }
+        let reserved = home.page.as_ref().map_or(0, |p| p.reserved);
+        let messages_max = home.queue_messages_max.saturating_sub(reserved).max(1);
+        let room = home.session.queue.has_room(bytes, messages_max, queue_bytes_max);
+        if room && (qos == Qos::AtMostOnce || home.held.is_empty()) {
+            self.note_live(id, &entry.message);
+            self.change(id, Change::Queued { entry });
+            self.aggregate_add(aggregate, Tally { taken: 1, ..Tally::default() });
+            return self.mark_dirty(id);
+        }
+        if qos == Qos::AtMostOnce {
+            return self.drop_full(now, id, qos, aggregate);
+        }
+        let may_hold = home.attached != Attached::Nobody
+            && hold > 0
+            && (home.held.len() as u32) < hold_max.0
+            && (home.held.is_empty() || home.held_bytes + bytes <= hold_max.1);
+        match aggregate.filter(|_| may_hold) {
+            Some(aggregate) => self.hold(now, id, entry, aggregate, hold),
+            None => self.apply_policy(now, id, aggregate, entry.shared),
+        }
+    }
+
+    fn hold(&mut self, now: Now, id: SessionId, entry: Entry, aggregate: AggregateId, hold: u64) {
+        let until = now.mono.plus(hold);
+        let Some(home) = self.sessions.at_mut(id) else { return };
+        home.held_bytes += entry.bytes();
+        home.held.push_back(Held { entry, aggregate, until });
+        self.timers.arm(until, Timer::Hold(id));
+        self.aggregate_part(aggregate);
+        self.aggregate_hold(aggregate);
+    }
+
+    /// A message does not reach a session because its queue is full.
+    fn apply_policy(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        aggregate: Option<AggregateId>,
+        shared: Option<SharedOrigin>,
+    ) {
+        match self.settings.queue_policy {
+            QueuePolicy::Refuse if shared.is_none() => {
+                let full = self.client_id(id).map(str::to_owned);
+                self.counters().dropped_queue.add(1);
+                self.aggregate_add(aggregate, Tally { refused: 1, full, ..Tally::default() });
+            }
+            QueuePolicy::End => {
+                self.drop_full(now, id, Qos::AtLeastOnce, aggregate);
+                self.ending.push(id);
+            }
+            QueuePolicy::Drop | QueuePolicy::Refuse => self.drop_full(now, id, Qos::AtLeastOnce, aggregate),
+        }
+    }
+
+    fn drop_full(&mut self, now: Now, id: SessionId, qos: Qos, aggregate: Option<AggregateId>) {
+        let full = self.client_id(id).map(str::to_owned);
+        let counters = self.counters();
+        if qos == Qos::AtMostOnce { &counters.dropped_queue_qos0 } else { &counters.dropped_queue }.add(1);
+        self.log_drop(now, id);
+        self.aggregate_add(aggregate, Tally { dropped: 1, full, ..Tally::default() });
+    }
+
+    /// One line for the first drop of a session, then one for all that came within ten seconds.
+    fn log_drop(&mut self, now: Now, id: SessionId) {
+        let Some(home) = self.sessions.at_mut(id) else { return };
+        home.drops.1 += 1;
+        if home.drops.0.0 != 0 && now.mono.since(home.drops.0) < 10_000 {
+            return;
+        }
+        let count = std::mem::take(&mut home.drops.1);
+        home.drops.0 = now.mono.plus(0);
+        let client_id = home.session.client_id.clone();
+        self.log(LogLevel::Warning, || {
+            format!("Queue of client {client_id} is full: {count} message(s) not delivered to it.")
+        });
+    }
+
+    /// Held messages move into the queue as far as it has room.
+    pub(crate) fn release_held(&mut self, now: Now, id: SessionId) {
+        let queue_bytes_max = self.settings.queue_bytes_max;
+        while let Some(home) = self.sessions.at_mut(id) {
+            let Some(front) = home.held.front() else { return };
+            let bytes = front.entry.bytes();
+            if !home.session.queue.has_room(bytes, home.queue_messages_max, queue_bytes_max) {
+                return;
+            }
+            let Some(held) = home.held.pop_front() else { return };
+            home.held_bytes -= bytes;
+            self.note_live(id, &held.entry.message);
+            self.change(id, Change::Queued { entry: held.entry });
+            self.aggregate_answer(now, held.aggregate, Tally { taken: 1, ..Tally::default() });
+        }
+    }
+
+    /// The deadline of held messages has come: those that are due get the queue's policy.
+    pub(crate) fn held_due(&mut self, now: Now, id: SessionId) {
+        let Some(home) = self.sessions.at_mut(id) else { return };
+        let (due, kept): (Vec<Held>, Vec<Held>) = home.held.drain(..).partition(|h| h.until <= now.mono);
+        home.held = kept.into();
+        home.held_bytes = home.held.iter().map(|h| h.entry.bytes()).sum();
+        self.give_up_held(now, id, due);
+    }
+
+    /// The session has no connection any more, or no future: all held messages get the queue's policy.
+    pub(crate) fn fail_held(&mut self, id: SessionId) {
+        let Some(home) = self.sessions.at_mut(id) else { return };
+        let due: Vec<Held> = home.held.drain(..).collect();
+        home.held_bytes = 0;
+        let now = self.now;
+        self.give_up_held(now, id, due);
+    }
+
+    fn give_up_held(&mut self, now: Now, id: SessionId, due: Vec<Held>) {
+        for held in due {
+            self.apply_policy(now, id, Some(held.aggregate), held.entry.shared);
+            if let Some(origin) = held.entry.shared {
+                self.shared_done(id, origin);
+            }
+            self.aggregate_answer(now, held.aggregate, Tally::default());
+        }
+    }
+
+    /// Starts a publish that nobody on a connection waits for. What finds no room waits its turn.
+    pub(crate) fn publish_or_defer(&mut self, now: Now, message: Rc<Message>, origin: Origin, hold: u64) {
+        let needs_answer = message.qos() > Qos::AtMostOnce || matches!(origin, Origin::Local(_));
+        let origin = needs_answer.then(|| self.aggregate_open(origin));
+        let deferred = Deferred { message, origin, hold };
+        if !self.deferred.is_empty() || !self.start_deferred(now, &deferred) {
+            self.deferred.push_back(deferred);
+        }
+    }
+
+    /// Starts what was deferred, in order, as far as there is room.
+    pub(crate) fn resume_deferred(&mut self, now: Now) {
+        while let Some(deferred) = self.deferred.pop_front() {
+            if !self.start_deferred(now, &deferred) {
+                return self.deferred.push_front(deferred);
+            }
+        }
+    }
+
+    fn start_deferred(&mut self, now: Now, deferred: &Deferred) -> bool {
+        let message = &deferred.message;
+        if !self.may_publish(message.qos()) || !self.publish(now, message, deferred.origin, deferred.hold) {
+            return false;
+        }
+        if let Some(origin) = deferred.origin {
+            self.aggregate_answer(now, origin, Tally::default());
+        }
+        true
+    }
+}
+
+fn ids_of(first: u32, mut more: Vec<u32>) -> SubscriptionIds {
+    if more.is_empty() {
+        return if first == 0 { SubscriptionIds::None } else { SubscriptionIds::One([first]) };
+    }
+    more.push(first);
+    SubscriptionIds::from_unsorted(&more)
+}

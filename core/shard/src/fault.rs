@@ -1,0 +1,81 @@
+//! What a client did wrong, as a value: the code it is told, the clause, and words for the log. Whoever
+//! finds a fault returns it; [`crate::Shard`] closes the connection with it in one place.
+
+use ringmq_proto::alias::AliasViolation;
+use ringmq_wire::{ReasonCode, Violation};
+
+/// A reason to close a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The code for CONNACK or DISCONNECT.
+    pub reason: ReasonCode,
+    /// The clause that was broken, empty when none was.
+    pub clause: &'static str,
+    /// What is wrong.
+    pub text: &'static str,
+}
+
+impl Fault {
+    /// A fault by its parts.
+    pub const fn new(reason: ReasonCode, clause: &'static str, text: &'static str) -> Self {
+        Self { reason, clause, text }
+    }
+}
+
+impl From<Violation> for Fault {
+    fn from(v: Violation) -> Self {
+        Self::new(v.reason(), v.clause(), v.text())
+    }
+}
+
+impl From<AliasViolation> for Fault {
+    fn from(v: AliasViolation) -> Self {
+        Self::new(v.reason(), v.clause(), "The topic alias is not valid here.")
+    }
+}
+
+/// Anything but CONNECT first [MQTT-3.1.0-1].
+pub const NOT_CONNECT: Fault =
+    Fault::new(ReasonCode::PROTOCOL_ERROR, "MQTT-3.1.0-1", "The first packet is not CONNECT.");
+/// A second CONNECT [MQTT-3.1.0-2].
+pub const SECOND_CONNECT: Fault =
+    Fault::new(ReasonCode::PROTOCOL_ERROR, "MQTT-3.1.0-2", "A second CONNECT on one connection.");
+/// More QoS 1 and 2 publishes than allowed [MQTT-3.3.4-7].
+pub const RECEIVE_MAXIMUM: Fault = Fault::new(
+    ReasonCode::RECEIVE_MAXIMUM_EXCEEDED,
+    "MQTT-3.3.4-7",
+    "More unacknowledged publishes than the receive maximum.",
+);
+/// QoS above Maximum QoS [MQTT-3.2.2-11].
+pub const QOS_NOT_SUPPORTED: Fault =
+    Fault::new(ReasonCode::QOS_NOT_SUPPORTED, "MQTT-3.2.2-11", "The QoS is above the maximum QoS.");
+/// RETAIN where it is not available [MQTT-3.2.2-14].
+pub const RETAIN_NOT_SUPPORTED: Fault =
+    Fault::new(ReasonCode::RETAIN_NOT_SUPPORTED, "MQTT-3.2.2-14", "Retained messages are not available.");
+/// Silence longer than one and a half times the keep alive [MQTT-3.1.2-22].
+pub const KEEP_ALIVE: Fault =
+    Fault::new(ReasonCode::KEEP_ALIVE_TIMEOUT, "MQTT-3.1.2-22", "No packet within the keep alive.");
+/// No complete CONNECT in time [MQTT-3.1.4-1].
+pub const CONNECT_TIMEOUT: Fault =
+    Fault::new(ReasonCode::MAXIMUM_CONNECT_TIME, "MQTT-3.1.4-1", "No complete CONNECT in time.");
+/// An expiry set by DISCONNECT where CONNECT had none [MQTT-3.1.2.11.2].
+pub const EXPIRY_FROM_ZERO: Fault = Fault::new(
+    ReasonCode::PROTOCOL_ERROR,
+    "MQTT-3.14.2.2.2",
+    "DISCONNECT sets a session expiry where CONNECT had zero.",
+);
+/// AUTH without an exchange [MQTT-4.12.0-6].
+pub const AUTH_UNEXPECTED: Fault =
+    Fault::new(ReasonCode::PROTOCOL_ERROR, "MQTT-4.12.1-1", "AUTH without an authentication method.");
+/// A subscription identifier where they are not available.
+pub const IDENTIFIERS_NOT_SUPPORTED: Fault = Fault::new(
+    ReasonCode::SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED,
+    "MQTT-3.2.2.3.12",
+    "Subscription identifiers are not available.",
+);
+/// The policy `end` of a full queue.
+pub const QUEUE_FULL: Fault =
+    Fault::new(ReasonCode::QUOTA_EXCEEDED, "", "The session's queue is full and its policy is to end.");
+/// The policy `refuse`, for versions that cannot say it.
+pub const PUBLISH_REFUSED: Fault =
+    Fault::new(ReasonCode::QUOTA_EXCEEDED, "", "A publish was refused because a subscriber's queue is full.");

@@ -1,0 +1,272 @@
+//! From queues to bytes: at the end of a turn every connection that has something to say is filled up to
+//! its high-water mark, once.
+
+use ringmq_proto::conn::Phase;
+use ringmq_proto::session::{Change, Entry, SentState};
+use ringmq_proto::time::Now;
+use ringmq_wire::message::Delivery;
+use ringmq_wire::{
+    Ack, Disconnect, Packet, PacketId, Properties, Qos, ReasonCode, Version, encode_publish,
+    encode_publish_head, encoded_publish_bytes,
+};
+
+use crate::input::ConnId;
+use crate::limits::Settings;
+use crate::links::Way;
+use crate::output::REFERENCE_BYTES_MIN;
+use crate::sessions::{Attached, SessionId};
+use crate::{Effect, Shard};
+
+impl Shard {
+    /// A session has something for whoever is attached to it.
+    pub(crate) fn mark_dirty(&mut self, id: SessionId) {
+        match self.sessions.at(id).map(|home| home.attached) {
+            Some(Attached::Link(conn)) => self.mark_link_dirty(conn),
+            Some(Attached::Local(local)) => self.dirty_locals.push(local),
+            Some(Attached::Nobody) | None => {}
+        }
+    }
+
+    /// Fills all connections that are marked and asks for their output to be written.
+    pub(crate) fn fill_dirty(&mut self, now: Now) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for id in dirty.drain(..) {
+            let Some(link) = self.links.at_mut(id) else { continue };
+            link.dirty = false;
+            self.fill(now, id);
+            self.emit(now, id);
+        }
+        // Filling one connection may mark another, whose turn is the next pass.
+        std::mem::swap(&mut self.dirty, &mut dirty);
+        self.dirty.append(&mut dirty);
+    }
+
+    /// Output leaves: by the runtime, or through another shard. A closing connection without any is done.
+    pub(crate) fn emit(&mut self, now: Now, id: ConnId) {
+        let Some(link) = self.links.at(id) else { return };
+        match link.way {
+            Way::Socket if !link.out.is_empty() => self.effects.push(Effect::Write(id)),
+            Way::Socket => {}
+            Way::Tunnel { .. } => {
+                let sent = self.tunnel_output(id);
+                self.counters().bytes_sent.add(sent as u64);
+            }
+        }
+        if self.links.at(id).is_some_and(|l| l.conn.phase == Phase::Closing && l.out.is_empty()) {
+            self.link_drop(now, id);
+        }
+    }
+
+    /// The kernel has taken output of a connection.
+    pub(crate) fn wrote(&mut self, now: Now, id: ConnId, bytes: usize) {
+        let Some(link) = self.links.at_mut(id) else { return };
+        link.out.consume(bytes);
+        let relay = link.relay;
+        let resume =
+            link.paused && relay.is_none() && link.out.len() < self.settings.output_high_water_bytes / 2;
+        if let Some(relay) = relay {
+            let frame = crate::mesh::frame::Frame::TunnelWritten { conn: id, bytes: bytes as u32 };
+            self.peers.send(relay.home, &frame);
+        } else {
+            self.counters().bytes_sent.add(bytes as u64);
+        }
+        self.fill(now, id);
+        if resume {
+            self.resume_later(now, id);
+        }
+        if self.links.at(id).is_some_and(|l| l.conn.phase == Phase::Closing && l.out.is_empty()) {
+            self.link_drop(now, id);
+        }
+    }
+
+    /// Encodes what the session has for this connection, up to the high-water mark.
+    pub(crate) fn fill(&mut self, now: Now, id: ConnId) {
+        let high = self.settings.output_high_water_bytes;
+        let Some(link) = self.links.at(id) else { return };
+        let Some(session) =
+            link.session.filter(|_| matches!(link.conn.phase, Phase::Connected | Phase::Leaving(_)))
+        else {
+            return;
+        };
+        loop {
+            let Some(link) = self.links.at(id).filter(|l| l.out.len() < high) else { return };
+            let phase = link.conn.phase;
+            if self.fill_resend(id, session) || self.fill_next(now, id, session) {
+                continue;
+            }
+            self.release_held(now, session);
+            self.read_next(now, session);
+            if self
+                .sessions
+                .at(session)
+                .is_some_and(|h| h.session.queue.front(h.session.window_open()).is_some())
+                && self.can_send(session)
+            {
+                continue;
+            }
+            if let Phase::Leaving(reason) = phase {
+                self.say_goodbye(now, id, reason);
+            }
+            return;
+        }
+    }
+
+    /// Whether [`Shard::fill_next`] would take something.
+    fn can_send(&self, session: SessionId) -> bool {
+        let limit = self.settings.inflight_messages_max;
+        let Some(home) = self.sessions.at(session) else { return false };
+        let open = home.session.window_open() && home.session.inflight.has_room(limit);
+        home.session.queue.front(open && !self.must_resend(session)).is_some()
+    }
+
+    fn must_resend(&self, session: SessionId) -> bool {
+        let attachment = self.sessions.at(session).and_then(|home| home.session.attachment.as_ref());
+        attachment.is_some_and(|a| !a.resend.is_empty())
+    }
+
+    /// Nothing more can be sent: DISCONNECT where the version has it, then the connection closes.
+    fn say_goodbye(&mut self, now: Now, id: ConnId, reason: ReasonCode) {
+        if self.links.at(id).is_some_and(|l| l.conn.version == Version::V5) {
+            let properties = Properties::EMPTY;
+            self.send(id, &Packet::Disconnect(Disconnect { reason, properties }));
+        }
+        self.link_finish(now, id);
+    }
+
+    /// Sends again what an earlier connection left unfinished, in its order [MQTT-4.4.0-1]; true when it
+    /// made progress.
+    fn fill_resend(&mut self, id: ConnId, session: SessionId) -> bool {
+        let Some(home) = self.sessions.at_mut(session) else { return false };
+        let window_open = home.session.window_open();
+        let Some(attachment) = &mut home.session.attachment else { return false };
+        let Some(packet_id) = attachment.resend.front().copied() else { return false };
+        let state = home.session.inflight.get(packet_id).map(|sent| sent.state);
+        if window_open || !matches!(state, Some(SentState::AwaitPuback | SentState::AwaitPubrec)) {
+            attachment.resend.pop_front();
+        } else {
+            return false;
+        }
+        let Some(sent) = home.session.inflight.get_mut(packet_id) else { return true };
+        match sent.entry.clone() {
+            Some(entry) => {
+                sent.on_this_connection = true;
+                home.session.window_take();
+                self.send_publish(id, &entry, Some(packet_id), true);
+            }
+            None => {
+                let ack = Ack { packet_id, reason: ReasonCode::SUCCESS, properties: Properties::EMPTY };
+                self.send(id, &Packet::Pubrel(ack));
+            }
+        }
+        true
+    }
+
+    /// Sends the next queued message; false when there is none or the window is closed.
+    fn fill_next(&mut self, now: Now, id: ConnId, session: SessionId) -> bool {
+        let limit = self.settings.inflight_messages_max;
+        let resending = self.must_resend(session);
+        let Some(home) = self.sessions.at_mut(session) else { return false };
+        let packet_id =
+            home.session.inflight.vacant(limit).filter(|_| home.session.window_open() && !resending);
+        let Some(entry) = home.session.queue.front(packet_id.is_some()).cloned() else { return false };
+        let with_ack = entry.qos > Qos::AtMostOnce;
+        if let Some(unsendable) = self.unsendable(now, id, &entry, packet_id) {
+            unsendable(self);
+            self.take_unsent(session, &entry);
+            return true;
+        }
+        if with_ack {
+            let Some(packet_id) = packet_id else { return false };
+            self.change(session, Change::Sent { packet_id });
+            if let Some(home) = self.sessions.at_mut(session) {
+                home.session.window_take();
+            }
+        } else if let Some(home) = self.sessions.at_mut(session) {
+            home.session.queue.pop(packet_id.is_some());
+            self.count_queue((1, entry.bytes()), (0, 0));
+        }
+        self.send_publish(id, &entry, packet_id.filter(|_| with_ack), false);
+        self.release_held(now, session);
+        true
+    }
+
+    /// Takes out what will not be sent.
+    fn take_unsent(&mut self, session: SessionId, entry: &Entry) {
+        if entry.qos > Qos::AtMostOnce {
+            self.change(session, Change::GivenUp);
+            if let Some(origin) = entry.shared {
+                self.shared_done(session, origin);
+            }
+        } else if let Some(home) = self.sessions.at_mut(session) {
+            home.session.queue.pop(false);
+            self.count_queue((1, entry.bytes()), (0, 0));
+        }
+    }
+
+    /// Why a message is not sent: it has expired [MQTT-3.3.2-5], or is larger than its client takes
+    /// [MQTT-3.1.2-25]. What counts it.
+    fn unsendable(
+        &self,
+        now: Now,
+        id: ConnId,
+        entry: &Entry,
+        packet_id: Option<PacketId>,
+    ) -> Option<fn(&Self)> {
+        if entry.message.expires_at().is_some_and(|at| at <= now.wall.0) {
+            return Some(|shard| shard.counters().dropped_expired.add(1));
+        }
+        let link = self.links.at(id)?;
+        let largest = link.conn.limits.packet_bytes_max.min(Settings::PACKET_BYTES_PROTOCOL_MAX) as usize;
+        let delivery = delivery(now, entry, packet_id, false, None);
+        // An alias would add three bytes; it is not used when the packet is that close to the limit.
+        (encoded_publish_bytes(link.conn.version, &delivery) > largest)
+            .then_some(|shard: &Self| shard.counters().dropped_too_large.add(1))
+    }
+
+    fn send_publish(&mut self, id: ConnId, entry: &Entry, packet_id: Option<PacketId>, dup: bool) {
+        let now = self.now;
+        let Some(link) = self.links.at_mut(id) else { return };
+        let version = link.conn.version;
+        let largest = link.conn.limits.packet_bytes_max.min(Settings::PACKET_BYTES_PROTOCOL_MAX) as usize;
+        let packet_id = packet_id.filter(|_| entry.qos > Qos::AtMostOnce);
+        let mut delivery = delivery(now, entry, packet_id, dup, None);
+        if version == Version::V5 && encoded_publish_bytes(version, &delivery) + 3 <= largest {
+            delivery.topic_alias = link.conn.aliases_out.assign(entry.message.topic());
+        }
+        if entry.message.payload().len() >= REFERENCE_BYTES_MIN {
+            link.out.write(|out| encode_publish_head(version, out, &delivery));
+            link.out.payload(std::rc::Rc::clone(&entry.message));
+        } else {
+            link.out.write(|out| encode_publish(version, out, &delivery));
+        }
+        let counters = self.counters();
+        counters.packets_sent.add(1);
+        counters.publish_sent.add(1);
+        counters.publish_bytes_sent.add(entry.message.payload().len() as u64);
+        self.log_delivery(id, &delivery);
+    }
+}
+
+fn delivery<'a>(
+    now: Now,
+    entry: &'a Entry,
+    packet_id: Option<PacketId>,
+    dup: bool,
+    topic_alias: Option<(u16, bool)>,
+) -> Delivery<'a> {
+    Delivery {
+        message: &entry.message,
+        qos: entry.qos,
+        dup,
+        retain: entry.retain,
+        packet_id: packet_id.filter(|_| entry.qos > Qos::AtMostOnce),
+        topic_alias,
+        expiry_left_seconds: entry.message.expires_at().map(|at| seconds_left(at, now.wall.0)),
+        subscription_ids: entry.ids.as_slice(),
+    }
+}
+
+/// Seconds until `at`, rounded up: a message that is delivered at once keeps its interval [MQTT-3.3.2-6].
+pub fn seconds_left(at: u64, now: u64) -> u32 {
+    u32::try_from(at.saturating_sub(now).div_ceil(1000)).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,164 @@
+//! Every bound of a shard with its default and the reason for it. A test or the simulator runs with tiny
+//! ones; no queue, table or loop of the shard grows by another rule than the ones here.
+
+/// What happens to a QoS 1 or 2 message for a session whose queue is full, once holding it is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum QueuePolicy {
+    /// The message is not given to that session; counted and logged.
+    #[default]
+    Drop,
+    /// The session ends; its client will see session present 0.
+    End,
+    /// The publisher gets 0x97 (5.0) or is closed (3.x), as long as no session has taken the message;
+    /// otherwise as `Drop`.
+    Refuse,
+}
+
+/// All bounds and choices of a shard. Times are milliseconds unless the name says otherwise.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Largest packet a client may send, in bytes, fixed header included. Default: the protocol's maximum.
+    pub packet_bytes_max: u32,
+    /// Largest packet before CONNECT was accepted: room for a will and a token, not for a memory attack.
+    pub connect_packet_bytes_max: u32,
+    /// How long a connection may take until its CONNECT is complete.
+    pub connect_timeout: u64,
+    /// QoS 1 and 2 publishes a client may have unacknowledged towards the broker; told to 5.0 clients.
+    pub receive_maximum: u16,
+    /// QoS 1 and 2 publishes the broker has unacknowledged towards one client; 5.0 clients may ask for less.
+    pub inflight_messages_max: u16,
+    /// Topic aliases a client may use towards the broker.
+    pub topic_alias_maximum: u16,
+    /// Topic aliases the broker uses towards a client that allows them.
+    pub topic_alias_outbound_max: u16,
+    /// Messages queued for one session.
+    pub queue_messages_max: u32,
+    /// Bytes queued for one session; an empty queue takes one message of any size.
+    pub queue_bytes_max: u64,
+    /// How long a publisher's acknowledgement waits for a connected session with a full queue.
+    pub publish_hold: u64,
+    /// Messages held beyond a full queue of one session, over all publishers.
+    pub hold_messages_max: u32,
+    /// Bytes held beyond a full queue of one session.
+    pub hold_bytes_max: u64,
+    /// What a full queue means once holding is over.
+    pub queue_policy: QueuePolicy,
+    /// Bytes a connection may leave unprocessed while it is parked; beyond it its socket is not read.
+    pub park_bytes_max: usize,
+    /// How long a decider may take for one answer.
+    pub decision_timeout: u64,
+    /// Longest session expiry granted, in seconds; `u32::MAX` grants sessions that never expire.
+    pub session_expiry_seconds_max: u32,
+    /// Keep alive imposed on 5.0 clients, in seconds; `None` leaves the client's.
+    pub server_keep_alive_seconds: Option<u16>,
+    /// Sessions in one shard, connected or not.
+    pub sessions_max: usize,
+    /// Connections of one shard.
+    pub connections_max: usize,
+    /// Subscriptions of one session.
+    pub subscriptions_per_session_max: usize,
+    /// Levels of a topic name or filter; matching cost grows with it.
+    pub topic_levels_max: usize,
+    /// Retained messages of one shard.
+    pub retained_messages_max: usize,
+    /// Bytes of retained messages of one shard.
+    pub retained_bytes_max: u64,
+    /// Retained messages read from another shard at once.
+    pub retained_page_messages: u32,
+    /// Bytes of retained messages read at once; at least one message is always read.
+    pub retained_page_bytes: u64,
+    /// Bytes of encoded output per connection above which its queue is not drained further.
+    pub output_high_water_bytes: usize,
+    /// Bytes of one batch between shards; above it the batch is sent before the turn's end.
+    pub mesh_batch_bytes: usize,
+    /// Bytes waiting in this shard for one peer whose lane is full; above it publishers are parked.
+    pub mesh_spill_bytes_max: usize,
+    /// Bytes tunnelled for one connection that lives at another shard and not yet taken there.
+    pub tunnel_window_bytes: usize,
+    /// How long a closing connection may take to accept its last bytes.
+    pub linger: u64,
+    /// How long a stop may take.
+    pub stop_deadline: u64,
+    /// Seconds between publications of `$SYS` topics, 0 turns them off.
+    pub sys_interval_seconds: u32,
+    /// Whether 3.1 ClientIDs over 23 characters are refused.
+    pub strict_client_ids: bool,
+    /// Highest QoS served: 0, 1 or 2.
+    pub maximum_qos: u8,
+    /// Whether retained messages are served.
+    pub retain_available: bool,
+    /// Whether wildcard subscriptions are served.
+    pub wildcard_available: bool,
+    /// Whether shared subscriptions are served.
+    pub shared_available: bool,
+    /// Whether subscription identifiers are served.
+    pub subscription_identifiers_available: bool,
+    /// Response information returned to 5.0 clients that ask for it: a topic prefix; `None` gives none.
+    pub response_information: Option<String>,
+    /// Whether connections may be moved to the shard of their session.
+    pub moving: bool,
+    /// Whether a client without credentials is accepted.
+    pub allow_anonymous: bool,
+    /// Whether each packet makes a log line.
+    pub log_packets: bool,
+}
+
+impl Settings {
+    /// The largest packet the protocol knows, in bytes: five of header and 268,435,455 behind it.
+    pub const PACKET_BYTES_PROTOCOL_MAX: u32 = 268_435_460;
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            packet_bytes_max: Self::PACKET_BYTES_PROTOCOL_MAX,
+            connect_packet_bytes_max: 512 << 10,
+            connect_timeout: 10_000,
+            receive_maximum: 1024,
+            inflight_messages_max: 1024,
+            topic_alias_maximum: 32,
+            topic_alias_outbound_max: 32,
+            queue_messages_max: 1000,
+            queue_bytes_max: 16 << 20,
+            publish_hold: 5_000,
+            hold_messages_max: 1000,
+            hold_bytes_max: 16 << 20,
+            queue_policy: QueuePolicy::Drop,
+            park_bytes_max: 64 << 10,
+            decision_timeout: 5_000,
+            session_expiry_seconds_max: u32::MAX,
+            server_keep_alive_seconds: None,
+            sessions_max: 1_000_000,
+            connections_max: 1_000_000,
+            subscriptions_per_session_max: 100_000,
+            topic_levels_max: 200,
+            retained_messages_max: 10_000_000,
+            retained_bytes_max: 4 << 30,
+            retained_page_messages: 64,
+            retained_page_bytes: 256 << 10,
+            output_high_water_bytes: 64 << 10,
+            mesh_batch_bytes: 64 << 10,
+            mesh_spill_bytes_max: 4 << 20,
+            tunnel_window_bytes: 256 << 10,
+            linger: 1_000,
+            stop_deadline: 5_000,
+            sys_interval_seconds: 10,
+            strict_client_ids: false,
+            maximum_qos: 2,
+            retain_available: true,
+            wildcard_available: true,
+            shared_available: true,
+            subscription_identifiers_available: true,
+            response_information: Some(String::from("response/")),
+            moving: true,
+            allow_anonymous: true,
+            log_packets: false,
+        }
+    }
+}
+
+/// Slots of the lane between one pair of shards. A slot carries one batch of at most `mesh_batch_bytes`
+/// and a bit, so a lane holds at most a few MiB.
+pub const MESH_LANE_SLOTS: usize = 64;
+/// Most shards of one broker: the width of the widest interest mask.
+pub const SHARDS_MAX: usize = 256;

@@ -1,0 +1,303 @@
+//! The connections of a shard: each a machine of proto with its output, its place in a tunnel, and what it
+//! waits for. Opening, closing and telling the runtime about them happens here and nowhere else.
+
+use std::collections::VecDeque;
+
+use ringmq_proto::conn::{Conn, Phase};
+use ringmq_proto::time::Now;
+use ringmq_wire::{
+    Connack, Disconnect, Packet, PacketId, Properties, PropertiesBuffer, Property, Qos, ReasonCode, Version,
+};
+
+use crate::authz::{PeerAddress, Ticket};
+use crate::fault::Fault;
+use crate::input::{ConnId, ShardId};
+use crate::mesh::frame::Frame;
+use crate::output::Output;
+use crate::sessions::SessionId;
+use crate::slots::slot_id;
+use crate::timers_kinds::Timer;
+use crate::{Effect, LogLevel, Shard};
+
+slot_id!(ConnId);
+
+/// What a connection waits for before its packets go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Park {
+    /// A decider's answers.
+    Decision,
+    /// Room in a lane to another shard.
+    Lane,
+    /// The owners of the groups it joins.
+    Join,
+}
+
+/// What a decider said so far to the questions of the packet that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// Nothing yet.
+    Open,
+    /// Yes.
+    Allow,
+    /// No.
+    Deny,
+    /// Nothing in time.
+    Nothing,
+}
+
+/// A publish of the client whose acknowledgement is not out yet.
+#[derive(Debug)]
+pub struct PendingAck {
+    /// Its packet id.
+    pub packet_id: PacketId,
+    /// QoS 1 or 2.
+    pub qos: Qos,
+    /// The code, once known.
+    pub reason: Option<ReasonCode>,
+}
+
+/// Where the bytes of a connection go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// To a socket of this shard.
+    Socket,
+    /// Through another shard, which has the socket.
+    Tunnel {
+        /// Which shard.
+        shard: ShardId,
+        /// The connection there.
+        remote: ConnId,
+        /// Bytes sent there and not yet written.
+        unwritten: usize,
+    },
+}
+
+/// The socket end of a connection whose session is at another shard.
+#[derive(Clone, Copy, Debug)]
+pub struct Relay {
+    /// The shard of the session.
+    pub home: ShardId,
+    /// Bytes sent there and not yet used up.
+    pub untaken: usize,
+}
+
+/// A connection.
+pub struct Link {
+    /// The machine.
+    pub conn: Conn,
+    /// What is to be written.
+    pub out: Output,
+    /// Where it comes from.
+    pub peer: PeerAddress,
+    /// Where its bytes go.
+    pub way: Way,
+    /// Set on the socket end of a tunnel, which does nothing else.
+    pub relay: Option<Relay>,
+    /// Its session.
+    pub session: Option<SessionId>,
+    /// What it waits for.
+    pub park: Option<Park>,
+    /// Its publishes that wait for a full queue; it publishes nothing more until there are none.
+    pub holds: u32,
+    /// Packets that wait for their turn, complete.
+    pub parked: Vec<u8>,
+    /// Questions of the packet that waits.
+    pub questions: Vec<(Ticket, Said)>,
+    /// Acknowledgements in the order of their publishes.
+    pub pending: VecDeque<PendingAck>,
+    /// Whether its socket is not read.
+    pub paused: bool,
+    /// Whether no more bytes will come.
+    pub ended: bool,
+    /// Whether it stands in the list of connections to fill.
+    pub dirty: bool,
+    /// Whether DISCONNECT with success came: no will.
+    pub graceful: bool,
+}
+
+impl Link {
+    fn new(now: Now, peer: PeerAddress, way: Way) -> Self {
+        Self {
+            conn: Conn::new(now.mono),
+            out: Output::default(),
+            peer,
+            way,
+            relay: None,
+            session: None,
+            park: None,
+            holds: 0,
+            parked: Vec::new(),
+            questions: Vec::new(),
+            pending: VecDeque::new(),
+            paused: false,
+            ended: false,
+            dirty: false,
+            graceful: false,
+        }
+    }
+}
+
+impl Shard {
+    /// A new connection.
+    pub(crate) fn link_open(&mut self, now: Now, peer: PeerAddress, way: Way) -> ConnId {
+        let id = self.links.insert(Link::new(now, peer, way));
+        self.counters().connections.add(1);
+        self.timers.arm(now.mono.plus(self.settings.connect_timeout), Timer::Connect(id));
+        id
+    }
+
+    /// The ClientID of a session.
+    pub(crate) fn client_id(&self, id: SessionId) -> Option<&str> {
+        self.sessions.at(id).map(|home| &*home.session.client_id)
+    }
+
+    /// The ClientID of a connection, or its address before it has one, for the log.
+    pub(crate) fn name_of(&self, id: ConnId) -> String {
+        let Some(link) = self.links.at(id) else { return "<gone>".to_owned() };
+        if let Some(client_id) = link.session.and_then(|s| self.client_id(s)) {
+            return client_id.to_owned();
+        }
+        link.peer.socket.map_or_else(|| "<unknown>".to_owned(), |a| a.to_string())
+    }
+
+    /// Encodes a packet for a connection. One that is larger than the client takes is sent without its
+    /// properties, which only explain it [MQTT-3.1.2-25].
+    pub(crate) fn send(&mut self, id: ConnId, packet: &Packet<'_>) {
+        let Some(link) = self.links.at_mut(id) else { return };
+        let version = link.conn.version;
+        let before = link.out.len();
+        link.out.write(|out| packet.encode(version, out));
+        let too_large = link.out.len() - before > link.conn.limits.packet_bytes_max as usize;
+        self.counters().packets_sent.add(1);
+        if too_large {
+            self.log(LogLevel::Warning, || "A packet was larger than its client accepts.".to_owned());
+        }
+        self.log_packet("Sending", id, packet);
+        self.mark_link_dirty(id);
+    }
+
+    /// The connection has something to fill or to write at the end of the turn.
+    pub(crate) fn mark_link_dirty(&mut self, id: ConnId) {
+        if let Some(link) = self.links.at_mut(id)
+            && !std::mem::replace(&mut link.dirty, true)
+        {
+            self.dirty.push(id);
+        }
+    }
+
+    /// The client did something wrong, or the broker wants to be rid of it: the code of its version, then
+    /// the connection closes [MQTT-4.13.1-1].
+    pub(crate) fn fault(&mut self, now: Now, id: ConnId, fault: Fault) {
+        let Some(link) = self.links.at(id).filter(|l| l.conn.is_open()) else { return };
+        let (phase, version) = (link.conn.phase, link.conn.version);
+        self.counters().violations.add(1);
+        let name = self.name_of(id);
+        self.log(LogLevel::Warning, || {
+            let clause = if fault.clause.is_empty() { String::new() } else { format!(" [{}]", fault.clause) };
+            format!(
+                "Client {name} disconnected: {}{clause}, code 0x{:02x}.",
+                fault.text,
+                fault.reason.value()
+            )
+        });
+        if version == Version::V5 {
+            let mut buffer = PropertiesBuffer::new();
+            let properties = self.explain(id, &mut buffer, fault.text);
+            match phase {
+                Phase::Connected => {
+                    self.send(id, &Packet::Disconnect(Disconnect { reason: fault.reason, properties }))
+                }
+                _ => {
+                    let session_present = false;
+                    self.send(
+                        id,
+                        &Packet::Connack(Connack { session_present, reason: fault.reason, properties }),
+                    );
+                }
+            }
+        }
+        self.link_finish(now, id);
+    }
+
+    /// A reason string, where the client wants one and takes a packet that long.
+    pub(crate) fn explain<'a>(
+        &self,
+        id: ConnId,
+        buffer: &'a mut PropertiesBuffer,
+        text: &str,
+    ) -> Properties<'a> {
+        let wanted = self.links.at(id).is_some_and(|l| {
+            let limits = &l.conn.limits;
+            l.conn.version == Version::V5
+                && limits.problem_information
+                && limits.packet_bytes_max as usize > text.len() + 32
+        });
+        if wanted {
+            buffer.push_str(Property::ReasonString, text);
+        }
+        buffer.as_properties()
+    }
+
+    /// Processes nothing more from this connection; it closes when what is encoded has been written. Its
+    /// session is detached now.
+    pub(crate) fn link_finish(&mut self, now: Now, id: ConnId) {
+        let Some(link) = self.links.at_mut(id) else { return };
+        if link.conn.phase == Phase::Closing {
+            return;
+        }
+        link.conn.phase = Phase::Closing;
+        link.conn.inbox = Vec::new();
+        link.parked = Vec::new();
+        self.detach(now, id);
+        self.timers.arm(now.mono.plus(self.settings.linger), Timer::Linger(id));
+        self.mark_link_dirty(id);
+    }
+
+    /// The connection is gone at once, with what was not written.
+    pub(crate) fn link_drop(&mut self, now: Now, id: ConnId) {
+        self.detach(now, id);
+        let Some(link) = self.links.remove(id) else { return };
+        self.counters().connections.sub(1);
+        match (link.way, link.relay) {
+            (Way::Tunnel { shard, remote, .. }, _) => {
+                self.tunnels.remove(&(shard, remote));
+                self.peers.send(shard, &Frame::TunnelClose { conn: remote });
+            }
+            (Way::Socket, Some(relay)) => {
+                self.peers.send(relay.home, &Frame::TunnelEnded { conn: id });
+                self.effects.push(Effect::Close(id));
+            }
+            (Way::Socket, None) => self.effects.push(Effect::Close(id)),
+        }
+    }
+
+    /// Reads no more, or again, from the connection.
+    pub(crate) fn set_paused(&mut self, id: ConnId, paused: bool) {
+        let Some(link) = self.links.at_mut(id) else { return };
+        if std::mem::replace(&mut link.paused, paused) != paused && link.way == Way::Socket {
+            self.effects.push(if paused { Effect::Pause(id) } else { Effect::Resume(id) });
+        }
+    }
+
+    /// Parks a publisher whose publish waits for a full queue.
+    pub(crate) fn hold_publisher(&mut self, id: ConnId) {
+        if let Some(link) = self.links.at_mut(id) {
+            link.holds += 1;
+        }
+    }
+
+    /// One of its publishes no longer waits.
+    pub(crate) fn release_publisher(&mut self, now: Now, id: ConnId) {
+        if let Some(link) = self.links.at_mut(id) {
+            link.holds -= 1;
+            if link.holds == 0 {
+                self.resume_later(now, id);
+            }
+        }
+    }
+
+    /// The connection's waiting packets go on at the end of the turn.
+    pub(crate) fn resume_later(&mut self, _now: Now, id: ConnId) {
+        self.resuming.push_back(id);
+    }
+}

@@ -1,0 +1,139 @@
+//! In-process handles: sessions without a connection. A handle's requests come in as [`LocalInput`], its
+//! messages leave through its [`LocalSink`]; neither waits.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use ringmq_wire::message::Message;
+use ringmq_wire::{PropertiesBuffer, Qos, ReasonCode, SubscriptionOptions};
+
+/// One in-process handle; unique in its broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LocalId(pub u64);
+
+/// One request of an in-process handle; unique in its broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LocalTicket(pub u64);
+
+/// A message on its way out of a handle's session.
+#[derive(Debug)]
+pub struct LocalDelivery<'a> {
+    /// The message, still shared with other sessions of the shard.
+    pub message: &'a Rc<Message>,
+    /// QoS it is delivered with.
+    pub qos: Qos,
+    /// RETAIN as the subscriber is to see it.
+    pub retain: bool,
+    /// Identifiers of the matching subscriptions.
+    pub subscription_ids: &'a [u32],
+    /// Seconds until it expires.
+    pub expiry_left_seconds: Option<u32>,
+}
+
+/// Takes messages out of a handle's session, on the shard's core; must not block.
+pub trait LocalSink {
+    /// Takes the message, or says that it has no room; then the shard waits for [`LocalInput::Room`].
+    fn push(&mut self, delivery: &LocalDelivery<'_>) -> bool;
+    /// The turn is over: wake whoever waits, once.
+    fn flush(&mut self);
+    /// The session has ended.
+    fn end(&mut self);
+}
+
+/// What an in-process handle asks for.
+pub enum LocalInput {
+    /// Open a handle.
+    Open {
+        /// Its number.
+        local: LocalId,
+        /// Where its messages go.
+        sink: Box<dyn LocalSink + Send>,
+        /// Messages its queue may hold beyond the sink.
+        queue_messages_max: u32,
+    },
+    /// Publish.
+    Publish {
+        /// By which handle.
+        local: LocalId,
+        /// To be answered with [`LocalOutcome::Published`].
+        ticket: LocalTicket,
+        /// Topic name; checked by the shard.
+        topic: String,
+        /// Payload.
+        payload: Bytes,
+        /// QoS.
+        qos: Qos,
+        /// Whether it is retained.
+        retain: bool,
+        /// Properties of a PUBLISH.
+        properties: PropertiesBuffer,
+        /// How long a full queue may hold it, in milliseconds; 0 applies the queue's policy at once.
+        hold: u64,
+    },
+    /// Subscribe.
+    Subscribe {
+        /// By which handle.
+        local: LocalId,
+        /// To be answered with [`LocalOutcome::Subscribed`].
+        ticket: LocalTicket,
+        /// Filters with their options; checked by the shard.
+        filters: Vec<(String, SubscriptionOptions)>,
+        /// Subscription identifier, 1 to 268,435,455.
+        subscription_id: Option<u32>,
+    },
+    /// Unsubscribe.
+    Unsubscribe {
+        /// By which handle.
+        local: LocalId,
+        /// To be answered with [`LocalOutcome::Unsubscribed`].
+        ticket: LocalTicket,
+        /// Filters.
+        filters: Vec<String>,
+    },
+    /// The sink has room again.
+    Room {
+        /// Which handle.
+        local: LocalId,
+    },
+    /// End the handle's session.
+    Close {
+        /// Which handle.
+        local: LocalId,
+    },
+}
+
+impl std::fmt::Debug for LocalInput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (name, local) = match self {
+            Self::Open { local, .. } => ("Open", local),
+            Self::Publish { local, .. } => ("Publish", local),
+            Self::Subscribe { local, .. } => ("Subscribe", local),
+            Self::Unsubscribe { local, .. } => ("Unsubscribe", local),
+            Self::Room { local } => ("Room", local),
+            Self::Close { local } => ("Close", local),
+        };
+        f.debug_tuple(name).field(local).finish()
+    }
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LocalOutcome {
+    /// A publish is complete.
+    Published {
+        /// SUCCESS, NO_MATCHING_SUBSCRIBERS, QUOTA_EXCEEDED, NOT_AUTHORIZED, TOPIC_NAME_INVALID, …
+        reason: ReasonCode,
+        /// Sessions whose subscriptions matched.
+        matched: u32,
+        /// Sessions that did not get it because their queue was full.
+        dropped: u32,
+        /// The ClientID of one session that did not get it.
+        full: Option<String>,
+    },
+    /// A reason code for each filter.
+    Subscribed(Vec<ReasonCode>),
+    /// A reason code for each filter.
+    Unsubscribed(Vec<ReasonCode>),
+    /// The handle is not open, or the broker is stopping.
+    Refused(ReasonCode),
+}

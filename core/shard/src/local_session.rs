@@ -1,0 +1,183 @@
+//! In-process handles: each is a session of this shard whose messages leave through its sink.
+
+use std::rc::Rc;
+
+use ringmq_proto::time::Now;
+use ringmq_wire::message::{Message, MessageParts, Payload};
+use ringmq_wire::{Place, Property, Qos, ReasonCode, SubscriptionOptions, TopicFilter, TopicName};
+
+use crate::aggregate::{Origin, Tally};
+use crate::fill::seconds_left;
+use crate::local::{LocalDelivery, LocalId, LocalInput, LocalOutcome, LocalSink, LocalTicket};
+use crate::publish::expires_at;
+use crate::sessions::{Attached, Home, SessionId};
+use crate::stop::Stopping;
+use crate::{Effect, Shard};
+
+/// Publishes that wait for room in a lane; beyond it in-process ones are refused.
+const DEFERRED_MAX: usize = 10_000;
+
+/// A handle that is open.
+pub struct Local {
+    session: SessionId,
+    sink: Box<dyn LocalSink>,
+}
+
+impl Shard {
+    pub(crate) fn local(&mut self, now: Now, input: LocalInput) {
+        match input {
+            LocalInput::Open { local, sink, queue_messages_max } => {
+                self.local_open(local, sink, queue_messages_max);
+            }
+            LocalInput::Room { local } => self.dirty_locals.push(local),
+            LocalInput::Close { local } => self.local_close(now, local),
+            LocalInput::Subscribe { local, ticket, filters, subscription_id } => {
+                self.local_subscribe(now, local, ticket, &filters, subscription_id.unwrap_or(0));
+            }
+            LocalInput::Unsubscribe { local, ticket, filters } => {
+                let outcome = match self.local_session(local) {
+                    Some(session) => LocalOutcome::Unsubscribed(
+                        filters.iter().map(|f| self.unsubscribe_one(session, f)).collect(),
+                    ),
+                    None => LocalOutcome::Refused(ReasonCode::SERVER_SHUTTING_DOWN),
+                };
+                self.effects.push(Effect::LocalDone { ticket, outcome });
+            }
+            publish @ LocalInput::Publish { .. } => self.local_publish(now, publish),
+        }
+    }
+
+    fn local_session(&self, local: LocalId) -> Option<SessionId> {
+        self.locals.get(&local).map(|l| l.session).filter(|_| self.stopping == Stopping::No)
+    }
+
+    fn local_open(&mut self, local: LocalId, mut sink: Box<dyn LocalSink>, queue_messages_max: u32) {
+        if self.stopping != Stopping::No {
+            return sink.end();
+        }
+        // The name is this shard's own: no client can take a handle's session over by naming it.
+        let session = self.session_open(&format!("$local/{}/{}", self.id.0, local.0));
+        if let Some(home) = self.sessions.at_mut(session) {
+            home.attached = Attached::Local(local);
+            home.queue_messages_max = queue_messages_max.max(1);
+            home.session.attach(u16::MAX);
+        }
+        self.counters().sessions_connected.add(1);
+        self.locals.insert(local, Local { session, sink });
+    }
+
+    pub(crate) fn local_close(&mut self, now: Now, local: LocalId) {
+        let Some(mut open) = self.locals.remove(&local) else { return };
+        self.detach_session(now, open.session);
+        open.sink.end();
+    }
+
+    fn local_publish(&mut self, now: Now, publish: LocalInput) {
+        let LocalInput::Publish { local, ticket, topic, payload, qos, retain, properties, hold } = publish
+        else {
+            return;
+        };
+        let refused = |reason| LocalOutcome::Published { reason, matched: 0, dropped: 0, full: None };
+        let outcome = match self.local_session(local) {
+            None => LocalOutcome::Refused(ReasonCode::SERVER_SHUTTING_DOWN),
+            Some(_)
+                if TopicName::new(&topic).is_err()
+                    || topic.split('/').count() > self.settings.topic_levels_max =>
+            {
+                refused(ReasonCode::TOPIC_NAME_INVALID)
+            }
+            Some(_) if properties.check(Place::Publish).is_err() => refused(ReasonCode::MALFORMED_PACKET),
+            Some(_) if self.deferred.len() >= DEFERRED_MAX => refused(ReasonCode::QUOTA_EXCEEDED),
+            Some(session) => {
+                let properties = properties.as_properties();
+                let expiry = properties.u32(Property::MessageExpiryInterval);
+                let message = Message::new(MessageParts {
+                    topic: &topic,
+                    qos,
+                    retain,
+                    properties,
+                    payload: Payload::Owned(payload),
+                    expires_at: expires_at(now.wall, expiry),
+                    publisher: Home::uid(session),
+                    stamp: if retain { self.common.stamps.next() } else { 0 },
+                });
+                return self.publish_or_defer(now, Rc::new(message), Origin::Local(ticket), hold);
+            }
+        };
+        self.effects.push(Effect::LocalDone { ticket, outcome });
+    }
+
+    fn local_subscribe(
+        &mut self,
+        now: Now,
+        local: LocalId,
+        ticket: LocalTicket,
+        filters: &[(String, SubscriptionOptions)],
+        identifier: u32,
+    ) {
+        let Some(session) = self.local_session(local) else {
+            let outcome = LocalOutcome::Refused(ReasonCode::SERVER_SHUTTING_DOWN);
+            return self.effects.push(Effect::LocalDone { ticket, outcome });
+        };
+        let aggregate = self.aggregate_open(Origin::Nobody);
+        let mut made = Vec::new();
+        let codes: Vec<ReasonCode> = filters
+            .iter()
+            .map(|(filter, options)| match TopicFilter::new(filter) {
+                Ok(filter) => self.subscribe_one(session, filter, *options, identifier, aggregate, &mut made),
+                Err(_) => ReasonCode::TOPIC_FILTER_INVALID,
+            })
+            .collect();
+        self.read_retained(session, &made);
+        if let Some(open) = self.aggregates.at_mut(aggregate) {
+            open.origin = Origin::LocalSubscriber(ticket, codes);
+        }
+        self.aggregate_answer(now, aggregate, Tally::default());
+    }
+
+    /// Gives handles what their sessions have, as far as their sinks take it.
+    pub(crate) fn fill_locals(&mut self, now: Now) {
+        for local in std::mem::take(&mut self.dirty_locals) {
+            let Some(mut open) = self.locals.remove(&local) else { continue };
+            self.fill_local(now, &mut open);
+            open.sink.flush();
+            self.locals.insert(local, open);
+        }
+    }
+
+    fn fill_local(&mut self, now: Now, open: &mut Local) {
+        let id = open.session;
+        loop {
+            let Some(home) = self.sessions.at_mut(id) else { return };
+            let Some(entry) = home.session.queue.front(true).cloned() else {
+                self.release_held(now, id);
+                self.read_next(now, id);
+                if self.sessions.at(id).is_some_and(|h| !h.session.queue.is_empty()) {
+                    continue;
+                }
+                return;
+            };
+            let expires_at = entry.message.expires_at();
+            let expired = expires_at.is_some_and(|at| at <= now.wall.0);
+            let delivery = LocalDelivery {
+                message: &entry.message,
+                qos: entry.qos,
+                retain: entry.retain,
+                subscription_ids: entry.ids.as_slice(),
+                expiry_left_seconds: expires_at.map(|at| seconds_left(at, now.wall.0)),
+            };
+            if !expired && !open.sink.push(&delivery) {
+                return;
+            }
+            home.session.queue.pop(true);
+            self.count_queue((1, entry.bytes()), (0, 0));
+            if expired {
+                self.counters().dropped_expired.add(1);
+            }
+            if let Some(origin) = entry.shared.filter(|_| entry.qos > Qos::AtMostOnce) {
+                self.shared_done(id, origin);
+            }
+            self.release_held(now, id);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Lines for the log: one per connection event, and one per packet where that is asked for, in the words
+//! that mosquitto's operators know.
+
+use ringmq_wire::message::Delivery;
+use ringmq_wire::{Packet, PacketId};
+
+use crate::input::ConnId;
+use crate::{Effect, LogLevel, Shard};
+
+impl Shard {
+    pub(crate) fn log(&mut self, level: LogLevel, line: impl FnOnce() -> String) {
+        self.effects.push(Effect::Log(level, line()));
+    }
+
+    /// `direction` is "Received" or "Sending".
+    pub(crate) fn log_packet(&mut self, direction: &str, id: ConnId, packet: &Packet<'_>) {
+        if self.settings.log_packets {
+            let name = self.name_of(id);
+            self.log(LogLevel::Debug, || packet_line(direction, &name, packet));
+        }
+    }
+
+    pub(crate) fn log_delivery(&mut self, id: ConnId, d: &Delivery<'_>) {
+        if !self.settings.log_packets {
+            return;
+        }
+        let name = self.name_of(id);
+        let (dup, qos, retain) = (u8::from(d.dup), d.qos as u8, u8::from(d.retain));
+        let packet_id = d.packet_id.map_or(0, PacketId::value);
+        let (topic, bytes) = (d.message.topic().to_owned(), d.message.payload().len());
+        self.log(LogLevel::Debug, || {
+            format!("Sending PUBLISH to {name} (d{dup}, q{qos}, r{retain}, m{packet_id}, '{topic}', ... ({bytes} bytes))")
+        });
+    }
+}
+
+fn packet_line(direction: &str, name: &str, packet: &Packet<'_>) -> String {
+    let way = if direction == "Received" { "from" } else { "to" };
+    let head = format!("{direction} {} {way} {name}", packet.kind().name());
+    match packet {
+        Packet::Publish(p) => {
+            let (dup, qos, retain) = (u8::from(p.dup), p.qos as u8, u8::from(p.retain));
+            let (packet_id, topic) = (p.packet_id.map_or(0, PacketId::value), p.topic.as_str());
+            format!(
+                "{head} (d{dup}, q{qos}, r{retain}, m{packet_id}, '{topic}', ... ({} bytes))",
+                p.payload.len()
+            )
+        }
+        Packet::Connack(c) => format!("{head} ({}, {})", u8::from(c.session_present), c.reason.value()),
+        Packet::Puback(a) | Packet::Pubrec(a) | Packet::Pubrel(a) | Packet::Pubcomp(a) => {
+            format!("{head} (m{}, rc{})", a.packet_id.value(), a.reason.value())
+        }
+        Packet::Subscribe(s) => {
+            let filters: Vec<String> = s
+                .filters
+                .iter()
+                .map(|f| format!("{} (QoS {})", f.filter.whole(), f.options.qos as u8))
+                .collect();
+            format!("{head} (m{}) {}", s.packet_id.value(), filters.join(", "))
+        }
+        Packet::Unsubscribe(u) => {
+            let filters: Vec<&str> = u.filters.iter().map(ringmq_wire::TopicFilter::whole).collect();
+            format!("{head} (m{}) {}", u.packet_id.value(), filters.join(", "))
+        }
+        Packet::Disconnect(d) => format!("{head} (rc{})", d.reason.value()),
+        _ => head,
+    }
+}

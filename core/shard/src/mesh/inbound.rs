@@ -1,0 +1,100 @@
+//! Frames from other shards, one by one to whoever handles them.
+
+use ringmq_proto::session::SharedOrigin;
+use ringmq_proto::time::Now;
+
+use super::Batch;
+use super::bytes::Take;
+use super::frame::Frame;
+use crate::aggregate::{AggregateId, Origin, Tally};
+use crate::authz::PeerAddress;
+use crate::input::ShardId;
+use crate::slots::SlotId;
+use crate::{LogLevel, Shard};
+
+impl Shard {
+    /// Handles all frames of a batch and leaves it empty.
+    pub(crate) fn mesh(&mut self, now: Now, from: ShardId, batch: &mut Batch) {
+        let bytes = std::mem::take(&mut batch.bytes);
+        let mut beside = batch.payloads.drain(..);
+        let mut take = Take(&bytes);
+        while !take.is_empty() {
+            let Some(frame) = Frame::take(&mut take, &mut beside) else {
+                self.log(LogLevel::Error, || format!("A batch from shard {} cannot be read.", from.0));
+                break;
+            };
+            self.frame(now, from, frame);
+        }
+        drop(beside);
+        batch.bytes = bytes;
+        batch.clear();
+    }
+
+    fn answer_to(&mut self, from: ShardId, ticket: Option<AggregateId>) -> Option<AggregateId> {
+        ticket.map(|ticket| self.aggregate_open(Origin::Remote { shard: from, ticket }))
+    }
+
+    fn frame(&mut self, now: Now, from: ShardId, frame: Frame<'_>) {
+        match frame {
+            Frame::Publish { ticket, hold, message } => {
+                let aggregate = self.answer_to(from, ticket);
+                self.deliver(now, &message, aggregate, hold);
+                if let Some(id) = aggregate {
+                    self.aggregate_answer(now, id, Tally::default());
+                }
+            }
+            Frame::Retain { ticket, message } => {
+                self.retain(now, &message);
+                if let Some(ticket) = ticket {
+                    self.peers.send(from, &Frame::Done { ticket, tally: Tally::default() });
+                }
+            }
+            Frame::Done { ticket, tally } => self.aggregate_answer(now, ticket, tally),
+            Frame::Held { ticket } => self.aggregate_hold(ticket),
+            Frame::Query { session, serial, filter, after, messages } => {
+                self.queried(from, session, serial, filter, after, messages);
+            }
+            Frame::Page { session, serial, next, messages } => {
+                self.page_arrived(now, session, serial, next, messages);
+            }
+            shared => self.frame_shared(now, from, shared),
+        }
+    }
+
+    fn frame_shared(&mut self, now: Now, from: ShardId, frame: Frame<'_>) {
+        match frame {
+            Frame::Shared { ticket, hold, group, member, keep, filter, message } => {
+                let aggregate = self.answer_to(from, ticket);
+                let origin =
+                    SharedOrigin { shard: from.0, group: group.slot(), generation: group.generation() };
+                self.shared_arrive(now, origin, member, filter, keep, &message, aggregate, hold);
+            }
+            Frame::SharedBack { ticket, group, member, message } => {
+                self.shared_returned(now, from, group, member, &message, ticket);
+            }
+            Frame::SharedDone { group, member } => self.shared_completed(from, group, member),
+            Frame::Join { ticket, filter, member, qos, window } => {
+                self.joined(from, filter, member, qos, window);
+                self.peers.send(from, &Frame::Done { ticket, tally: Tally::default() });
+            }
+            Frame::Leave { filter, member } => self.left(from, filter, member),
+            Frame::Member { filter, member, window } => self.member_changed(from, filter, member, window),
+            tunnel => self.frame_tunnel(now, from, tunnel),
+        }
+    }
+
+    fn frame_tunnel(&mut self, now: Now, from: ShardId, frame: Frame<'_>) {
+        match frame {
+            Frame::TunnelOpen { conn, listener, address, bytes } => {
+                self.tunnel_open(now, from, conn, PeerAddress { socket: address, listener }, bytes);
+            }
+            Frame::TunnelBytes { conn, bytes } => self.tunnel_bytes(now, from, conn, bytes),
+            Frame::TunnelEnded { conn } => self.tunnel_ended(now, from, conn),
+            Frame::TunnelTaken { conn, bytes } => self.relay_taken(conn, bytes as usize),
+            Frame::TunnelOutput { conn, bytes } => self.relay_output(conn, bytes),
+            Frame::TunnelWritten { conn, bytes } => self.tunnel_written(from, conn, bytes as usize),
+            Frame::TunnelClose { conn } => self.link_finish(now, conn),
+            _ => {}
+        }
+    }
+}

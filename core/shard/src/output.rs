@@ -1,0 +1,137 @@
+//! What waits to be written to one connection: one growing buffer for everything small, and references to
+//! large payloads in between. Idle connections hold nothing.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::rc::Rc;
+
+use ringmq_wire::message::Message;
+
+/// Payloads from here on are referenced and not copied: below, copying costs less than a second slice.
+pub const REFERENCE_BYTES_MIN: usize = 2048;
+
+enum Piece {
+    Bytes(Vec<u8>),
+    Payload(Rc<Message>),
+}
+
+impl Piece {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Payload(message) => message.payload(),
+        }
+    }
+}
+
+/// The output of one connection.
+#[derive(Default)]
+pub struct Output {
+    pieces: VecDeque<Piece>,
+    /// Bytes of the first piece already written.
+    written: usize,
+    bytes: usize,
+}
+
+impl Output {
+    /// Bytes waiting.
+    pub const fn len(&self) -> usize {
+        self.bytes
+    }
+    /// Whether nothing waits.
+    pub const fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+    /// Appends what `encode` writes.
+    pub fn write<R>(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        if !matches!(self.pieces.back(), Some(Piece::Bytes(_))) {
+            self.pieces.push_back(Piece::Bytes(Vec::new()));
+        }
+        let Some(Piece::Bytes(buffer)) = self.pieces.back_mut() else { unreachable!("pushed above") };
+        let before = buffer.len();
+        let result = encode(buffer);
+        self.bytes += buffer.len() - before;
+        result
+    }
+    /// Appends a message's payload by reference.
+    pub fn payload(&mut self, message: Rc<Message>) {
+        self.bytes += message.payload().len();
+        self.pieces.push_back(Piece::Payload(message));
+    }
+    /// Fills `slices` from the front; returns how many were filled.
+    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut filled = 0;
+        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
+            let skip = if filled == 0 { self.written } else { 0 };
+            *slice = IoSlice::new(&piece.as_slice()[skip..]);
+            filled += 1;
+        }
+        if self.bytes == 0 { 0 } else { filled }
+    }
+    /// Forgets the first `bytes`.
+    pub fn consume(&mut self, bytes: usize) {
+        let mut left = bytes.min(self.bytes);
+        self.bytes -= left;
+        while let Some(piece) = self.pieces.front_mut() {
+            let here = piece.as_slice().len() - self.written;
+            if left < here {
+                self.written += left;
+                return;
+            }
+            left -= here;
+            self.written = 0;
+            self.pieces.pop_front();
+        }
+    }
+    /// Copies up to `limit` bytes from the front and forgets them.
+    pub fn take(&mut self, limit: usize) -> Vec<u8> {
+        let mut out = Vec::with_capacity(limit.min(self.bytes));
+        let mut skip = self.written;
+        for piece in &self.pieces {
+            let slice = &piece.as_slice()[skip..];
+            skip = 0;
+            let room = limit - out.len();
+            out.extend_from_slice(&slice[..slice.len().min(room)]);
+            if out.len() == limit {
+                break;
+            }
+        }
+        self.consume(out.len());
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_split_gives_the_same_bytes() {
+        for step in 1..9 {
+            let mut output = Output::default();
+            output.write(|b| b.extend_from_slice(b"hello "));
+            output.write(|b| b.extend_from_slice(b"world"));
+            let mut got = Vec::new();
+            while !output.is_empty() {
+                let mut slices = [IoSlice::new(&[]); 4];
+                let n = output.slices(&mut slices);
+                let all: Vec<u8> = slices[..n].iter().flat_map(|s| s.to_vec()).collect();
+                assert_eq!(all.len(), output.len());
+                got.extend_from_slice(&all[..step.min(all.len())]);
+                output.consume(step.min(all.len()));
+            }
+            assert_eq!(got, b"hello world");
+            assert_eq!(output.slices(&mut [IoSlice::new(&[]); 2]), 0);
+        }
+    }
+
+    #[test]
+    fn take_is_slices_and_consume() {
+        let mut output = Output::default();
+        output.write(|b| b.extend_from_slice(b"abcdef"));
+        assert_eq!(
+            (output.take(4), output.take(4), output.take(4)),
+            (b"abcd".to_vec(), b"ef".to_vec(), vec![])
+        );
+    }
+}

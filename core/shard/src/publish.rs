@@ -1,0 +1,272 @@
+//! PUBLISH of a client: what it may, then its message on the way, then its acknowledgement in order.
+
+use std::rc::Rc;
+
+use ringmq_proto::session::Change;
+use ringmq_proto::time::{Now, Wall};
+use ringmq_wire::message::{Message, MessageParts, Payload};
+use ringmq_wire::{
+    Ack, Packet, PacketId, Properties, PropertiesBuffer, Property, Publish, Qos, ReasonCode, Version,
+};
+
+use crate::Shard;
+use crate::aggregate::{Origin, Tally};
+use crate::authz::Question;
+use crate::fault::{self, Fault};
+use crate::input::ConnId;
+use crate::links::{Park, PendingAck, Said};
+use crate::receive::Step;
+use crate::sessions::{Home, SessionId};
+
+impl Shard {
+    pub(crate) fn on_publish(&mut self, now: Now, id: ConnId, publish: &Publish<'_>) -> Result<Step, Fault> {
+        let Some(session) = self.links.at(id).and_then(|l| l.session) else { return Ok(Step::Done) };
+        if let Some(packet_id) = publish.packet_id {
+            if self.is_known(id, session, packet_id, publish.qos) {
+                return Ok(Step::Done);
+            }
+            self.check_window(id, session)?;
+        }
+        if publish.qos as u8 > self.settings.maximum_qos {
+            return Err(fault::QOS_NOT_SUPPORTED);
+        }
+        if publish.retain && !self.settings.retain_available {
+            return Err(fault::RETAIN_NOT_SUPPORTED);
+        }
+        let topic = self.resolve_topic(id, publish)?;
+        let topic = topic.as_deref().unwrap_or(publish.topic.as_str());
+        let denied = match self.judge_publish(now, id, session, topic, publish.retain) {
+            Ok(()) => None,
+            Err(Said::Open) => return Ok(Step::Wait(Park::Decision)),
+            Err(Said::Nothing) => Some(ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR),
+            Err(_) => Some(ReasonCode::NOT_AUTHORIZED),
+        };
+        let started = match denied {
+            Some(reason) => {
+                self.deny_publish(id, publish, reason);
+                true
+            }
+            None => self.may_publish(publish.qos) && self.start_publish(now, id, session, topic, publish),
+        };
+        if !started {
+            return Ok(Step::Wait(Park::Lane));
+        }
+        self.asked_enough(id);
+        let counters = self.counters();
+        counters.publish_received.add(1);
+        counters.publish_bytes_received.add(publish.payload.len() as u64);
+        Ok(Step::Done)
+    }
+
+    /// A QoS 2 publish that came before: it is acknowledged again and not published again [MQTT-4.3.3-10].
+    fn is_known(&mut self, id: ConnId, session: SessionId, packet_id: PacketId, qos: Qos) -> bool {
+        let Some(home) = self.sessions.at(session).filter(|_| qos == Qos::ExactlyOnce) else { return false };
+        if !home.session.incoming.contains(packet_id) {
+            return false;
+        }
+        let routing = home.routing.contains(&packet_id);
+        let Some(link) = self.links.at_mut(id) else { return true };
+        let waits = link.pending.iter().any(|p| p.packet_id == packet_id && p.reason.is_none());
+        if !waits {
+            let reason = (!routing).then_some(ReasonCode::SUCCESS);
+            link.pending.push_back(PendingAck { packet_id, qos, reason });
+            self.send_ready_acks(id);
+        }
+        true
+    }
+
+    /// The client's window [MQTT-3.3.4-7]: a 5.0 client was told of it and breaks it by one more.
+    fn check_window(&self, id: ConnId, session: SessionId) -> Result<(), Fault> {
+        let (Some(link), Some(home)) = (self.links.at(id), self.sessions.at(session)) else { return Ok(()) };
+        let acks_at_least_once = link.pending.iter().filter(|p| p.qos == Qos::AtLeastOnce).count();
+        let open = acks_at_least_once + home.session.incoming.len();
+        if link.conn.version == Version::V5 && open >= usize::from(self.settings.receive_maximum.max(1)) {
+            return Err(fault::RECEIVE_MAXIMUM);
+        }
+        Ok(())
+    }
+
+    /// The topic behind an alias, when the packet has one.
+    fn resolve_topic(&mut self, id: ConnId, publish: &Publish<'_>) -> Result<Option<String>, Fault> {
+        let Some(alias) = publish.properties.u16(Property::TopicAlias) else { return Ok(None) };
+        let Some(link) = self.links.at_mut(id) else { return Ok(None) };
+        let topic = link.conn.aliases_in.resolve(Some(alias), publish.topic.as_str())?;
+        Ok(Some(topic.to_owned()))
+    }
+
+    fn judge_publish(
+        &mut self,
+        now: Now,
+        id: ConnId,
+        session: SessionId,
+        topic: &str,
+        retain: bool,
+    ) -> Result<(), Said> {
+        if topic.starts_with("$SYS/") || topic.split('/').count() > self.settings.topic_levels_max {
+            return Err(Said::Deny);
+        }
+        let client_id = self.client_id(session).unwrap_or_default().to_owned();
+        let user_name = self.links.at(id).and_then(|l| l.conn.user_name.clone());
+        let question =
+            Question::Publish { client_id: &client_id, user_name: user_name.as_deref(), topic, retain };
+        match self.ask(now, id, 0, &question) {
+            Said::Allow => Ok(()),
+            said => Err(said),
+        }
+    }
+
+    /// A publish that may not be: 5.0 is told in the acknowledgement, 3.x only acknowledges
+    /// [MQTT-3.3.5-2 of 3.1.1].
+    fn deny_publish(&mut self, id: ConnId, publish: &Publish<'_>, reason: ReasonCode) {
+        self.counters().publish_denied.add(1);
+        let Some(packet_id) = publish.packet_id else { return };
+        if let Some(link) = self.links.at_mut(id) {
+            let v5 = link.conn.version == Version::V5;
+            let reason = Some(if v5 { reason } else { ReasonCode::SUCCESS });
+            link.pending.push_back(PendingAck { packet_id, qos: publish.qos, reason });
+            if !v5 && publish.qos == Qos::ExactlyOnce {
+                // It is released like any other.
+                if let Some(session) = link.session {
+                    self.change(session, Change::IncomingReceived { packet_id });
+                }
+            }
+        }
+        self.send_ready_acks(id);
+    }
+
+    /// Gives the message to its subscribers. False, with nothing done, when a lane has no room.
+    fn start_publish(
+        &mut self,
+        now: Now,
+        id: ConnId,
+        session: SessionId,
+        topic: &str,
+        publish: &Publish<'_>,
+    ) -> bool {
+        let stamp = if publish.retain { self.common.stamps.next() } else { 0 };
+        let expiry = publish.properties.u32(Property::MessageExpiryInterval);
+        let message = Rc::new(Message::new(MessageParts {
+            topic,
+            qos: publish.qos,
+            retain: publish.retain,
+            properties: publish.properties,
+            payload: Payload::Copy(publish.payload),
+            expires_at: expires_at(now.wall, expiry),
+            publisher: Home::uid(session),
+            stamp,
+        }));
+        let hold = self.settings.publish_hold;
+        let Some(packet_id) = publish.packet_id else {
+            return self.publish(now, &message, None, hold);
+        };
+        let qos = publish.qos;
+        let aggregate = self.aggregate_open(Origin::Publisher { conn: id, session, packet_id, qos });
+        if !self.publish(now, &message, Some(aggregate), hold) {
+            self.aggregates.remove(aggregate);
+            return false;
+        }
+        if let Some(link) = self.links.at_mut(id) {
+            link.pending.push_back(PendingAck { packet_id, qos, reason: None });
+        }
+        if qos == Qos::ExactlyOnce {
+            self.change(session, Change::IncomingReceived { packet_id });
+            if let Some(home) = self.sessions.at_mut(session) {
+                home.routing.push(packet_id);
+            }
+        }
+        self.aggregate_answer(now, aggregate, Tally::default());
+        true
+    }
+
+    /// Every receiving session has taken the message, or its policy was applied and counted.
+    pub(crate) fn publish_finished(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        session: SessionId,
+        packet_id: PacketId,
+        qos: Qos,
+        tally: &Tally,
+    ) {
+        let reason = tally.reason();
+        let refused = reason == ReasonCode::QUOTA_EXCEEDED;
+        if refused {
+            self.counters().publish_refused.add(1);
+        }
+        if qos == Qos::ExactlyOnce {
+            if let Some(home) = self.sessions.at_mut(session) {
+                home.routing.retain(|routing| *routing != packet_id);
+            }
+            if refused {
+                self.change(session, Change::IncomingReleased { packet_id });
+            }
+        }
+        let conn = self.conn_to_answer(conn, session, qos);
+        let Some(link) = self.links.at_mut(conn) else { return };
+        if refused && link.conn.version != Version::V5 {
+            return self.fault(now, conn, fault::PUBLISH_REFUSED);
+        }
+        if let Some(p) = link.pending.iter_mut().find(|p| p.packet_id == packet_id && p.reason.is_none()) {
+            p.reason = Some(reason);
+        }
+        self.send_ready_acks(conn);
+    }
+
+    /// A QoS 2 publish may have been sent again on a new connection of the session; it is answered there.
+    fn conn_to_answer(&self, conn: ConnId, session: SessionId, qos: Qos) -> ConnId {
+        if self.links.at(conn).is_some_and(|l| l.session == Some(session)) || qos != Qos::ExactlyOnce {
+            return conn;
+        }
+        match self.sessions.at(session).map(|home| home.attached) {
+            Some(crate::sessions::Attached::Link(now)) => now,
+            _ => conn,
+        }
+    }
+
+    /// Acknowledgements leave in the order of their publishes [MQTT-4.6.0-2, MQTT-4.6.0-3].
+    pub(crate) fn send_ready_acks(&mut self, id: ConnId) {
+        while let Some(link) = self.links.at_mut(id) {
+            let Some(reason) = link.pending.front().and_then(|p| p.reason) else { return };
+            let Some(pending) = link.pending.pop_front() else { return };
+            if !link.conn.is_open() {
+                continue;
+            }
+            let v5 = link.conn.version == Version::V5;
+            let reason = if v5 { reason } else { ReasonCode::SUCCESS };
+            let mut buffer = PropertiesBuffer::new();
+            let properties = if reason.is_error() {
+                self.explain(id, &mut buffer, reason.name())
+            } else {
+                Properties::EMPTY
+            };
+            let ack = Ack { packet_id: pending.packet_id, reason, properties };
+            let packet =
+                if pending.qos == Qos::AtLeastOnce { Packet::Puback(ack) } else { Packet::Pubrec(ack) };
+            self.send(id, &packet);
+        }
+    }
+
+    /// Publishes the will of a session, if it has one, and forgets it [MQTT-3.1.2-10].
+    pub(crate) fn publish_will(&mut self, now: Now, id: SessionId) {
+        let Some(will) = self.sessions.at(id).and_then(|home| home.session.will.clone()) else { return };
+        self.change(id, Change::WillCleared);
+        let retain = will.message.retain();
+        let message = Message::new(MessageParts {
+            topic: will.message.topic(),
+            qos: will.message.qos(),
+            retain,
+            properties: will.message.properties(),
+            payload: Payload::Owned(will.message.payload_bytes()),
+            expires_at: expires_at(now.wall, will.expiry_seconds),
+            publisher: will.message.publisher(),
+            stamp: if retain { self.common.stamps.next() } else { 0 },
+        });
+        let hold = self.settings.publish_hold;
+        self.publish_or_defer(now, Rc::new(message), Origin::Nobody, hold);
+    }
+}
+
+/// The moment a message expires [MQTT-3.3.2-5].
+pub fn expires_at(now: Wall, seconds: Option<u32>) -> Option<u64> {
+    seconds.map(|s| now.plus_seconds(u64::from(s)).0)
+}

@@ -1,0 +1,318 @@
+//! From bytes to packets, and the one mechanism by which a packet waits: the connection is parked, its
+//! later packets keep their order, and acknowledgements and pings go on while publishes wait.
+
+use ringmq_proto::conn::Phase;
+use ringmq_proto::time::Now;
+use ringmq_wire::{Frame, Packet, Sender, Version, Violation, decode, frame};
+
+use crate::Shard;
+use crate::authz::{Answer, Question, Ticket, Verdict};
+use crate::fault::{self, Fault};
+use crate::input::{ConnId, ShardId};
+use crate::links::{Park, Said, Way};
+use crate::mesh::frame::Frame as MeshFrame;
+use crate::timers_kinds::Timer;
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It is used up.
+    Done,
+    /// It waits and comes again.
+    Wait(Park),
+    /// It is CONNECT, and its session is at another shard.
+    Away(ShardId),
+}
+
+impl Shard {
+    /// Bytes of a client arrived.
+    pub(crate) fn receive(&mut self, now: Now, id: ConnId, bytes: &[u8]) {
+        self.counters().bytes_received.add(bytes.len() as u64);
+        let Some(link) = self.links.at_mut(id) else { return };
+        if link.relay.is_some() {
+            return self.relay_bytes(id, bytes);
+        }
+        self.feed(now, id, bytes);
+    }
+
+    /// Processes bytes behind those that wait.
+    pub(crate) fn feed(&mut self, now: Now, id: ConnId, bytes: &[u8]) {
+        let Some(link) = self.links.at_mut(id).filter(|l| l.conn.is_open()) else { return };
+        if link.conn.inbox.is_empty() {
+            let used = self.process(now, id, bytes);
+            if let Some(link) = self.links.at_mut(id).filter(|l| l.conn.is_open() && l.relay.is_none()) {
+                link.conn.inbox.extend_from_slice(&bytes[used..]);
+            }
+        } else {
+            link.conn.inbox.extend_from_slice(bytes);
+            self.process_inbox(now, id);
+        }
+        self.after_input(now, id);
+    }
+
+    fn process_inbox(&mut self, now: Now, id: ConnId) {
+        let Some(link) = self.links.at_mut(id) else { return };
+        let mut inbox = std::mem::take(&mut link.conn.inbox);
+        let used = self.process(now, id, &inbox);
+        let Some(link) = self.links.at_mut(id).filter(|l| l.conn.is_open()) else { return };
+        if used == inbox.len() {
+            // An idle connection keeps no buffer.
+            return;
+        }
+        inbox.drain(..used);
+        debug_assert!(link.conn.inbox.is_empty());
+        link.conn.inbox = inbox;
+    }
+
+    /// Whether the socket is to be read, and whether a connection that ended can go now.
+    fn after_input(&mut self, now: Now, id: ConnId) {
+        let high = self.settings.output_high_water_bytes;
+        let park_bytes_max = self.settings.park_bytes_max;
+        let Some(link) = self.links.at(id) else { return };
+        let waiting = link.park.is_some() || link.holds > 0;
+        let backlog = link.parked.len() + link.conn.inbox.len();
+        let stuck = (waiting && backlog > park_bytes_max) || link.out.len() > high;
+        let (was_paused, ended) = (link.paused, link.ended);
+        if stuck != was_paused {
+            self.set_paused(id, stuck);
+        }
+        if ended && !waiting {
+            self.link_drop(now, id);
+        }
+    }
+
+    /// No more bytes will come. What came before is processed first.
+    pub(crate) fn ended(&mut self, now: Now, id: ConnId) {
+        let Some(link) = self.links.at_mut(id) else { return };
+        link.ended = true;
+        let waits = (link.park.is_some() || link.holds > 0) && link.conn.phase == Phase::Connected;
+        if !waits {
+            self.link_drop(now, id);
+        }
+    }
+
+    /// Processes packets from the front; returns how many bytes are used up.
+    fn process(&mut self, now: Now, id: ConnId, bytes: &[u8]) -> usize {
+        let mut used = 0;
+        loop {
+            let Some(link) = self.links.at_mut(id) else { return bytes.len() };
+            if !link.conn.is_open() {
+                return bytes.len();
+            }
+            let connecting = link.conn.phase == Phase::AwaitConnect;
+            if connecting && link.park.is_some() {
+                return used;
+            }
+            let packet_bytes_max = if connecting {
+                self.settings.connect_packet_bytes_max.min(self.settings.packet_bytes_max)
+            } else {
+                self.settings.packet_bytes_max
+            };
+            let frame = match frame::split(&bytes[used..], packet_bytes_max) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return used,
+                Err(violation) => {
+                    self.fault_in_frame(now, id, violation, &bytes[used..]);
+                    return bytes.len();
+                }
+            };
+            link.conn.keep_alive.last_packet = now.mono;
+            let raw = &bytes[used..used + frame.bytes];
+            let waiting = link.park.is_some() || link.holds > 0 || !link.parked.is_empty();
+            if waiting && !goes_on_while_parked(&frame) {
+                if link.parked.len() > self.settings.park_bytes_max {
+                    return used;
+                }
+                link.parked.extend_from_slice(raw);
+                used += frame.bytes;
+                continue;
+            }
+            match self.packet(now, id, &frame, raw) {
+                // CONNECT stays in the inbox with all that follows: it may move to another shard.
+                Step::Wait(park) if connecting => {
+                    self.park(id, park);
+                    return used;
+                }
+                Step::Wait(park) => {
+                    self.park(id, park);
+                    if let Some(link) = self.links.at_mut(id) {
+                        link.parked.splice(..0, raw.iter().copied());
+                    }
+                }
+                Step::Away(home) => {
+                    self.depart(id, home, &bytes[used..]);
+                    return bytes.len();
+                }
+                Step::Done => {}
+            }
+            used += frame.bytes;
+        }
+    }
+
+    fn park(&mut self, id: ConnId, park: Park) {
+        let Some(link) = self.links.at_mut(id) else { return };
+        link.park = Some(park);
+        if park == Park::Lane {
+            self.lane_waiters.push_back(id);
+        }
+    }
+
+    /// What a parked connection waited for is there: its packets go on where they stopped.
+    pub(crate) fn resume(&mut self, now: Now, id: ConnId) {
+        let Some(link) = self.links.at_mut(id).filter(|l| l.conn.is_open() && l.holds == 0) else { return };
+        if link.park.take() == Some(Park::Lane) {
+            self.lane_waiters.retain(|waiter| *waiter != id);
+        }
+        let Some(link) = self.links.at_mut(id) else { return };
+        let parked = std::mem::take(&mut link.parked);
+        let used = self.process(now, id, &parked);
+        let Some(link) = self.links.at_mut(id).filter(|l| l.conn.is_open()) else { return };
+        link.parked.extend_from_slice(&parked[used..]);
+        if link.park.is_none() && link.holds == 0 && link.parked.is_empty() {
+            link.parked = Vec::new();
+            self.process_inbox(now, id);
+        }
+        self.tunnel_taken(id);
+        self.after_input(now, id);
+    }
+
+    /// A frame that cannot be one. Before CONNECT its version is not known: the bytes are looked at once
+    /// more so that a client of 5.0 gets its code and one of 3.x its return code [MQTT-3.1.2-2].
+    fn fault_in_frame(&mut self, now: Now, id: ConnId, violation: Violation, bytes: &[u8]) {
+        if let Some(link) = self.links.at_mut(id).filter(|l| l.conn.phase == Phase::AwaitConnect) {
+            match violation {
+                Violation::UnsupportedLevel(level) if level < 5 => {
+                    link.out.write(|out| out.extend_from_slice(&[0x20, 2, 0, 1]));
+                }
+                _ if is_connect_v5(bytes) => link.conn.version = Version::V5,
+                Violation::UnsupportedLevel(_) => link.conn.version = Version::V5,
+                _ => {}
+            }
+        }
+        self.fault(now, id, violation.into());
+    }
+
+    fn packet(&mut self, now: Now, id: ConnId, frame: &Frame<'_>, raw: &[u8]) -> Step {
+        let Some(link) = self.links.at(id) else { return Step::Done };
+        let packet = match decode(link.conn.version, Sender::Client, frame) {
+            Ok(packet) => packet,
+            Err(violation) => {
+                self.fault_in_frame(now, id, violation, raw);
+                return Step::Done;
+            }
+        };
+        // A packet that comes again after waiting was counted and logged when it came first.
+        if link.questions.is_empty() {
+            self.counters().packets_received.add(1);
+            self.log_packet("Received", id, &packet);
+        }
+        match self.dispatch_packet(now, id, &packet) {
+            Ok(step) => step,
+            Err(fault) => {
+                self.fault(now, id, fault);
+                Step::Done
+            }
+        }
+    }
+
+    fn dispatch_packet(&mut self, now: Now, id: ConnId, packet: &Packet<'_>) -> Result<Step, Fault> {
+        let connected = self.links.at(id).is_some_and(|l| l.conn.phase == Phase::Connected);
+        match packet {
+            Packet::Connect(connect) if !connected => return Ok(self.connect(now, id, connect)),
+            Packet::Connect(_) => return Err(fault::SECOND_CONNECT),
+            _ if !connected => return Err(fault::NOT_CONNECT),
+            Packet::Publish(publish) => return self.on_publish(now, id, publish),
+            Packet::Subscribe(subscribe) => return self.on_subscribe(now, id, subscribe),
+            Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(id, unsubscribe),
+            Packet::Puback(ack) => self.on_puback(now, id, ack),
+            Packet::Pubrec(ack) => self.on_pubrec(now, id, ack),
+            Packet::Pubrel(ack) => self.on_pubrel(id, ack),
+            Packet::Pubcomp(ack) => self.on_pubcomp(now, id, ack),
+            Packet::Pingreq => self.send(id, &Packet::Pingresp),
+            Packet::Disconnect(disconnect) => self.on_disconnect(now, id, disconnect)?,
+            Packet::Auth(_) => return Err(fault::AUTH_UNEXPECTED),
+            // decode refuses what only a server sends.
+            Packet::Connack(_) | Packet::Suback(_) | Packet::Unsuback(_) | Packet::Pingresp => {}
+        }
+        Ok(Step::Done)
+    }
+
+    /// Asks a question of the packet at hand, or finds the answer of the last time it was here. `nth` counts
+    /// the questions of one packet.
+    pub(crate) fn ask(&mut self, now: Now, id: ConnId, nth: usize, question: &Question<'_>) -> Said {
+        if let Some((_, said)) = self.links.at(id).and_then(|l| l.questions.get(nth)) {
+            return *said;
+        }
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let said = match self.decider.decide(ticket, question) {
+            Answer::Now(Verdict::Allow) => Said::Allow,
+            Answer::Now(Verdict::Deny) => Said::Deny,
+            Answer::Later => {
+                self.asked.insert(ticket, id);
+                self.timers.arm(now.mono.plus(self.settings.decision_timeout), Timer::Decision(id, ticket));
+                Said::Open
+            }
+        };
+        if let Some(link) = self.links.at_mut(id) {
+            link.questions.push((ticket, said));
+        }
+        said
+    }
+
+    /// Forgets the questions of a packet that is used up.
+    pub(crate) fn asked_enough(&mut self, id: ConnId) {
+        if let Some(link) = self.links.at_mut(id) {
+            link.questions.clear();
+        }
+    }
+
+    /// A late answer.
+    pub(crate) fn decided(&mut self, now: Now, ticket: Ticket, verdict: Verdict) {
+        let said = if verdict == Verdict::Allow { Said::Allow } else { Said::Deny };
+        self.answered(now, ticket, said);
+    }
+
+    /// No answer in time.
+    pub(crate) fn decision_timeout(&mut self, now: Now, _id: ConnId, ticket: Ticket) {
+        self.answered(now, ticket, Said::Nothing);
+    }
+
+    fn answered(&mut self, now: Now, ticket: Ticket, said: Said) {
+        let Some(id) = self.asked.remove(&ticket) else { return };
+        let Some(link) = self.links.at_mut(id) else { return };
+        if let Some(question) = link.questions.iter_mut().find(|(t, _)| *t == ticket) {
+            question.1 = said;
+        }
+        if link.park == Some(Park::Decision) && link.questions.iter().all(|(_, said)| *said != Said::Open) {
+            self.resume(now, id);
+        }
+    }
+
+    /// Bytes of the client that the home of a tunnelled connection has used up are told to its socket end.
+    pub(crate) fn tunnel_taken(&mut self, id: ConnId) {
+        let Some(link) = self.links.at(id) else { return };
+        let Way::Tunnel { shard, remote, .. } = link.way else { return };
+        let held = link.conn.inbox.len() + link.parked.len();
+        let Some(given) = self.tunnels.get_mut(&(shard, remote)) else { return };
+        let taken = given.untold.saturating_sub(held);
+        if taken > 0 {
+            given.untold -= taken;
+            self.peers.send(shard, &MeshFrame::TunnelTaken { conn: remote, bytes: taken as u32 });
+        }
+    }
+}
+
+/// Acknowledgements and pings are handled while publishes wait, or two clients that wait for each other
+/// would wait for ever.
+fn goes_on_while_parked(frame: &Frame<'_>) -> bool {
+    const PUBACK_TO_PUBCOMP: std::ops::RangeInclusive<u8> = 4..=7;
+    const PINGREQ: u8 = 12;
+    let kind = frame.first >> 4;
+    PUBACK_TO_PUBCOMP.contains(&kind) || kind == PINGREQ
+}
+
+fn is_connect_v5(bytes: &[u8]) -> bool {
+    let body = bytes.iter().skip(1).position(|b| b & 0x80 == 0).map(|at| &bytes[at + 2..]);
+    bytes.first() == Some(&0x10) && body.is_some_and(|b| b.starts_with(b"\0\x04MQTT\x05"))
+}

@@ -1,0 +1,335 @@
+//! Retained messages. A topic's retained message lives at the shard that owns the topic's partition; the
+//! publish with the highest stamp wins there, whichever came last. Subscriptions read them in pages: the
+//! place to go on stays with the session, and a page is asked for only while the session has room for it.
+
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+use ringmq_proto::session::{Change, Entry, RetainedRead, Subscription, SubscriptionIds};
+use ringmq_proto::time::{Now, Wall};
+use ringmq_route::{PageEnd, RetainedTree};
+use ringmq_store::{Body, Command, partition};
+use ringmq_wire::TopicFilter;
+use ringmq_wire::message::Message;
+
+use crate::input::ShardId;
+use crate::mesh::frame::Frame;
+use crate::sessions::{Attached, SessionId};
+use crate::{LogLevel, Shard};
+
+/// Topics looked at for one page or one sweep before the shard turns to something else.
+const PAGE_TOPICS_MAX: usize = 4096;
+/// Live retained messages remembered while a page is under way; with more of them the page is read again.
+const LIVE_TOPICS_MAX: usize = 4096;
+/// Cleared topics remembered, so that an older publish still on its way does not bring one back. Stamps are
+/// taken when a publish enters its lane, so what is still on its way is at most what the lanes hold.
+const GRAVES_MAX: usize = 65_536;
+
+/// A page that was asked for.
+#[derive(Debug, Default)]
+pub struct PageWait {
+    serial: u64,
+    /// Messages the queue keeps room for.
+    pub reserved: u32,
+    /// Stamps of live retained messages the session got meanwhile, by topic.
+    live: HashMap<Box<str>, u64>,
+    overrun: bool,
+}
+
+/// A question for retained messages, from this shard or another.
+pub struct Query {
+    from: ShardId,
+    session: SessionId,
+    serial: u64,
+    filter: Box<str>,
+    after: Option<Box<str>>,
+    messages: u32,
+}
+
+/// The retained messages of a shard.
+#[derive(Default)]
+pub struct Retained {
+    tree: RetainedTree<Rc<Message>>,
+    bytes: u64,
+    graves: HashMap<Box<str>, u64>,
+    graves_order: VecDeque<(Box<str>, u64)>,
+    /// Questions that came since the last drain began.
+    asked: Vec<Query>,
+    /// Questions that the next complete drain makes answerable.
+    ripe: Vec<Query>,
+    swept: Option<String>,
+}
+
+impl Retained {
+    fn latest_stamp(&self, topic: &str) -> u64 {
+        let grave = self.graves.get(topic).copied().unwrap_or(0);
+        self.tree.get(topic).map_or(grave, |m| m.stamp().max(grave))
+    }
+
+    fn bury(&mut self, topic: &str, stamp: u64) {
+        self.graves.insert(topic.into(), stamp);
+        self.graves_order.push_back((topic.into(), stamp));
+        while self.graves_order.len() > GRAVES_MAX {
+            if let Some((topic, stamp)) = self.graves_order.pop_front()
+                && self.graves.get(&topic) == Some(&stamp)
+            {
+                self.graves.remove(&topic);
+            }
+        }
+    }
+
+    fn remove(&mut self, topic: &str) {
+        if let Some(old) = self.tree.remove(topic) {
+            self.bytes -= old.bytes() as u64;
+        }
+    }
+
+    fn insert(&mut self, message: &Rc<Message>) {
+        self.bytes += message.bytes() as u64;
+        if let Some(old) = self.tree.insert(message.topic(), Rc::clone(message)) {
+            self.bytes -= old.bytes() as u64;
+        }
+    }
+
+    /// Whether questions wait for a drain.
+    pub fn wants_drain(&self) -> bool {
+        !self.asked.is_empty() || !self.ripe.is_empty()
+    }
+}
+
+fn is_expired(message: &Message, now: Wall) -> bool {
+    message.expires_at().is_some_and(|at| at <= now.0)
+}
+
+impl Shard {
+    /// Takes a retained publish of a topic of this shard: keeps it, or clears the topic when its payload is
+    /// empty [MQTT-3.3.1-6]. An older one than what is there changes nothing.
+    pub(crate) fn retain(&mut self, _now: Now, message: &Rc<Message>) {
+        let topic = message.topic();
+        if self.retained.latest_stamp(topic) > message.stamp() {
+            return;
+        }
+        let partition = partition(&self.common.partition_key, topic.as_bytes());
+        if message.payload().is_empty() {
+            let body = Body::RetainedCleared { topic, stamp: message.stamp() };
+            self.stored = self.store.submit(&Command { partition, body });
+            self.retained.remove(topic);
+            if self.common.shards > 1 {
+                self.retained.bury(topic, message.stamp());
+            }
+        } else if self.retained_has_room(message) {
+            self.stored = self.store.submit(&Command { partition, body: Body::Retained { message } });
+            self.retained.insert(message);
+        } else {
+            self.counters().retained_refused.add(1);
+            let topic = topic.to_owned();
+            self.log(LogLevel::Warning, || format!("No room to retain a message on {topic}: limit reached."));
+        }
+        self.count_retained();
+    }
+
+    fn retained_has_room(&self, message: &Message) -> bool {
+        let known = self.retained.tree.get(message.topic()).is_some();
+        (known || self.retained.tree.len() < self.settings.retained_messages_max)
+            && self.retained.bytes + message.bytes() as u64 <= self.settings.retained_bytes_max
+    }
+
+    fn count_retained(&self) {
+        let counters = self.counters();
+        counters.retained.set(self.retained.tree.len() as u64);
+        counters.retained_bytes.set(self.retained.bytes);
+    }
+
+    /// A new subscription is to get the retained messages that match [MQTT-3.3.1-9].
+    pub(crate) fn read_start(&mut self, id: SessionId, filter: TopicFilter<'_>, subscription: Subscription) {
+        let filter_text = filter.filter();
+        let (shard, shard_last) = if filter.has_wildcard() {
+            (0, self.common.shards as u16 - 1)
+        } else {
+            let owner = self.owner_of(filter_text).0;
+            (owner, owner)
+        };
+        self.read_cancel(id, filter_text);
+        let (qos, id_number) = (subscription.options.qos, subscription.id);
+        let read =
+            RetainedRead { filter: filter_text.into(), qos, id: id_number, shard, shard_last, after: None };
+        self.change(id, Change::ReadStarted { read });
+        self.mark_dirty(id);
+    }
+
+    /// A subscription is gone or made anew: what it still had to read is given up.
+    pub(crate) fn read_cancel(&mut self, id: SessionId, filter: &str) {
+        let Some(home) = self.sessions.at_mut(id) else { return };
+        if !home.session.reads.iter().any(|r| &*r.filter == filter) {
+            return;
+        }
+        if home.session.reads.front().is_some_and(|r| &*r.filter == filter) {
+            home.page = None;
+        }
+        self.change(id, Change::ReadsCancelled { filter: filter.into() });
+    }
+
+    /// Asks for the next page when the session has somebody to read it and room for it.
+    pub(crate) fn read_next(&mut self, now: Now, id: SessionId) {
+        // A page from this shard alone comes at once and may leave room for the next: bounded by the queue.
+        while let Some((to, query)) = self.next_query(id) {
+            if to != self.id {
+                let Query { session, serial, filter, after, messages, .. } = &query;
+                let after = after.as_deref().unwrap_or("");
+                let frame =
+                    Frame::Query { session: *session, serial: *serial, filter, after, messages: *messages };
+                return self.peers.send(to, &frame);
+            }
+            if self.common.shards > 1 {
+                return self.retained.asked.push(query);
+            }
+            self.answer_query(now, &query);
+        }
+    }
+
+    fn next_query(&mut self, id: SessionId) -> Option<(ShardId, Query)> {
+        let page_messages = self.settings.retained_page_messages.max(1);
+        let home = self.sessions.at_mut(id)?;
+        let queued = home.session.queue.len() as u32;
+        let idle = home.attached != Attached::Nobody && home.page.is_none() && home.held.is_empty();
+        let read = home.session.reads.front().filter(|_| idle && queued < page_messages)?;
+        let messages = page_messages.min(home.queue_messages_max.saturating_sub(queued));
+        if messages == 0 {
+            return None;
+        }
+        self.serials += 1;
+        let (to, serial) = (ShardId(read.shard), self.serials);
+        let (filter, after) = (read.filter.clone(), read.after.as_deref().map(Into::into));
+        home.page = Some(PageWait { serial, reserved: messages, ..PageWait::default() });
+        Some((to, Query { from: self.id, session: id, serial, filter, after, messages }))
+    }
+
+    /// Another shard asks. The answer waits until the lanes were drained once more, so that updates sent
+    /// before the subscriber's interest could be seen are in it.
+    pub(crate) fn queried(
+        &mut self,
+        from: ShardId,
+        session: SessionId,
+        serial: u64,
+        filter: &str,
+        after: &str,
+        messages: u32,
+    ) {
+        let after = (!after.is_empty()).then(|| after.into());
+        self.retained.asked.push(Query { from, session, serial, filter: filter.into(), after, messages });
+    }
+
+    /// The lanes were drained: what waited for it is answered.
+    pub(crate) fn mesh_drained(&mut self, now: Now) {
+        for query in std::mem::take(&mut self.retained.ripe) {
+            self.answer_query(now, &query);
+        }
+        self.retained.ripe = std::mem::take(&mut self.retained.asked);
+    }
+
+    fn answer_query(&mut self, now: Now, query: &Query) {
+        let (mut messages, mut bytes) = (Vec::new(), 0u64);
+        let bytes_max = self.settings.retained_page_bytes;
+        let after = query.after.as_deref();
+        let end =
+            self.retained.tree.page(&query.filter, after, PAGE_TOPICS_MAX, |_, message: &Rc<Message>| {
+                if is_expired(message, now.wall) {
+                    return true;
+                }
+                let full = messages.len() as u32 == query.messages
+                    || (!messages.is_empty() && bytes + message.bytes() as u64 > bytes_max);
+                if !full {
+                    bytes += message.bytes() as u64;
+                    messages.push(Rc::clone(message));
+                }
+                !full
+            });
+        let next = match end {
+            PageEnd::Done => None,
+            PageEnd::More(cursor) => Some(cursor),
+        };
+        if query.from == self.id {
+            return self.page_arrived(now, query.session, query.serial, next.as_deref(), messages);
+        }
+        let (session, serial) = (query.session, query.serial);
+        self.peers.send(query.from, &Frame::Page { session, serial, next: next.as_deref(), messages });
+    }
+
+    /// A page is there: its messages go into the queue, which has kept room for them.
+    pub(crate) fn page_arrived(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        serial: u64,
+        next: Option<&str>,
+        messages: Vec<Rc<Message>>,
+    ) {
+        let Some(home) = self.sessions.at_mut(id) else { return };
+        if home.page.as_ref().is_none_or(|page| page.serial != serial) {
+            return;
+        }
+        let Some(page) = home.page.take() else { return };
+        if page.overrun {
+            return self.mark_dirty(id);
+        }
+        let Some(read) = home.session.reads.front().cloned() else { return };
+        for message in messages {
+            let superseded = page.live.get(message.topic()).is_some_and(|stamp| *stamp >= message.stamp());
+            if superseded || is_expired(&message, now.wall) {
+                continue;
+            }
+            let ids = if read.id == 0 { SubscriptionIds::None } else { SubscriptionIds::One([read.id]) };
+            let qos = read.qos.min(message.qos());
+            self.change(
+                id,
+                Change::Queued { entry: Entry { message, qos, retain: true, ids, shared: None } },
+            );
+        }
+        self.change(id, Change::ReadMoved { read: moved(read, next) });
+        self.mark_dirty(id);
+    }
+
+    /// A session gets a live message: while a page is under way, an older retained copy must not follow it.
+    pub(crate) fn note_live(&mut self, id: SessionId, message: &Message) {
+        if !message.retain() {
+            return;
+        }
+        let Some(page) = self.sessions.at_mut(id).and_then(|home| home.page.as_mut()) else { return };
+        if page.live.len() >= LIVE_TOPICS_MAX {
+            page.overrun = true;
+            return;
+        }
+        let stamp = page.live.entry(message.topic().into()).or_insert(0);
+        *stamp = (*stamp).max(message.stamp());
+    }
+
+    /// Removes expired retained messages, some at a time.
+    pub(crate) fn sweep_retained(&mut self, now: Now) {
+        let mut expired = Vec::new();
+        let from = self.retained.swept.take();
+        let end =
+            self.retained.tree.page("#", from.as_deref(), PAGE_TOPICS_MAX, |topic, message: &Rc<Message>| {
+                if is_expired(message, now.wall) {
+                    expired.push(topic.to_owned());
+                }
+                true
+            });
+        if let PageEnd::More(cursor) = end {
+            self.retained.swept = Some(cursor);
+        }
+        for topic in expired {
+            self.retained.remove(&topic);
+        }
+        self.count_retained();
+    }
+}
+
+fn moved(read: RetainedRead, next: Option<&str>) -> Option<RetainedRead> {
+    match next {
+        Some(topic) => Some(RetainedRead { after: Some(topic.to_owned()), ..read }),
+        None if read.shard < read.shard_last => {
+            Some(RetainedRead { shard: read.shard + 1, after: None, ..read })
+        }
+        None => None,
+    }
+}

@@ -1,0 +1,165 @@
+//! The sessions whose home is this shard: the table, what the shard knows of each beyond MQTT, and the one
+//! way durable changes take.
+
+use std::collections::VecDeque;
+
+use ringmq_proto::session::{Change, Entry, Session};
+use ringmq_proto::time::Mono;
+use ringmq_store::{Body, Command, partition};
+use ringmq_wire::PacketId;
+
+use crate::Shard;
+use crate::aggregate::AggregateId;
+use crate::input::ConnId;
+use crate::local::LocalId;
+use crate::retained::PageWait;
+use crate::slots::slot_id;
+
+/// One session of one shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId {
+    /// Index in the shard's table.
+    pub slot: u32,
+    /// Tells users of the same slot apart.
+    pub generation: u32,
+}
+slot_id!(SessionId);
+
+/// Who takes a session's messages now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attached {
+    /// Nobody.
+    Nobody,
+    /// A client.
+    Link(ConnId),
+    /// An in-process handle.
+    Local(LocalId),
+}
+
+/// A message beyond a full queue: its publisher's acknowledgement waits.
+pub struct Held {
+    /// The message.
+    pub entry: Entry,
+    /// The publish it belongs to.
+    pub aggregate: AggregateId,
+    /// When the queue's policy is applied.
+    pub until: Mono,
+}
+
+/// A session with what its shard knows of it.
+pub struct Home {
+    /// The session itself.
+    pub session: Session,
+    /// Who takes its messages now.
+    pub attached: Attached,
+    /// Messages beyond the full queue, oldest first.
+    pub held: VecDeque<Held>,
+    /// Bytes of them.
+    pub held_bytes: u64,
+    /// QoS 2 publishes of this client on their way to their subscribers.
+    pub routing: Vec<PacketId>,
+    /// The page of retained messages that was asked for.
+    pub page: Option<PageWait>,
+    /// Number of the publish that matched this session last, and where it stands in the match list.
+    pub mark: (u64, u32),
+    /// Messages its queue may hold.
+    pub queue_messages_max: u32,
+    /// When a drop was logged last, and how many came since.
+    pub drops: (Mono, u64),
+}
+
+impl Home {
+    /// The identity by which the session's own messages are known; never 0.
+    pub const fn uid(id: SessionId) -> u64 {
+        ((id.generation as u64) << 32 | id.slot as u64) + 1
+    }
+}
+
+impl Shard {
+    /// The session of this ClientID, if this shard has it.
+    pub(crate) fn session_of(&self, client_id: &str) -> Option<SessionId> {
+        self.by_client.get(client_id).copied()
+    }
+
+    /// Makes a session.
+    pub(crate) fn session_open(&mut self, client_id: &str) -> SessionId {
+        self.epochs += 1;
+        let home = Home {
+            session: Session::new(client_id, self.epochs),
+            attached: Attached::Nobody,
+            held: VecDeque::new(),
+            held_bytes: 0,
+            routing: Vec::new(),
+            page: None,
+            mark: (0, 0),
+            queue_messages_max: self.settings.queue_messages_max,
+            drops: (Mono(0), 0),
+        };
+        let id = self.sessions.insert(home);
+        self.by_client.insert(client_id.into(), id);
+        self.counters().sessions.add(1);
+        id
+    }
+
+    /// Carries out a change of a session. A durable session's change goes to the store first; what dies
+    /// with the connection is applied only.
+    pub(crate) fn change(&mut self, id: SessionId, change: Change) {
+        let Some(home) = self.sessions.at_mut(id) else { return };
+        if home.session.is_durable() {
+            let client_id = &home.session.client_id;
+            let epoch = home.session.epoch;
+            let body = Body::Session { client_id, epoch, change: &change };
+            let partition = partition(&self.common.partition_key, client_id.as_bytes());
+            self.stored = self.store.submit(&Command { partition, body });
+        }
+        let before = (home.session.queue.len() as u64, home.session.queue.bytes());
+        home.session.apply(change);
+        let after = (home.session.queue.len() as u64, home.session.queue.bytes());
+        self.count_queue(before, after);
+    }
+
+    pub(crate) fn count_queue(&self, before: (u64, u64), after: (u64, u64)) {
+        let counters = self.counters();
+        match after.0 > before.0 {
+            true => counters.queued.add(after.0 - before.0),
+            false if before.0 > after.0 => counters.queued.sub(before.0 - after.0),
+            false => {}
+        }
+        match after.1 > before.1 {
+            true => counters.queued_bytes.add(after.1 - before.1),
+            false if before.1 > after.1 => counters.queued_bytes.sub(before.1 - after.1),
+            false => {}
+        }
+    }
+
+    /// Ends a session: its subscriptions, queue and place are gone. What it had queued is counted as
+    /// dropped, and what belongs to shared subscriptions goes back to them.
+    pub(crate) fn session_end(&mut self, id: SessionId) {
+        let filters: Vec<Box<str>> = match self.sessions.at(id) {
+            Some(home) => home.session.subscriptions.keys().cloned().collect(),
+            None => return,
+        };
+        for filter in &filters {
+            self.unsubscribe_one(id, filter);
+        }
+        self.return_shared(id, true);
+        self.fail_held(id);
+        let Some(home) = self.sessions.remove(id) else { return };
+        self.by_client.remove(&home.session.client_id);
+        if home.session.is_durable() {
+            let (client_id, epoch) = (&*home.session.client_id, home.session.epoch);
+            let partition = partition(&self.common.partition_key, client_id.as_bytes());
+            self.stored =
+                self.store.submit(&Command { partition, body: Body::SessionEnded { client_id, epoch } });
+        }
+        let queue = &home.session.queue;
+        self.count_queue((queue.len() as u64, queue.bytes()), (0, 0));
+        let unfinished = home.session.inflight.iter().filter(|(_, sent)| sent.entry.is_some()).count();
+        let counters = self.counters();
+        counters.dropped_session_ended.add(queue.len() as u64 + unfinished as u64);
+        counters.sessions.sub(1);
+        if home.attached != Attached::Nobody {
+            counters.sessions_connected.sub(1);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What a timer of a shard can be for, and what happens when it fires. A timer is never cancelled: whoever
+//! it names decides whether it still means anything.
+
+use ringmq_proto::conn::Phase;
+use ringmq_proto::time::Now;
+
+use crate::authz::Ticket;
+use crate::fault;
+use crate::input::ConnId;
+use crate::sessions::{Attached, SessionId};
+use crate::{Shard, links::Park};
+
+/// Why the shard wants to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// CONNECT must be complete.
+    Connect(ConnId),
+    /// The keep alive of a connection may be over.
+    KeepAlive(ConnId),
+    /// A closing connection must have taken its last bytes.
+    Linger(ConnId),
+    /// A question must have been answered.
+    Decision(ConnId, Ticket),
+    /// Held messages are due.
+    Hold(SessionId),
+    /// A session without connection may have expired.
+    Expiry(SessionId),
+    /// A will may be due.
+    Will(SessionId),
+    /// `$SYS` topics are due.
+    Sys,
+    /// Expired retained messages are looked for.
+    Sweep,
+    /// Full lanes are tried again.
+    Lanes,
+    /// The stop must be over.
+    Stop,
+}
+
+/// Milliseconds between looks for expired retained messages.
+pub const SWEEP_INTERVAL: u64 = 1000;
+/// Milliseconds until a full lane is tried again; its reader empties it within a turn.
+pub const LANES_INTERVAL: u64 = 1;
+
+impl Shard {
+    pub(crate) fn tick(&mut self, now: Now) {
+        let mut due = std::mem::take(&mut self.due);
+        self.timers.advance(now.mono, &mut due);
+        for timer in due.drain(..) {
+            self.fire(now, timer);
+        }
+        self.due = due;
+    }
+
+    fn fire(&mut self, now: Now, timer: Timer) {
+        match timer {
+            Timer::Connect(conn) => self.connect_timeout(now, conn),
+            Timer::KeepAlive(conn) => self.keep_alive_timeout(now, conn),
+            Timer::Linger(conn) => {
+                if self.links.at(conn).is_some_and(|l| l.conn.phase == Phase::Closing) {
+                    self.link_drop(now, conn);
+                }
+            }
+            Timer::Decision(conn, ticket) => self.decision_timeout(now, conn, ticket),
+            Timer::Hold(id) => self.held_due(now, id),
+            Timer::Expiry(id) => self.session_expiry(now, id),
+            Timer::Will(id) => self.will_due(now, id),
+            Timer::Sys => self.publish_sys(now),
+            Timer::Sweep => {
+                self.sweep_retained(now);
+                self.timers.arm(now.mono.plus(SWEEP_INTERVAL), Timer::Sweep);
+            }
+            Timer::Lanes => self.lanes_armed = false,
+            Timer::Stop => self.stop_deadline(now),
+        }
+    }
+
+    fn connect_timeout(&mut self, now: Now, conn: ConnId) {
+        let Some(link) = self.links.at(conn) else { return };
+        // A client whose CONNECT is complete and waits for a decision has that decision's own deadline.
+        if link.conn.phase == Phase::AwaitConnect && link.park != Some(Park::Decision) && link.relay.is_none()
+        {
+            self.fault(now, conn, fault::CONNECT_TIMEOUT);
+        }
+    }
+
+    fn keep_alive_timeout(&mut self, now: Now, conn: ConnId) {
+        let Some(link) = self.links.at_mut(conn).filter(|l| l.conn.phase == Phase::Connected) else { return };
+        // What a parked client sends may stand unread: its silence is ours.
+        if link.paused {
+            link.conn.keep_alive.last_packet = now.mono;
+        }
+        match link.conn.keep_alive.deadline() {
+            Some(at) if at <= now.mono => self.fault(now, conn, fault::KEEP_ALIVE),
+            Some(at) => self.timers.arm(at, Timer::KeepAlive(conn)),
+            None => {}
+        }
+    }
+
+    fn session_expiry(&mut self, now: Now, id: SessionId) {
+        let Some(home) = self.sessions.at(id) else { return };
+        match home.session.expires_at {
+            Some(at) if home.attached == Attached::Nobody && at <= now.wall => {
+                self.counters().sessions_expired.add(1);
+                self.publish_will(now, id);
+                self.session_end(id);
+            }
+            Some(at) if home.attached == Attached::Nobody => {
+                self.timers.arm(now.mono.plus(at.since(now.wall)), Timer::Expiry(id));
+            }
+            _ => {}
+        }
+    }
+
+    fn will_due(&mut self, now: Now, id: SessionId) {
+        match self.sessions.at(id).and_then(|home| home.session.will_due) {
+            Some(at) if at <= now.wall => self.publish_will(now, id),
+            Some(at) => self.timers.arm(now.mono.plus(at.since(now.wall)), Timer::Will(id)),
+            None => {}
+        }
+    }
+}

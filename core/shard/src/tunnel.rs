@@ -1,0 +1,125 @@
+//! Connections whose session lives at another shard: usually the socket moves there; where moving is not
+//! possible, the socket stays and its bytes travel. Either way connection and session stand at one shard,
+//! and what crosses is a closed set: open, bytes, taken, output, written, end, close.
+
+use ringmq_proto::time::Now;
+
+use crate::authz::PeerAddress;
+use crate::effect::Parcel;
+use crate::input::{ConnId, ShardId};
+use crate::links::{Relay, Way};
+use crate::mesh::frame::Frame;
+use crate::{Effect, Shard};
+
+/// What the session's shard knows of a tunnel.
+#[derive(Clone, Copy, Debug)]
+pub struct TunnelEnd {
+    /// The connection here.
+    pub conn: ConnId,
+    /// Bytes of the client received and not yet reported as used up.
+    pub untold: usize,
+}
+
+impl Shard {
+    /// CONNECT names a session of another shard: the connection goes there with all it has sent.
+    pub(crate) fn depart(&mut self, id: ConnId, home: ShardId, bytes: &[u8]) {
+        let Some(link) = self.links.at_mut(id) else { return };
+        if self.settings.moving {
+            let parcel = Box::new(Parcel { bytes: bytes.to_vec(), peer: link.peer.clone() });
+            self.links.remove(id);
+            let counters = self.counters();
+            counters.connections.sub(1);
+            counters.moved.add(1);
+            return self.effects.push(Effect::Move { conn: id, to: home, parcel });
+        }
+        link.relay = Some(Relay { home, untaken: bytes.len() });
+        link.conn.inbox = Vec::new();
+        let (listener, address) = (link.peer.listener, link.peer.socket);
+        self.peers.send(home, &Frame::TunnelOpen { conn: id, listener, address, bytes });
+    }
+
+    /// More bytes of a client whose session is elsewhere.
+    pub(crate) fn relay_bytes(&mut self, id: ConnId, bytes: &[u8]) {
+        let window = self.settings.tunnel_window_bytes;
+        let Some(link) = self.links.at_mut(id) else { return };
+        let Some(relay) = &mut link.relay else { return };
+        relay.untaken += bytes.len();
+        let (home, full) = (relay.home, relay.untaken >= window);
+        self.peers.send(home, &Frame::TunnelBytes { conn: id, bytes });
+        if full {
+            self.set_paused(id, true);
+        }
+    }
+
+    /// The session's shard has used up bytes.
+    pub(crate) fn relay_taken(&mut self, id: ConnId, bytes: usize) {
+        let window = self.settings.tunnel_window_bytes;
+        let Some(link) = self.links.at_mut(id) else { return };
+        let Some(relay) = &mut link.relay else { return };
+        relay.untaken = relay.untaken.saturating_sub(bytes);
+        if relay.untaken < window {
+            self.set_paused(id, false);
+        }
+    }
+
+    /// The session's shard has something for the client.
+    pub(crate) fn relay_output(&mut self, id: ConnId, bytes: &[u8]) {
+        if let Some(link) = self.links.at_mut(id).filter(|l| l.relay.is_some()) {
+            link.out.write(|out| out.extend_from_slice(bytes));
+            self.mark_link_dirty(id);
+        }
+    }
+
+    /// A connection that stays at `from` comes to its session.
+    pub(crate) fn tunnel_open(
+        &mut self,
+        now: Now,
+        from: ShardId,
+        remote: ConnId,
+        peer: PeerAddress,
+        bytes: &[u8],
+    ) {
+        let conn = self.link_open(now, peer, Way::Tunnel { shard: from, remote, unwritten: 0 });
+        self.tunnels.insert((from, remote), TunnelEnd { conn, untold: 0 });
+        self.tunnel_bytes(now, from, remote, bytes);
+    }
+
+    pub(crate) fn tunnel_bytes(&mut self, now: Now, from: ShardId, remote: ConnId, bytes: &[u8]) {
+        let Some(end) = self.tunnels.get_mut(&(from, remote)) else { return };
+        end.untold += bytes.len();
+        let conn = end.conn;
+        self.feed(now, conn, bytes);
+        self.tunnel_taken(conn);
+    }
+
+    pub(crate) fn tunnel_ended(&mut self, now: Now, from: ShardId, remote: ConnId) {
+        if let Some(end) = self.tunnels.get(&(from, remote)).copied() {
+            self.ended(now, end.conn);
+        }
+    }
+
+    /// The other shard has written output of this tunnel.
+    pub(crate) fn tunnel_written(&mut self, from: ShardId, remote: ConnId, bytes: usize) {
+        let Some(end) = self.tunnels.get(&(from, remote)).copied() else { return };
+        if let Some(Way::Tunnel { unwritten, .. }) = self.links.at_mut(end.conn).map(|l| &mut l.way) {
+            *unwritten = unwritten.saturating_sub(bytes);
+        }
+        self.mark_link_dirty(end.conn);
+    }
+
+    /// Sends output of a tunnelled connection on its way, as far as its window goes; how much it was.
+    pub(crate) fn tunnel_output(&mut self, id: ConnId) -> usize {
+        let window = self.settings.tunnel_window_bytes;
+        let Some(link) = self.links.at_mut(id) else { return 0 };
+        let Way::Tunnel { shard, remote, unwritten } = &mut link.way else { return 0 };
+        let room = window.saturating_sub(*unwritten);
+        if room == 0 || link.out.is_empty() {
+            return 0;
+        }
+        let bytes = link.out.take(room);
+        *unwritten += bytes.len();
+        let (shard, conn) = (*shard, *remote);
+        self.peers.send(shard, &Frame::TunnelOutput { conn, bytes: &bytes });
+        bytes.len()
+    }
+}

@@ -1,0 +1,168 @@
+//! In-process handles: sessions without a connection, with the same promises.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use ringmq_shard::{Input, LocalId, LocalInput, LocalOutcome, LocalTicket};
+use ringmq_wire::{PropertiesBuffer, Qos, ReasonCode, Version};
+
+use super::{payloads, read_all, subscribe};
+use crate::harness::Hello;
+use crate::harness::local::{Basket, Sink};
+use crate::harness::packets::with_qos;
+use crate::harness::world::{Setup, World};
+
+fn open(world: &mut World, shard: usize, local: u64, room: usize, queue: u32) -> Arc<Mutex<Basket>> {
+    let basket = Arc::new(Mutex::new(Basket { room, ..Basket::default() }));
+    let sink = Box::new(Sink(Arc::clone(&basket)));
+    let input = LocalInput::Open { local: LocalId(local), sink, queue_messages_max: queue };
+    world.give(shard, Input::Local(input));
+    world.run();
+    basket
+}
+
+fn outcome(world: &mut World, ticket: u64) -> LocalOutcome {
+    let position = world.local_done.iter().position(|(done, _)| done.0 == ticket);
+    world.local_done.remove(position.expect("the request is answered")).1
+}
+
+fn listen(world: &mut World, shard: usize, local: u64, filter: &str) {
+    let input = LocalInput::Subscribe {
+        local: LocalId(local),
+        ticket: LocalTicket(9_000 + local),
+        filters: vec![(filter.to_owned(), with_qos(1))],
+        subscription_id: None,
+    };
+    world.give(shard, Input::Local(input));
+    world.run();
+    assert_eq!(outcome(world, 9_000 + local), LocalOutcome::Subscribed(vec![ReasonCode::GRANTED_QOS_1]));
+}
+
+fn say(world: &mut World, shard: usize, local: u64, ticket: u64, topic: &str, text: &str, hold: u64) {
+    let input = LocalInput::Publish {
+        local: LocalId(local),
+        ticket: LocalTicket(ticket),
+        topic: topic.to_owned(),
+        payload: Bytes::copy_from_slice(text.as_bytes()),
+        qos: Qos::AtLeastOnce,
+        retain: false,
+        properties: PropertiesBuffer::default(),
+        hold,
+    };
+    world.give(shard, Input::Local(input));
+    world.run();
+}
+
+fn texts(basket: &Arc<Mutex<Basket>>) -> Vec<String> {
+    basket.lock().unwrap().messages.iter().map(|row| String::from_utf8_lossy(&row.1).into_owned()).collect()
+}
+
+#[test]
+fn handles_and_clients_hear_each_other_on_any_shard() {
+    for shards in [1, 2, 3] {
+        let mut world = World::new(&Setup::new(shards, 1));
+        let left = open(&mut world, 0, 1, 100, 100);
+        let right = open(&mut world, shards - 1, 2, 100, 100);
+        listen(&mut world, 0, 1, "t/#");
+        listen(&mut world, shards - 1, 2, "t/+");
+        let client = world.join(0, &Hello::new(Version::V5, "client"));
+        subscribe(&mut world, client, "t/1", 1);
+        say(&mut world, 0, 1, 5, "t/1", "from a handle", 1_000);
+        let LocalOutcome::Published { reason, matched, dropped, full } = outcome(&mut world, 5) else {
+            panic!("published")
+        };
+        assert_eq!((reason, matched, dropped, full), (ReasonCode::SUCCESS, 3, 0, None), "{shards} shards");
+        assert_eq!(payloads(&read_all(&mut world, client)), ["from a handle"]);
+        assert_eq!(
+            (texts(&left), texts(&right)),
+            (vec!["from a handle".to_owned()], vec!["from a handle".to_owned()])
+        );
+        assert!(left.lock().unwrap().flushes > 0 && right.lock().unwrap().flushes > 0, "who waits is woken");
+    }
+}
+
+#[test]
+fn nobody_matched_is_said() {
+    for shards in [1, 3] {
+        let mut world = World::new(&Setup::new(shards, 2));
+        open(&mut world, 0, 1, 100, 100);
+        say(&mut world, 0, 1, 5, "nobody", "x", 1_000);
+        let LocalOutcome::Published { reason, matched, .. } = outcome(&mut world, 5) else {
+            panic!("published")
+        };
+        assert_eq!((reason, matched), (ReasonCode::NO_MATCHING_SUBSCRIBERS, 0));
+    }
+}
+
+#[test]
+fn a_full_subscription_is_named_at_once_or_after_the_hold() {
+    for shards in [1, 2] {
+        let mut world = World::new(&Setup::new(shards, 3));
+        open(&mut world, 0, 1, 100, 100);
+        let slow = open(&mut world, shards - 1, 2, 2, 3);
+        listen(&mut world, shards - 1, 2, "t");
+        for number in 0..5 {
+            say(&mut world, 0, 1, number, "t", &number.to_string(), 0);
+            let LocalOutcome::Published { dropped, .. } = outcome(&mut world, number) else {
+                panic!("published")
+            };
+            assert_eq!(dropped, 0, "two in the sink and three in the queue");
+        }
+        say(&mut world, 0, 1, 10, "t", "too much", 0);
+        let LocalOutcome::Published { dropped, full, .. } = outcome(&mut world, 10) else {
+            panic!("published")
+        };
+        assert!(dropped == 1 && full.is_some(), "dropped {dropped}, full {full:?}");
+        say(&mut world, 0, 1, 11, "t", "held", 1_000);
+        assert!(world.local_done.is_empty(), "it waits for room");
+        slow.lock().unwrap().room = 100;
+        world.give(shards - 1, Input::Local(LocalInput::Room { local: LocalId(2) }));
+        world.run();
+        let LocalOutcome::Published { dropped, .. } = outcome(&mut world, 11) else { panic!("published") };
+        assert_eq!(dropped, 0);
+        assert_eq!(texts(&slow), ["0", "1", "2", "3", "4", "held"]);
+    }
+}
+
+#[test]
+fn a_hold_ends_at_its_own_deadline() {
+    for shards in [1, 2] {
+        let mut world = World::new(&Setup::new(shards, 4));
+        open(&mut world, 0, 1, 100, 100);
+        open(&mut world, shards - 1, 2, 0, 1);
+        listen(&mut world, shards - 1, 2, "t");
+        say(&mut world, 0, 1, 1, "t", "queued", 0);
+        assert!(matches!(outcome(&mut world, 1), LocalOutcome::Published { dropped: 0, .. }));
+        say(&mut world, 0, 1, 2, "t", "held", 300);
+        world.pass(200, 50);
+        assert!(world.local_done.is_empty());
+        world.pass(300, 50);
+        assert!(matches!(outcome(&mut world, 2), LocalOutcome::Published { dropped: 1, full: Some(_), .. }));
+    }
+}
+
+#[test]
+fn a_closed_handle_is_gone() {
+    let mut world = World::new(&Setup::new(2, 5));
+    let basket = open(&mut world, 0, 1, 100, 100);
+    listen(&mut world, 0, 1, "t");
+    world.give(0, Input::Local(LocalInput::Close { local: LocalId(1) }));
+    world.run();
+    assert!(basket.lock().unwrap().ended);
+    assert_eq!(world.counter(|c| &c.subscriptions), 0);
+    assert_eq!(world.counter(|c| &c.sessions), 0);
+    say(&mut world, 0, 1, 7, "t", "x", 0);
+    assert!(matches!(outcome(&mut world, 7), LocalOutcome::Refused(_)));
+}
+
+#[test]
+fn what_is_not_a_topic_is_refused_and_nothing_breaks() {
+    let mut world = World::new(&Setup::new(1, 6));
+    open(&mut world, 0, 1, 100, 100);
+    for (ticket, topic) in [(1, ""), (2, "a/#"), (3, "nul\0")] {
+        say(&mut world, 0, 1, ticket, topic, "x", 0);
+        let outcome = outcome(&mut world, ticket);
+        let refused = matches!(&outcome, LocalOutcome::Refused(reason) | LocalOutcome::Published { reason, .. } if reason.is_error());
+        assert!(refused, "{topic:?}: {outcome:?}");
+    }
+}

@@ -1,0 +1,87 @@
+//! Deciders that answer at once, later, in any order, or never. They keep what they were asked, and a test
+//! reads it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use ringmq_shard::{Answer, Decider, Question, Ticket, Verdict};
+
+use super::random::Random;
+
+/// How questions are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// At once.
+    Now,
+    /// Later, when the test or the scheduler says so.
+    Later,
+    /// Some at once, some later: percent that come later.
+    Mixed(usize),
+}
+
+/// A question that waits for its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open {
+    pub shard: usize,
+    pub ticket: Ticket,
+    /// What was asked, as text: `connect c`, `publish c t`, `subscribe c f`.
+    pub text: String,
+}
+
+/// What all deciders of one broker share.
+#[derive(Debug)]
+pub struct Book {
+    pub mood: Mood,
+    /// Texts containing one of these are denied.
+    pub denied: Vec<String>,
+    /// Questions not answered yet, oldest first.
+    pub open: Vec<Open>,
+    /// Every question ever asked.
+    pub asked: Vec<String>,
+    random: Random,
+}
+
+impl Book {
+    pub fn new(mood: Mood, seed: u64) -> Rc<RefCell<Self>> {
+        let book =
+            Self { mood, denied: Vec::new(), open: Vec::new(), asked: Vec::new(), random: Random::new(seed) };
+        Rc::new(RefCell::new(book))
+    }
+
+    /// What this book says to a question.
+    pub fn verdict(&self, text: &str) -> Verdict {
+        if self.denied.iter().any(|part| text.contains(part.as_str())) {
+            Verdict::Deny
+        } else {
+            Verdict::Allow
+        }
+    }
+}
+
+/// One shard's decider.
+pub struct Clerk {
+    pub shard: usize,
+    pub book: Rc<RefCell<Book>>,
+}
+
+impl Decider for Clerk {
+    fn decide(&mut self, ticket: Ticket, question: &Question<'_>) -> Answer {
+        let mut book = self.book.borrow_mut();
+        let text = match question {
+            Question::Connect { client_id, .. } => format!("connect {client_id}"),
+            Question::Publish { client_id, topic, .. } => format!("publish {client_id} {topic}"),
+            Question::Subscribe { client_id, filter, .. } => format!("subscribe {client_id} {filter}"),
+        };
+        book.asked.push(text.clone());
+        let later = match book.mood {
+            Mood::Now => false,
+            Mood::Later => true,
+            Mood::Mixed(percent) => book.random.chance(percent),
+        };
+        if !later {
+            return Answer::Now(book.verdict(&text));
+        }
+        book.open.push(Open { shard: self.shard, ticket, text });
+        Answer::Later
+    }
+}
