@@ -159,10 +159,10 @@ impl<T> Inflight<T> {
     }
 
     fn take_free(&mut self) -> Option<u16> {
-        if self.free.len < REST_SLOTS_MIN {
-            if let Some(fresh) = self.grow() {
-                return Some(fresh);
-            }
+        if self.free.len < REST_SLOTS_MIN
+            && let Some(fresh) = self.grow()
+        {
+            return Some(fresh);
         }
         let slot = self.free.first;
         if slot == NIL {

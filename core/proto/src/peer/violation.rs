@@ -16,7 +16,7 @@ pub enum PeerViolation {
     ConnackRepeated,
     /// A session is present although the client asked for a clean start [MQTT-3.2.2-2].
     SessionAtCleanStart,
-    /// More unacknowledged messages than this client's receive maximum [MQTT-3.3.4-9].
+    /// Far more unacknowledged messages than this client's receive maximum [MQTT-3.3.4-9].
     ReceiveMaximumExceeded,
     /// An acknowledgement that does not fit what was sent under its identifier.
     AckMismatched,
