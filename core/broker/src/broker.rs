@@ -1,0 +1,221 @@
+//! One broker inside this program: start, what is known about it, stop. Puts configuration, runtime and
+//! handles together and decides nothing about messages.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringmq_rt::{Decisions, Driver, Running, StopReport};
+use ringmq_shard::{AllowAll, Counters, Decider, LogLevel, ShardId};
+
+use crate::config::resolved::Resolved;
+use crate::config::{ConfigError, Options, random_word};
+use crate::handle::{Answers, Entrance, Handle, OpenError, SubscribeError, SubscribeOptions, Subscription};
+
+/// Why a broker did not start. Nothing of it is left running.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The options are wrong; whoever gave them changes them.
+    Config(ConfigError),
+    /// The machine does not give what is needed; the text says what to do.
+    Runtime(ringmq_rt::StartError),
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Runtime(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Config(error) => Some(error),
+            Self::Runtime(error) => Some(error),
+        }
+    }
+}
+
+impl From<ConfigError> for StartError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+impl From<ringmq_rt::StartError> for StartError {
+    fn from(error: ringmq_rt::StartError) -> Self {
+        Self::Runtime(error)
+    }
+}
+
+/// A running broker. Dropping it stops it like [`Broker::stop`].
+pub struct Broker {
+    /// Taken by the stop, once.
+    running: Option<Running>,
+    entrance: Arc<Entrance>,
+    answers: Arc<Answers>,
+    stop_deadline: Duration,
+}
+
+impl Broker {
+    /// Options to start a broker with; see [`Options::start`].
+    #[must_use]
+    pub fn builder() -> Options {
+        Options::default()
+    }
+    /// Starts a broker. When this returns, every shard listens and accepts.
+    ///
+    /// # Errors
+    /// [`StartError`]; then nothing is left running and no port is open.
+    pub fn start(options: Options) -> Result<Self, StartError> {
+        let resolved = Resolved::new(options)?;
+        let answers = Arc::new(Answers::default());
+        let stop_deadline = Duration::from_millis(resolved.settings.stop_deadline);
+        let running = ringmq_rt::start(runtime_options(resolved, &answers))?;
+        let inlets = (0..running.shards()).map(|shard| running.inlet(ShardId(shard as u16))).collect();
+        let entrance = Arc::new(Entrance::new(inlets, Arc::clone(&answers)));
+        Ok(Self { running: Some(running), entrance, answers, stop_deadline })
+    }
+    /// Where it listens, with the ports that were bound.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.running().addresses()
+    }
+    /// The port of the first address.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.addresses().first().map_or(0, SocketAddr::port)
+    }
+    /// The first address for clients: `mqtt://ADDRESS:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.addresses().first().map(|address| format!("mqtt://{address}")).unwrap_or_default()
+    }
+    /// Number of shards.
+    #[must_use]
+    pub fn shards(&self) -> usize {
+        self.running().shards()
+    }
+    /// The driver it runs on.
+    #[must_use]
+    pub fn driver(&self) -> Driver {
+        self.running().driver()
+    }
+    /// Why it runs on that driver, in one line.
+    #[must_use]
+    pub fn driver_reason(&self) -> &str {
+        self.running().driver_reason()
+    }
+    /// What it counts, readable at any time.
+    #[must_use]
+    pub fn counters(&self) -> &Arc<Counters> {
+        self.running().counters()
+    }
+    /// Why the broker has failed; nothing while it works. A failed broker has stopped: its clients are
+    /// disconnected and its handles say so.
+    #[must_use]
+    pub fn failed(&self) -> Option<String> {
+        let failed = self.running().failed();
+        if failed.is_some() {
+            self.answers.close();
+        }
+        failed
+    }
+    /// A session to publish with, on each shard in turn. The decider is not asked about this program's own
+    /// sessions: who holds the broker may do everything.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn handle(&self) -> Result<Handle, OpenError> {
+        Handle::open(&self.entrance, None)
+    }
+    /// A session to publish with, on this shard, from 0.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn handle_on(&self, shard: usize) -> Result<Handle, OpenError> {
+        Handle::open(&self.entrance, Some(shard))
+    }
+    /// A session that receives what matches any of `filters`. When this returns, every later publish that
+    /// matches reaches it.
+    ///
+    /// # Errors
+    /// [`SubscribeError`]; then no filter is subscribed.
+    pub fn subscribe<S: Into<String>>(
+        &self,
+        filters: impl IntoIterator<Item = S>,
+        options: SubscribeOptions,
+    ) -> Result<Subscription, SubscribeError> {
+        let filters = filters.into_iter().map(Into::into).collect();
+        Subscription::open(&self.entrance, filters, &options)
+    }
+    /// Stops: accepts no new work, publishes the wills of connected clients, says goodbye, flushes, and
+    /// closes everything, within the option `stop_deadline`. Says what was left. Handles and subscriptions
+    /// outlive it and report that the broker has stopped.
+    pub fn stop(mut self) -> StopReport {
+        self.stop_once().unwrap_or_default()
+    }
+
+    fn stop_once(&mut self) -> Option<StopReport> {
+        let report = self.running.take().map(|running| running.stop(self.stop_deadline));
+        self.answers.close();
+        report
+    }
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("only the stop takes the runtime, and it takes the broker too")
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.stop_once();
+    }
+}
+
+impl std::fmt::Debug for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let addresses = self.running.as_ref().map(Running::addresses);
+        f.debug_struct("Broker").field("addresses", &addresses).finish_non_exhaustive()
+    }
+}
+
+impl Options {
+    /// Starts a broker with these options; see [`Broker::start`].
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start(self) -> Result<Broker, StartError> {
+        Broker::start(self)
+    }
+}
+
+fn runtime_options(resolved: Resolved, answers: &Arc<Answers>) -> ringmq_rt::Options {
+    let answers = Arc::clone(answers);
+    let allow_all = |_: ShardId, _: Decisions| -> Box<dyn Decider> { Box::new(AllowAll) };
+    ringmq_rt::Options {
+        shards: resolved.shards,
+        cpus: resolved.cpus,
+        driver: resolved.driver,
+        listen: resolved.listen,
+        settings: resolved.settings,
+        decider: resolved.decider.unwrap_or_else(|| Arc::new(allow_all)),
+        partition_key: resolved.partition_key.0,
+        seed: random_word(),
+        log: Arc::new(log),
+        local_done: Arc::new(move |ticket, outcome| answers.done(ticket, outcome)),
+    }
+}
+
+/// The broker's lines become events; whoever installed a subscriber sees them.
+fn log(level: LogLevel, text: &str) {
+    match level {
+        LogLevel::Debug => tracing::debug!("{text}"),
+        LogLevel::Info => tracing::info!("{text}"),
+        LogLevel::Warning => tracing::warn!("{text}"),
+        LogLevel::Error => tracing::error!("{text}"),
+    }
+}

@@ -1,0 +1,62 @@
+//! The command line of the `ringmq` program: one file per subcommand, each with its arguments and `run`.
+//! Exit codes of the broker's own commands: 0 done, 1 it could not start or failed, 2 the command line or
+//! the configuration is wrong.
+
+use std::process::ExitCode;
+
+mod client_failure;
+mod client_json;
+pub mod client_options;
+mod client_output;
+mod client_payload;
+mod client_property;
+mod client_session;
+pub mod completions;
+mod log_format;
+pub mod message_format;
+pub mod publish;
+pub mod request;
+pub mod serve;
+pub mod shard_of;
+pub mod subscribe;
+
+/// What the program was asked to do.
+#[derive(clap::Parser, Debug)]
+#[command(name = "ringmq", version, about = "An MQTT broker for 3.1, 3.1.1 and 5.0, and its clients", after_help = EXAMPLES)]
+pub enum Command {
+    /// Runs the broker until it is told to stop.
+    Serve(serve::Args),
+    /// Publishes messages, with mosquitto_pub's flags.
+    Pub(publish::Args),
+    /// Subscribes and prints messages, with mosquitto_sub's flags.
+    Sub(subscribe::Args),
+    /// Sends a request and prints the response, with mosquitto_rr's flags.
+    Rr(request::Args),
+    /// Prints the completion script for a shell.
+    Completions(completions::Args),
+    /// Prints the home shard of ClientIDs, for tests.
+    #[command(hide = true)]
+    ShardOf(shard_of::Args),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ringmq serve                                          a broker for this machine, port 1883
+  ringmq serve --bind 0.0.0.0 --allow-anonymous         a broker for everybody who reaches it
+  ringmq sub -t 'home/+/temperature' -v                 print what arrives, with topics
+  ringmq pub -t home/kitchen/temperature -m 21.5        publish one message
+  ringmq completions bash > ~/.local/share/bash-completion/completions/ringmq";
+
+impl Command {
+    /// Does it.
+    pub fn run(self) -> ExitCode {
+        match self {
+            Self::Serve(arguments) => arguments.run(),
+            Self::Pub(arguments) => arguments.run(),
+            Self::Sub(arguments) => arguments.run(),
+            Self::Rr(arguments) => arguments.run(),
+            Self::Completions(arguments) => arguments.run(),
+            Self::ShardOf(arguments) => arguments.run(),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! `ringmq serve`: runs the broker until a signal says stop. The flags are made from the declarations of the
+//! configuration keys; nothing about a key is said here.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use ringmq::config::raw::Raw;
+use ringmq::config::{KEYS, Key, Range, Source, key};
+use ringmq::{Broker, ConfigError, Cores, Options, StartError};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::log_format;
+
+/// The command line or the configuration is wrong.
+const EXIT_CONFIGURATION: u8 = 2;
+/// How often the broker is asked whether it still works.
+const WATCH: Duration = Duration::from_millis(200);
+
+/// What was typed, not yet judged.
+#[derive(Debug)]
+pub struct Args {
+    raw: Result<Raw, ConfigError>,
+    list_keys: bool,
+}
+
+impl Args {
+    /// Runs the broker.
+    pub fn run(self) -> ExitCode {
+        if self.list_keys {
+            return list_keys();
+        }
+        // A program started by another may find its stderr closed; then there is nobody to tell.
+        let say = |text: &str| drop(writeln!(io::stderr(), "ringmq: {text}"));
+        let options = match self.raw.and_then(|raw| raw.over(base())) {
+            Ok(options) => options,
+            Err(error) => return refuse(&say, &StartError::Config(error)),
+        };
+        log_format::install(packets_wanted(&options));
+        let signals = match listen_to_signals() {
+            Ok(signals) => signals,
+            Err(error) => {
+                say(&format!("cannot listen to signals: {error}"));
+                return ExitCode::FAILURE;
+            }
+        };
+        match Broker::start(options) {
+            Ok(broker) => serve(broker, &signals, &say),
+            Err(error) => refuse(&say, &error),
+        }
+    }
+}
+
+/// What `serve` runs with when nothing is said: the whole machine.
+fn base() -> Options {
+    Options::default().cores(Cores::All)
+}
+
+fn packets_wanted(options: &Options) -> bool {
+    key("log_packets").is_ok_and(|key| key.text(options) == "true")
+}
+
+fn refuse(say: &impl Fn(&str), error: &StartError) -> ExitCode {
+    say(&error.to_string());
+    match error {
+        StartError::Config(_) => ExitCode::from(EXIT_CONFIGURATION),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn serve(broker: Broker, signals: &Receiver<i32>, say: &impl Fn(&str)) -> ExitCode {
+    announce(&broker, say);
+    let signal = loop {
+        match signals.recv_timeout(WATCH) {
+            Ok(signal) => break signal,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(WATCH),
+        }
+        if let Some(failure) = broker.failed() {
+            say(&format!("the broker has failed: {failure}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let name = signal_hook::low_level::signal_name(signal).unwrap_or("signal");
+    say(&format!("{name}: stopping; once more ends at once"));
+    match broker.stop().left {
+        0 => say("stopped, nothing left"),
+        left => say(&format!("stopped at the deadline, {left} clients were not served to the end")),
+    }
+    ExitCode::SUCCESS
+}
+
+/// One line per listener, one about shards and driver, one about how to stop.
+fn announce(broker: &Broker, say: &impl Fn(&str)) {
+    for address in broker.addresses() {
+        say(&format!("listening on mqtt://{address}"));
+    }
+    let shards = match broker.shards() {
+        1 => String::from("1 shard"),
+        shards => format!("{shards} shards"),
+    };
+    say(&format!("{shards}, driver {}: {}", broker.driver().name(), broker.driver_reason()));
+    say("ready; Ctrl-C or SIGTERM stops");
+}
+
+/// The first signal is handed on; the second ends the process at once, whatever the stop is doing.
+fn listen_to_signals() -> io::Result<Receiver<i32>> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let (sender, receiver) = channel();
+    std::thread::Builder::new().name(String::from("signals")).spawn(move || {
+        let mut pending = signals.forever();
+        if let Some(signal) = pending.next() {
+            let _ = sender.send(signal);
+        }
+        if let Some(signal) = pending.next() {
+            std::process::exit(128 + signal);
+        }
+    })?;
+    Ok(receiver)
+}
+
+/// All keys with everything that is declared about them.
+fn list_keys() -> ExitCode {
+    let base = base();
+    let mut text = String::new();
+    for key in KEYS {
+        let default = key.text(&base);
+        text.push_str(&format!(
+            "{}\n    {}\n    accepts {}; default {}; a change takes effect: {}\n",
+            key.name,
+            key.doc,
+            key.accepts(),
+            if default.is_empty() { "none" } else { &default },
+            key.change.name(),
+        ));
+    }
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+impl clap::Args for Args {
+    fn augment_args(command: Command) -> Command {
+        let base = base();
+        let command = command.after_help(EXAMPLES).args(KEYS.iter().map(|key| argument(key, &base)));
+        command
+            .args(KEYS.iter().filter_map(switch))
+            .arg(
+                Arg::new("set")
+                    .long("set")
+                    .value_name("KEY=VALUE")
+                    .action(ArgAction::Append)
+                    .help("Sets any configuration key; --list-keys shows them all"),
+            )
+            .arg(
+                Arg::new("list-keys")
+                    .long("list-keys")
+                    .action(ArgAction::SetTrue)
+                    .help("Prints every configuration key with unit, range and default, and ends"),
+            )
+    }
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for Args {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self { raw: typed(matches), list_keys: matches.get_flag("list-keys") })
+    }
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+const EXAMPLES: &str = "\
+Numbers take suffixes of their unit: 5s, 250ms, 2min, 64KiB, 16MiB.
+
+Examples:
+  ringmq serve                                    this machine only, port 1883, every CPU
+  ringmq serve -p 0                               a free port; the first lines say which
+  ringmq serve --bind 0.0.0.0 --allow-anonymous   everybody who reaches this machine
+  ringmq serve --cores 0,2-5 --queue-policy end --set queue_messages_max=100
+
+Exit codes: 0 stopped as told, 1 could not start or failed, 2 wrong configuration.";
+
+/// The flag of a key.
+fn argument(key: &'static Key, base: &Options) -> Arg {
+    let default = key.text(base);
+    let default = if default.is_empty() { String::new() } else { format!("; default {default}") };
+    let argument = Arg::new(key.name)
+        .long(key.flag)
+        .action(ArgAction::Append)
+        .help(format!("{} [{}{default}]", key.doc, key.accepts()))
+        .value_name(value_name(key));
+    let argument = match key.short {
+        Some(short) if key.switch.is_none() => argument.short(short),
+        _ => argument,
+    };
+    let yes = matches!(key.range, Range::Bool) || key.name == "allow_anonymous";
+    if yes { argument.num_args(0..=1).require_equals(true).default_missing_value("true") } else { argument }
+}
+
+fn value_name(key: &Key) -> &'static str {
+    match key.range {
+        Range::Number(..) | Range::WordOrNumber(..) => "N",
+        Range::Bool => "BOOL",
+        Range::Words(_) => "WORD",
+        Range::Form(_) => "VALUE",
+        Range::List(_) => "ADDRESS",
+    }
+}
+
+/// The flag without a value that stands for one value of a key.
+fn switch(key: &'static Key) -> Option<Arg> {
+    let switch = key.switch?;
+    let argument = Arg::new(switch.long)
+        .long(switch.long)
+        .action(ArgAction::Append)
+        .num_args(0)
+        .default_missing_value(switch.value)
+        .help(format!("The same as --{}={}", key.flag, switch.value));
+    Some(match key.short {
+        Some(short) => argument.short(short),
+        None => argument,
+    })
+}
+
+/// All that was typed, in the order in which it stood.
+fn typed(matches: &ArgMatches) -> Result<Raw, ConfigError> {
+    let mut found: Vec<(usize, &'static Key, &str, String)> = Vec::new();
+    for key in KEYS {
+        found.extend(values(matches, key.name).map(|(at, text)| (at, key, text, format!("--{}", key.flag))));
+        if let Some(switch) = key.switch {
+            let values = values(matches, switch.long);
+            found.extend(values.map(|(at, _)| (at, key, switch.value, format!("--{}", switch.long))));
+        }
+    }
+    found.sort_by_key(|(at, ..)| *at);
+    let mut pairs = values(matches, "set").peekable();
+    let mut raw = Raw::default();
+    for (at, key, text, flag) in found {
+        while let Some((_, pair)) = pairs.next_if(|(pair_at, _)| *pair_at < at) {
+            raw.set_pair(pair)?;
+        }
+        raw.set(key.name, text, Source::Flag(flag))?;
+    }
+    pairs.try_for_each(|(_, pair)| raw.set_pair(pair))?;
+    Ok(raw)
+}
+
+/// The values of one argument with their places on the command line.
+fn values<'a>(matches: &'a ArgMatches, id: &str) -> impl Iterator<Item = (usize, &'a str)> {
+    let places = matches.indices_of(id).into_iter().flatten();
+    let texts = matches.get_many::<String>(id).into_iter().flatten();
+    places.zip(texts.map(String::as_str))
+}

@@ -1,0 +1,263 @@
+//! Every configuration key, declared once: doc line, place, type, unit, range and when a change takes
+//! effect. The default is what [`Options::default`] holds. The macro makes the builder of the library and
+//! the table that flags, `--set`, help, checks and later the configuration file read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ringmq_rt::{Decisions, DriverChoice};
+use ringmq_shard::{Decider, QueuePolicy, Settings, ShardId};
+
+use super::key::{Change, Key, Range, Source, Switch, Unit};
+use super::value::Value;
+use super::{Addresses, Cores, PartitionKey, Shards};
+
+/// Who may connect without credentials.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Anonymous {
+    /// Everybody, as long as the broker listens on this machine only; otherwise it does not start.
+    #[default]
+    Local,
+    /// Everybody who reaches an address.
+    Everybody,
+    /// Nobody.
+    Nobody,
+}
+
+/// Makes the decider of one shard, on that shard's thread. Late answers go in through the second argument.
+pub type DeciderFactory = Arc<dyn Fn(ShardId, Decisions) -> Box<dyn Decider> + Send + Sync>;
+
+/// How a broker is to be. [`Options::default`] is one shard on this machine's loopback addresses.
+#[derive(Clone)]
+pub struct Options {
+    pub(super) settings: Settings,
+    pub(super) port: u16,
+    pub(super) bind: Addresses,
+    pub(super) anonymous: Anonymous,
+    pub(super) cores: Cores,
+    pub(super) shards: Shards,
+    pub(super) driver: DriverChoice,
+    pub(super) partition_key: Option<PartitionKey>,
+    pub(super) sources: BTreeMap<&'static str, Source>,
+    pub(super) decider: Option<DeciderFactory>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            settings: Settings::default(),
+            port: 1883,
+            bind: Addresses::default(),
+            anonymous: Anonymous::Local,
+            cores: Cores::Unpinned,
+            shards: Shards::Auto,
+            driver: DriverChoice::Auto,
+            partition_key: None,
+            sources: BTreeMap::new(),
+            decider: None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut map = f.debug_map();
+        for key in KEYS.iter().filter(|key| key.name != "partition_key") {
+            map.entry(&key.name, &key.text(self));
+        }
+        map.finish()
+    }
+}
+
+impl Options {
+    /// Where the value of this key comes from.
+    #[must_use]
+    pub fn source(&self, key: &Key) -> Source {
+        self.sources.get(key.name).cloned().unwrap_or_default()
+    }
+    /// Asks this decider which clients may connect, publish and subscribe. Without one everybody may. The broker then
+    /// starts on addresses beyond this machine without `allow_anonymous`, because somebody decides.
+    #[must_use]
+    pub fn decider(mut self, factory: DeciderFactory) -> Self {
+        self.decider = Some(factory);
+        self
+    }
+}
+
+macro_rules! keys {
+    ($(
+        $(#[doc = $doc:literal])+
+        $name:ident: $type:ty = $($field:ident).+, $unit:expr, $range:expr, $change:ident
+        $(, short $short:literal)? $(, switch $switch:literal = $switch_value:literal)?;
+    )*) => {
+        impl Options {
+            $(
+                $(#[doc = $doc])+
+                #[doc = concat!("\n\nUnit: ", stringify!($unit), "; accepted: `", stringify!($range), "`, checked at start.")]
+                #[must_use]
+                pub fn $name(mut self, value: $type) -> Self {
+                    self.$($field).+ = value;
+                    self.sources.insert(stringify!($name), Source::Program);
+                    self
+                }
+            )*
+        }
+
+        /// All keys, in the order of declaration.
+        pub const KEYS: &[Key] = &[$(Key {
+            name: stringify!($name),
+            flag: {
+                const NAME: &str = stringify!($name);
+                const FLAG: [u8; NAME.len()] = dashed(NAME);
+                match str::from_utf8(&FLAG) {
+                    Ok(flag) => flag,
+                    Err(_) => NAME,
+                }
+            },
+            doc: concat!($($doc),+).trim_ascii(),
+            unit: $unit,
+            range: $range,
+            change: Change::$change,
+            short: keys!(@short $($short)?),
+            switch: keys!(@switch $($switch = $switch_value)?),
+            parse_into: |options, text| match <$type as Value>::parse(text, $unit) {
+                Some(value) => {
+                    options.$($field).+ = value;
+                    true
+                }
+                None => false,
+            },
+            text: |options| options.$($field).+.text(),
+            number: |options| options.$($field).+.number(),
+        }),*];
+    };
+    (@short) => { None };
+    (@short $short:literal) => { Some($short) };
+    (@switch) => { None };
+    (@switch $switch:literal = $value:literal) => { Some(Switch { long: $switch, value: $value }) };
+}
+
+/// A key's name with dashes for underscores.
+const fn dashed<const BYTES: usize>(name: &str) -> [u8; BYTES] {
+    let mut flag = [b'-'; BYTES];
+    let mut index = 0;
+    while index < BYTES {
+        if name.as_bytes()[index] != b'_' {
+            flag[index] = name.as_bytes()[index];
+        }
+        index += 1;
+    }
+    flag
+}
+
+const MESSAGES: Unit = Unit::Count("messages");
+const U32_MAX: u64 = u32::MAX as u64;
+/// No bound of memory or count is larger than this, so that sums of bounds cannot overflow.
+const BOUND_MAX: u64 = 1 << 48;
+/// No timeout is longer than a day, so that a mistyped one is noticed.
+const DAY_MS: u64 = 86_400_000;
+const PACKET_MAX: u64 = 268_435_460;
+
+keys! {
+    /// Port to listen on, for addresses that name none; 0 takes a free one, the same for all addresses.
+    port: u16 = port, Unit::None, Range::Number(0, 65_535), Restart, short 'p';
+    /// Address to listen on, with or without a port.
+    bind: Addresses = bind, Unit::None, Range::List("ADDRESS or ADDRESS:PORT, several separated by commas"), Restart;
+    /// Who may connect without credentials: `local` accepts everybody but refuses to listen beyond this machine.
+    allow_anonymous: Anonymous = anonymous, Unit::None, Range::Words(&["local", "true", "false"]), Restart;
+    /// CPUs to run on, one shard each and pinned: how many, or which.
+    cores: Cores = cores, Unit::None, Range::Form("all, unpinned, a number of CPUs, or a set like 0,2-5"), Restart;
+    /// Number of shards, whatever the number of CPUs.
+    shards: Shards = shards, Unit::None, Range::Form("auto, or 1 to 256"), Restart;
+    /// Way to talk to the kernel: `uring` is the fast one, `epoll` works where io_uring is forbidden.
+    driver: DriverChoice = driver, Unit::None, Range::Words(&["auto", "uring", "epoll"]), Restart;
+    /// Whether a connection may move to the shard of its session.
+    moving: bool = settings.moving, Unit::None, Range::Bool, Restart, switch "no-move" = "false";
+    /// Whether each packet makes a log line.
+    log_packets: bool = settings.log_packets, Unit::None, Range::Bool, Restart, short 'v', switch "verbose" = "true";
+    /// Interval of the `$SYS` topics; 0 turns them off.
+    sys_interval: u32 = settings.sys_interval_seconds, Unit::Seconds, Range::Number(0, 86_400), Restart;
+    /// Key of the hash that places ClientIDs.
+    partition_key: Option<PartitionKey> = partition_key, Unit::None, Range::Form("random, or 32 hexadecimal digits"), Restart;
+
+    /// Largest packet a client may send.
+    packet_bytes_max: u32 = settings.packet_bytes_max, Unit::Bytes, Range::Number(1024, PACKET_MAX), Restart;
+    /// Largest packet before CONNECT was accepted.
+    connect_packet_bytes_max: u32 = settings.connect_packet_bytes_max, Unit::Bytes, Range::Number(1024, PACKET_MAX), Restart;
+    /// How long a connection may take until its CONNECT is complete.
+    connect_timeout: u64 = settings.connect_timeout, Unit::Milliseconds, Range::Number(1, DAY_MS), Restart;
+    /// How long a decider may take for one answer.
+    decision_timeout: u64 = settings.decision_timeout, Unit::Milliseconds, Range::Number(1, DAY_MS), Restart;
+    /// How long a closing connection may take to accept its last bytes.
+    linger: u64 = settings.linger, Unit::Milliseconds, Range::Number(0, DAY_MS), Restart;
+    /// How long a stop may take.
+    stop_deadline: u64 = settings.stop_deadline, Unit::Milliseconds, Range::Number(0, DAY_MS), Restart;
+    /// Keep alive imposed on 5.0 clients; `client` leaves each its own.
+    server_keep_alive: Option<u16> = settings.server_keep_alive_seconds, Unit::Seconds, Range::WordOrNumber("client", 1, 65_535), Restart;
+    /// Longest session expiry granted; the largest value grants sessions that never expire.
+    session_expiry_max: u32 = settings.session_expiry_seconds_max, Unit::Seconds, Range::Number(0, U32_MAX), Restart;
+    /// Whether MQTT 3.1 ClientIDs over 23 characters are refused.
+    strict_client_ids: bool = settings.strict_client_ids, Unit::None, Range::Bool, Restart;
+
+    /// QoS 1 and 2 publishes a client may have unacknowledged towards the broker.
+    receive_maximum: u16 = settings.receive_maximum, MESSAGES, Range::Number(1, 65_535), Restart;
+    /// QoS 1 and 2 publishes the broker has unacknowledged towards one client.
+    inflight_messages_max: u16 = settings.inflight_messages_max, MESSAGES, Range::Number(1, 65_535), Restart;
+    /// Topic aliases a client may use towards the broker.
+    topic_alias_maximum: u16 = settings.topic_alias_maximum, Unit::Count("aliases"), Range::Number(0, 65_535), Restart;
+    /// Topic aliases the broker uses towards a client that allows them.
+    topic_alias_outbound_max: u16 = settings.topic_alias_outbound_max, Unit::Count("aliases"), Range::Number(0, 65_535), Restart;
+
+    /// Messages queued for one session.
+    queue_messages_max: u32 = settings.queue_messages_max, MESSAGES, Range::Number(1, U32_MAX), Restart;
+    /// Bytes queued for one session; an empty queue takes one message of any size.
+    queue_bytes_max: u64 = settings.queue_bytes_max, Unit::Bytes, Range::Number(1, BOUND_MAX), Restart;
+    /// How long a publisher's acknowledgement waits for a connected session with a full queue.
+    publish_hold: u64 = settings.publish_hold, Unit::Milliseconds, Range::Number(0, DAY_MS), Restart;
+    /// Messages held beyond a full queue of one session, over all publishers.
+    hold_messages_max: u32 = settings.hold_messages_max, MESSAGES, Range::Number(0, U32_MAX), Restart;
+    /// Bytes held beyond a full queue of one session.
+    hold_bytes_max: u64 = settings.hold_bytes_max, Unit::Bytes, Range::Number(0, BOUND_MAX), Restart;
+    /// What a full queue means for a QoS 1 or 2 message: the session loses it, the session ends, or the publisher is refused.
+    queue_policy: QueuePolicy = settings.queue_policy, Unit::None, Range::Words(&["drop", "end", "refuse"]), Restart;
+    /// Bytes a connection may leave unprocessed while it waits for an answer.
+    park_bytes_max: usize = settings.park_bytes_max, Unit::Bytes, Range::Number(1024, BOUND_MAX), Restart;
+
+    /// Sessions in one shard, connected or not.
+    sessions_max: usize = settings.sessions_max, Unit::Count("sessions"), Range::Number(1, U32_MAX), Restart;
+    /// Connections of one shard.
+    connections_max: usize = settings.connections_max, Unit::Count("connections"), Range::Number(1, U32_MAX), Restart;
+    /// Subscriptions of one session.
+    subscriptions_per_session_max: usize = settings.subscriptions_per_session_max, Unit::Count("subscriptions"), Range::Number(1, U32_MAX), Restart;
+    /// Levels of a topic name or filter.
+    topic_levels_max: usize = settings.topic_levels_max, Unit::Count("levels"), Range::Number(1, 65_535), Restart;
+    /// Retained messages of one shard.
+    retained_messages_max: usize = settings.retained_messages_max, MESSAGES, Range::Number(0, U32_MAX), Restart;
+    /// Bytes of retained messages of one shard.
+    retained_bytes_max: u64 = settings.retained_bytes_max, Unit::Bytes, Range::Number(0, BOUND_MAX), Restart;
+    /// Retained messages read from another shard at once.
+    retained_page_messages: u32 = settings.retained_page_messages, MESSAGES, Range::Number(1, 65_535), Restart;
+    /// Bytes of retained messages read from another shard at once.
+    retained_page_bytes: u64 = settings.retained_page_bytes, Unit::Bytes, Range::Number(1, 1 << 30), Restart;
+    /// Encoded output per connection above which its queue is not drained further.
+    output_high_water_bytes: usize = settings.output_high_water_bytes, Unit::Bytes, Range::Number(1024, 1 << 30), Restart;
+    /// Size of a batch between shards at which it is sent before the turn's end.
+    mesh_batch_bytes: usize = settings.mesh_batch_bytes, Unit::Bytes, Range::Number(64, 1 << 30), Restart;
+    /// Bytes waiting in a shard for one other shard above which its publishers wait.
+    mesh_spill_bytes_max: usize = settings.mesh_spill_bytes_max, Unit::Bytes, Range::Number(64, BOUND_MAX), Restart;
+    /// Bytes under way for one connection whose session is on another shard.
+    tunnel_window_bytes: usize = settings.tunnel_window_bytes, Unit::Bytes, Range::Number(1024, 1 << 30), Restart;
+
+    /// Highest QoS served.
+    maximum_qos: u8 = settings.maximum_qos, Unit::None, Range::Number(0, 2), Restart;
+    /// Whether retained messages are served.
+    retain_available: bool = settings.retain_available, Unit::None, Range::Bool, Restart;
+    /// Whether wildcard subscriptions are served.
+    wildcard_available: bool = settings.wildcard_available, Unit::None, Range::Bool, Restart;
+    /// Whether shared subscriptions are served.
+    shared_available: bool = settings.shared_available, Unit::None, Range::Bool, Restart;
+    /// Whether subscription identifiers are served.
+    subscription_identifiers_available: bool = settings.subscription_identifiers_available, Unit::None, Range::Bool, Restart;
+    /// Topic prefix given to 5.0 clients that ask for response information; empty gives none.
+    response_information: Option<String> = settings.response_information, Unit::None, Range::Form("a topic prefix without wildcards, or nothing"), Restart;
+}

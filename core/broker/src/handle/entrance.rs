@@ -1,0 +1,79 @@
+//! The way of foreign threads into the shards: one bounded inlet each. What finds no room waits outside,
+//! until a deadline.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use ringmq_rt::{Inlet, InletError};
+use ringmq_shard::{LocalId, LocalInput, ShardId};
+
+use super::Answers;
+
+/// The first pause of a thread that found an inlet full; it doubles up to `PAUSE_MAX`.
+const PAUSE_MIN: Duration = Duration::from_micros(50);
+const PAUSE_MAX: Duration = Duration::from_millis(5);
+
+/// The doors of one broker, shared by its handles and subscriptions.
+pub(crate) struct Entrance {
+    inlets: Vec<Inlet>,
+    answers: Arc<Answers>,
+    next_local: AtomicU64,
+    next_shard: AtomicUsize,
+}
+
+impl Entrance {
+    /// The doors of shards 0, 1, ….
+    pub(crate) fn new(inlets: Vec<Inlet>, answers: Arc<Answers>) -> Self {
+        Self { inlets, answers, next_local: AtomicU64::new(1), next_shard: AtomicUsize::new(0) }
+    }
+    /// Those who wait for answers.
+    pub(super) fn answers(&self) -> &Arc<Answers> {
+        &self.answers
+    }
+    /// A number that no other session of this broker has.
+    pub(super) fn new_local(&self) -> LocalId {
+        LocalId(self.next_local.fetch_add(1, Ordering::Relaxed))
+    }
+    /// The chosen shard, or each in turn; nothing when there is no such shard.
+    pub(super) fn home(&self, chosen: Option<usize>) -> Option<ShardId> {
+        let index =
+            chosen.unwrap_or_else(|| self.next_shard.fetch_add(1, Ordering::Relaxed) % self.inlets.len());
+        (index < self.inlets.len()).then_some(ShardId(index as u16))
+    }
+    /// Hands `input` in, or gives it back when there is no room.
+    pub(super) fn try_enter(&self, shard: ShardId, input: LocalInput) -> Result<(), LocalInput> {
+        self.inlets[shard.index()].push(input).map_err(|error| match error {
+            InletError::Full(input) | InletError::Stopped(input) => input,
+        })
+    }
+    /// Hands `input` in, waiting for room until `deadline`.
+    ///
+    /// # Errors
+    /// The input, when the inlet stayed full until then or the broker has stopped.
+    pub(super) fn enter(
+        &self,
+        shard: ShardId,
+        mut input: LocalInput,
+        deadline: Instant,
+    ) -> Result<(), LocalInput> {
+        let mut pause = PAUSE_MIN;
+        loop {
+            input = match self.try_enter(shard, input) {
+                Ok(()) => return Ok(()),
+                Err(input) => input,
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.answers.is_closed() {
+                return Err(input);
+            }
+            std::thread::sleep(pause.min(left));
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+    /// Hands in the end of a session or word of room: both always find room, and a stopped broker needs
+    /// neither.
+    pub(super) fn push_reserved(&self, shard: ShardId, input: LocalInput) {
+        let _ = self.inlets[shard.index()].push(input);
+    }
+}

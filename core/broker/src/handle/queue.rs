@@ -1,0 +1,339 @@
+//! The bounded queue between a subscription's session and whoever reads it. The shard's side puts in and
+//! never waits; a full queue makes the shard keep the messages by its own rules until there is room again.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ringmq_shard::{LocalDelivery, LocalSink};
+use ringmq_wire::{Properties, PropertiesBuffer, Qos};
+
+use super::answers::{Answers, lock};
+
+/// A message that arrived at a subscription.
+#[derive(Clone, Debug)]
+pub struct ReceivedMessage {
+    topic: String,
+    payload: Bytes,
+    properties: PropertiesBuffer,
+    subscription_ids: Vec<u32>,
+    expiry_left_seconds: Option<u32>,
+    qos: Qos,
+    retain: bool,
+}
+
+impl ReceivedMessage {
+    fn new(delivery: &LocalDelivery<'_>) -> Self {
+        let mut properties = PropertiesBuffer::new();
+        properties.push_raw(delivery.message.properties());
+        Self {
+            topic: delivery.message.topic().to_owned(),
+            payload: delivery.message.payload_bytes(),
+            properties,
+            subscription_ids: delivery.subscription_ids.to_vec(),
+            expiry_left_seconds: delivery.expiry_left_seconds,
+            qos: delivery.qos,
+            retain: delivery.retain,
+        }
+    }
+    /// Its topic name.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+    /// What it says.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+    /// What it says, to be kept; large payloads are shared with the broker, not copied.
+    #[must_use]
+    pub fn payload_bytes(&self) -> Bytes {
+        self.payload.clone()
+    }
+    /// The properties the publisher gave it, in the publisher's order.
+    #[must_use]
+    pub fn properties(&self) -> Properties<'_> {
+        self.properties.as_properties()
+    }
+    /// Identifiers of the subscriptions it matched.
+    #[must_use]
+    pub fn subscription_ids(&self) -> &[u32] {
+        &self.subscription_ids
+    }
+    /// Seconds until it expires, as of its delivery.
+    #[must_use]
+    pub fn expiry_left_seconds(&self) -> Option<u32> {
+        self.expiry_left_seconds
+    }
+    /// The quality it was delivered with.
+    #[must_use]
+    pub fn qos(&self) -> Qos {
+        self.qos
+    }
+    /// Whether it is a retained message sent because of the subscription, or as published where that was asked.
+    #[must_use]
+    pub fn retain(&self) -> bool {
+        self.retain
+    }
+}
+
+/// What reading came to.
+pub(super) enum Taken {
+    /// A message; `room` says that the shard waits to hear of the room it made.
+    Message { message: Box<ReceivedMessage>, room: bool },
+    /// Nothing there yet.
+    Nothing,
+    /// The session has ended and everything was read.
+    Ended,
+}
+
+#[derive(Default)]
+struct State {
+    messages: VecDeque<ReceivedMessage>,
+    ended: bool,
+    /// The shard was refused and waits to be told of room.
+    refused: bool,
+    wakers: Vec<Waker>,
+}
+
+/// The queue itself, owned by both sides.
+pub(super) struct Queue {
+    state: Mutex<State>,
+    arrived: Condvar,
+    messages_max: usize,
+}
+
+impl Queue {
+    /// An empty queue for `messages_max` messages, at least 1.
+    pub fn new(messages_max: usize) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), arrived: Condvar::new(), messages_max })
+    }
+    /// Messages waiting.
+    pub fn len(&self) -> usize {
+        lock(&self.state).messages.len()
+    }
+    /// Takes the next message without waiting.
+    pub fn take(&self) -> Taken {
+        self.take_from(&mut lock(&self.state))
+    }
+    /// Takes the next message, waiting at most until `deadline`.
+    pub fn take_until(&self, deadline: Instant) -> Taken {
+        let mut state = lock(&self.state);
+        loop {
+            let taken = self.take_from(&mut state);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !matches!(taken, Taken::Nothing) || left == Duration::ZERO {
+                return taken;
+            }
+            state = self.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+    /// Takes the next message; with nothing there the context is woken when something comes.
+    pub fn poll(&self, context: &mut Context<'_>) -> Poll<Taken> {
+        let mut state = lock(&self.state);
+        match self.take_from(&mut state) {
+            Taken::Nothing => {
+                if !state.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+                    state.wakers.push(context.waker().clone());
+                }
+                Poll::Pending
+            }
+            taken => Poll::Ready(taken),
+        }
+    }
+
+    fn take_from(&self, state: &mut State) -> Taken {
+        match state.messages.pop_front() {
+            Some(message) => {
+                let room = self.claim_room_in(state);
+                Taken::Message { message: Box::new(message), room }
+            }
+            None if state.ended => Taken::Ended,
+            None => Taken::Nothing,
+        }
+    }
+    /// The shard is told once half of the queue is free, so that it is told once per half and not per message.
+    fn claim_room_in(&self, state: &mut State) -> bool {
+        let claimed = state.refused && state.messages.len() <= self.messages_max / 2;
+        state.refused &= !claimed;
+        claimed
+    }
+    fn wake(&self, state: &mut State) -> Vec<Waker> {
+        self.arrived.notify_all();
+        std::mem::take(&mut state.wakers)
+    }
+}
+
+/// The shard's side.
+pub(super) struct Sink {
+    queue: Arc<Queue>,
+    /// Something arrived in this turn and nobody was woken yet.
+    arrived: bool,
+}
+
+impl Sink {
+    /// The side that puts in.
+    pub fn new(queue: Arc<Queue>) -> Self {
+        Self { queue, arrived: false }
+    }
+    fn wake(&mut self, ended: bool) {
+        self.arrived = false;
+        let wakers = {
+            let mut state = lock(&self.queue.state);
+            state.ended |= ended;
+            self.queue.wake(&mut state)
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl LocalSink for Sink {
+    fn push(&mut self, delivery: &LocalDelivery<'_>) -> bool {
+        let mut state = lock(&self.queue.state);
+        if state.messages.len() >= self.queue.messages_max {
+            state.refused = true;
+            return false;
+        }
+        state.messages.push_back(ReceivedMessage::new(delivery));
+        self.arrived = true;
+        true
+    }
+    fn flush(&mut self) {
+        if self.arrived {
+            self.wake(false);
+        }
+    }
+    fn end(&mut self) {
+        self.wake(true);
+    }
+}
+
+impl Drop for Sink {
+    /// A shard that goes away without a word ends the session too.
+    fn drop(&mut self) {
+        self.wake(true);
+    }
+}
+
+/// The sink of a handle that subscribes to nothing. Its session ends when the handle leaves; any other end
+/// means that the shard is gone, and then nobody will answer those who wait.
+pub(super) struct Watch {
+    answers: Arc<Answers>,
+    left: Arc<AtomicBool>,
+}
+
+impl Watch {
+    /// Watches the session of a handle that sets `left` before it leaves.
+    pub fn new(answers: Arc<Answers>, left: Arc<AtomicBool>) -> Self {
+        Self { answers, left }
+    }
+}
+
+impl LocalSink for Watch {
+    fn push(&mut self, _: &LocalDelivery<'_>) -> bool {
+        true
+    }
+    fn flush(&mut self) {}
+    fn end(&mut self) {}
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if !self.left.load(Ordering::SeqCst) {
+            self.answers.close();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use ringmq_wire::message::{Message, MessageParts, Payload};
+
+    use super::*;
+
+    fn put(sink: &mut Sink, payload: &str) -> bool {
+        let message = Rc::new(Message::new(MessageParts {
+            topic: "a/b",
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            properties: Properties::EMPTY,
+            payload: Payload::Copy(payload.as_bytes()),
+            expires_at: None,
+            publisher: 0,
+            stamp: 0,
+        }));
+        let taken = sink.push(&LocalDelivery {
+            message: &message,
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            subscription_ids: &[7],
+            expiry_left_seconds: None,
+        });
+        sink.flush();
+        taken
+    }
+
+    fn taken(queue: &Queue) -> (String, bool) {
+        match queue.take() {
+            Taken::Message { message, room } => {
+                (String::from_utf8(message.payload().to_vec()).unwrap(), room)
+            }
+            Taken::Nothing => (String::from("nothing"), false),
+            Taken::Ended => (String::from("ended"), false),
+        }
+    }
+
+    #[test]
+    fn a_full_queue_refuses_and_says_once_that_half_of_it_is_free() {
+        let queue = Queue::new(4);
+        let mut sink = Sink::new(Arc::clone(&queue));
+        assert!(["1", "2", "3", "4"].iter().all(|payload| put(&mut sink, payload)));
+        assert!(!put(&mut sink, "5"));
+        assert_eq!(taken(&queue), (String::from("1"), false));
+        assert_eq!(taken(&queue), (String::from("2"), true));
+        assert_eq!(taken(&queue), (String::from("3"), false));
+        assert_eq!(queue.len(), 1);
+    }
+
+    #[test]
+    fn what_arrived_before_the_end_is_still_read() {
+        let queue = Queue::new(1);
+        let mut sink = Sink::new(Arc::clone(&queue));
+        put(&mut sink, "last");
+        drop(sink);
+        assert_eq!(taken(&queue).0, "last");
+        assert_eq!(taken(&queue).0, "ended");
+    }
+
+    #[test]
+    fn a_waiting_reader_is_woken() {
+        let queue = Queue::new(1);
+        let reader = Arc::clone(&queue);
+        let thread = std::thread::spawn(move || {
+            matches!(reader.take_until(Instant::now() + Duration::from_secs(10)), Taken::Message { .. })
+        });
+        put(&mut Sink::new(queue), "x");
+        assert!(thread.join().unwrap());
+    }
+
+    #[test]
+    fn a_shard_that_goes_away_stops_all_waiting_and_a_handle_that_leaves_does_not() {
+        for left in [true, false] {
+            let answers = Arc::new(Answers::default());
+            drop(Watch::new(Arc::clone(&answers), Arc::new(AtomicBool::new(left))));
+            assert_eq!(answers.is_closed(), !left);
+        }
+    }
+
+    #[test]
+    fn waiting_ends_at_the_deadline() {
+        let queue = Queue::new(1);
+        assert!(matches!(queue.take_until(Instant::now() + Duration::from_millis(3)), Taken::Nothing));
+    }
+}
