@@ -17,7 +17,7 @@ use crate::input::ConnId;
 use crate::limits::Settings;
 use crate::links::{Park, Said};
 use crate::receive::Step;
-use crate::sessions::{Attached, Home, SessionId};
+use crate::sessions::{Attached, SessionId};
 use crate::timers_kinds::Timer;
 use crate::{LogLevel, Shard};
 
@@ -97,7 +97,7 @@ impl Shard {
         let window = link.conn.limits.receive_maximum.min(self.settings.inflight_messages_max);
         let deadline = link.conn.keep_alive.deadline();
         let expiry_seconds = expiry_of(connect).min(self.settings.session_expiry_seconds_max);
-        let will = connect.will.map(|will| will_of(&will, Home::uid(session_id)));
+        let will = connect.will.map(|will| will_of(&will, self.uid_of(session_id)));
         self.epochs += 1;
         let epoch = self.epochs;
         // The epoch is raised under the longer of the old and the new life, so that the store hears of it.

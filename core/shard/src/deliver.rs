@@ -14,7 +14,7 @@ use crate::aggregate::{AggregateId, Origin, Tally};
 use crate::input::ShardId;
 use crate::limits::QueuePolicy;
 use crate::mesh::frame::Frame;
-use crate::sessions::{Attached, Held, Home, SessionId};
+use crate::sessions::{Attached, Held, SessionId};
 use crate::shared::GROUP;
 use crate::timers_kinds::Timer;
 use crate::{LogLevel, Shard};
@@ -167,10 +167,10 @@ impl Shard {
             }
             let Some(id) = self.sessions.id_of_slot(who) else { continue };
             let options = subscriber.options;
-            if options.no_local && message.publisher() == Home::uid(id) {
+            let Some(home) = self.sessions.at_mut(id) else { continue };
+            if options.no_local && message.publisher() == home.uid {
                 continue;
             }
-            let Some(home) = self.sessions.at_mut(id) else { continue };
             let qos = options.qos.min(message.qos());
             let retain = options.retain_as_published && message.retain();
             if home.mark.0 == self.publishes {

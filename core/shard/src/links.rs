@@ -140,8 +140,11 @@ impl Link {
 impl Shard {
     /// A new connection.
     pub(crate) fn link_open(&mut self, now: Now, peer: PeerAddress, way: Way) -> ConnId {
+        // A tunnelled connection is counted where its socket is.
+        if way == Way::Socket {
+            self.counters().connections.add(1);
+        }
         let id = self.links.insert(Link::new(now, peer, way));
-        self.counters().connections.add(1);
         self.timers.arm(now.mono.plus(self.settings.connect_timeout), Timer::Connect(id));
         id
     }
@@ -257,7 +260,9 @@ impl Shard {
     pub(crate) fn link_drop(&mut self, now: Now, id: ConnId) {
         self.detach(now, id);
         let Some(link) = self.links.remove(id) else { return };
-        self.counters().connections.sub(1);
+        if link.way == Way::Socket {
+            self.counters().connections.sub(1);
+        }
         match (link.way, link.relay) {
             (Way::Tunnel { shard, remote, .. }, _) => {
                 self.tunnels.remove(&(shard, remote));

@@ -10,7 +10,7 @@ use crate::aggregate::{Origin, Tally};
 use crate::fill::seconds_left;
 use crate::local::{LocalDelivery, LocalId, LocalInput, LocalOutcome, LocalSink, LocalTicket};
 use crate::publish::expires_at;
-use crate::sessions::{Attached, Home, SessionId};
+use crate::sessions::{Attached, SessionId};
 use crate::stop::Stopping;
 use crate::{Effect, Shard};
 
@@ -98,7 +98,7 @@ impl Shard {
                     properties,
                     payload: Payload::Owned(payload),
                     expires_at: expires_at(now.wall, expiry),
-                    publisher: Home::uid(session),
+                    publisher: self.uid_of(session),
                     stamp: if retain { self.common.stamps.next() } else { 0 },
                 });
                 return self.publish_or_defer(now, Rc::new(message), Origin::Local(ticket), hold);

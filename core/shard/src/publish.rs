@@ -16,7 +16,7 @@ use crate::fault::{self, Fault};
 use crate::input::ConnId;
 use crate::links::{Park, PendingAck, Said};
 use crate::receive::Step;
-use crate::sessions::{Home, SessionId};
+use crate::sessions::SessionId;
 
 impl Shard {
     pub(crate) fn on_publish(&mut self, now: Now, id: ConnId, publish: &Publish<'_>) -> Result<Step, Fault> {
@@ -152,7 +152,7 @@ impl Shard {
             properties: publish.properties,
             payload: Payload::Copy(publish.payload),
             expires_at: expires_at(now.wall, expiry),
-            publisher: Home::uid(session),
+            publisher: self.uid_of(session),
             stamp,
         }));
         let hold = self.settings.publish_hold;

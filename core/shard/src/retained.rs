@@ -273,9 +273,12 @@ impl Shard {
             return self.mark_dirty(id);
         }
         let Some(read) = home.session.reads.front().cloned() else { return };
+        let own = home.session.subscriptions.get(&read.filter).filter(|s| s.options.no_local).map(|_| home.uid);
         for message in messages {
             let superseded = page.live.get(message.topic()).is_some_and(|stamp| *stamp >= message.stamp());
-            if superseded || is_expired(&message, now.wall) {
+            // No Local holds for retained copies too [MQTT-3.8.3-3].
+            let unwanted = own == Some(message.publisher());
+            if superseded || unwanted || is_expired(&message, now.wall) {
                 continue;
             }
             let ids = if read.id == 0 { SubscriptionIds::None } else { SubscriptionIds::One([read.id]) };

@@ -2,11 +2,13 @@
 //! way durable changes take.
 
 use std::collections::VecDeque;
+use std::hash::Hasher;
 
 use ringmq_proto::session::{Change, Entry, Session};
 use ringmq_proto::time::Mono;
 use ringmq_store::{Body, Command, partition};
 use ringmq_wire::PacketId;
+use siphasher::sip::SipHasher13;
 
 use crate::Shard;
 use crate::aggregate::AggregateId;
@@ -50,6 +52,8 @@ pub struct Held {
 pub struct Home {
     /// The session itself.
     pub session: Session,
+    /// The identity by which the client's own messages are known on every shard; never 0.
+    pub uid: u64,
     /// Who takes its messages now.
     pub attached: Attached,
     /// Messages beyond the full queue, oldest first.
@@ -68,14 +72,12 @@ pub struct Home {
     pub drops: (Mono, u64),
 }
 
-impl Home {
-    /// The identity by which the session's own messages are known; never 0.
-    pub const fn uid(id: SessionId) -> u64 {
-        ((id.generation as u64) << 32 | id.slot as u64) + 1
-    }
-}
-
 impl Shard {
+    /// The identity of a session's client, 0 when there is no such session.
+    pub(crate) fn uid_of(&self, id: SessionId) -> u64 {
+        self.sessions.at(id).map_or(0, |home| home.uid)
+    }
+
     /// The session of this ClientID, if this shard has it.
     pub(crate) fn session_of(&self, client_id: &str) -> Option<SessionId> {
         self.by_client.get(client_id).copied()
@@ -86,6 +88,7 @@ impl Shard {
         self.epochs += 1;
         let home = Home {
             session: Session::new(client_id, self.epochs),
+            uid: client_uid(&self.common.partition_key, client_id),
             attached: Attached::Nobody,
             held: VecDeque::new(),
             held_bytes: 0,
@@ -162,4 +165,12 @@ impl Shard {
             counters.sessions_connected.sub(1);
         }
     }
+}
+
+/// The identity of a client is made of its ClientID alone: No Local is about ClientIDs, whichever session or
+/// shard they stand for [MQTT-3.8.3-3].
+fn client_uid(key: &[u8; 16], client_id: &str) -> u64 {
+    let mut hasher = SipHasher13::new_with_key(key);
+    hasher.write(client_id.as_bytes());
+    hasher.finish().max(1)
 }
