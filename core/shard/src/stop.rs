@@ -5,6 +5,8 @@ use ringmq_proto::conn::Phase;
 use ringmq_proto::time::Now;
 use ringmq_wire::ReasonCode;
 
+use crate::input::ConnId;
+use crate::links::Way;
 use crate::sessions::Attached;
 use crate::timers_kinds::Timer;
 use crate::{Effect, LogLevel, Shard};
@@ -74,8 +76,11 @@ impl Shard {
         if self.stopping != Stopping::Connections || left.is_empty() {
             return;
         }
-        self.counters().stop_left.add(left.len() as u64);
-        self.log(LogLevel::Warning, || format!("{} client(s) were not flushed in time.", left.len()));
+        // A tunnelled connection is counted where its socket is.
+        let is_socket = |id: &&ConnId| self.links.at(**id).is_some_and(|l| l.way == Way::Socket);
+        let clients = left.iter().filter(is_socket).count();
+        self.counters().stop_left.add(clients as u64);
+        self.log(LogLevel::Warning, || format!("{clients} client(s) were not flushed in time."));
         left.into_iter().for_each(|id| self.link_drop(now, id));
     }
 

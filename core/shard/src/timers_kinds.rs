@@ -8,6 +8,7 @@ use crate::authz::Ticket;
 use crate::fault;
 use crate::input::ConnId;
 use crate::sessions::{Attached, SessionId};
+use crate::stop::Stopping;
 use crate::{Shard, links::Park};
 
 /// Why the shard wants to be woken.
@@ -56,8 +57,10 @@ impl Shard {
         match timer {
             Timer::Connect(conn) => self.connect_timeout(now, conn),
             Timer::KeepAlive(conn) => self.keep_alive_timeout(now, conn),
+            // While the broker stops, its own longer deadline counts, and counts who is left.
             Timer::Linger(conn) => {
-                if self.links.at(conn).is_some_and(|l| l.conn.phase == Phase::Closing) {
+                let closing = self.links.at(conn).is_some_and(|l| l.conn.phase == Phase::Closing);
+                if closing && self.stopping != Stopping::Connections {
                     self.link_drop(now, conn);
                 }
             }
