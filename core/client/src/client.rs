@@ -354,9 +354,11 @@ impl Client {
     }
 }
 
-/// Whether the first attempt has an end, and which.
+/// Whether the first attempt has an end, and which. A connection that was accepted counts, even if it has
+/// ended since: what becomes of it is told by events.
 pub(crate) fn first_result(state: &mut State) -> Option<Result<(), ConnectError>> {
     match state.connection {
+        _ if state.connected.is_some() => Some(Ok(())),
         ConnectionState::Connected => Some(Ok(())),
         ConnectionState::Stopped => Some(Err(stop_error(state))),
         ConnectionState::Connecting if state.failures > 0 => {

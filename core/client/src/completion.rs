@@ -1,6 +1,6 @@
 //! The answer to one request: set once by the context's thread, awaited by whoever asked.
 
-use crate::context::ContextShared;
+use crate::context::Thread;
 use crate::{Error, ReasonCode};
 use std::fmt;
 use std::future::Future;
@@ -76,8 +76,8 @@ impl<T: Clone> Completion<T> {
 /// As a future it gives the answer too.
 pub struct Receipt {
     pub(crate) completion: Arc<Completion<ReasonCode>>,
-    /// The thread that would end a wait; a receipt does not keep it alive.
-    pub(crate) thread: Arc<ContextShared>,
+    /// The thread that would end a wait; a receipt keeps nothing else of it.
+    pub(crate) thread: Arc<Thread>,
     pub(crate) timeout: Duration,
 }
 

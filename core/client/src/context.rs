@@ -26,8 +26,12 @@ pub(crate) struct ContextShared {
     closed: AtomicBool,
     keys: AtomicU64,
     started: Instant,
-    thread: OnceLock<ThreadId>,
+    thread: Arc<Thread>,
 }
+
+/// Which thread does the work, once it has started.
+#[derive(Default)]
+pub(crate) struct Thread(OnceLock<ThreadId>);
 
 /// Dropped with the last handle: the thread may end once it has no client.
 struct Alive(Arc<ContextShared>);
@@ -54,7 +58,7 @@ impl Context {
             closed: AtomicBool::new(false),
             keys: AtomicU64::new(0),
             started: Instant::now(),
-            thread: OnceLock::new(),
+            thread: Arc::default(),
         });
         let driver = Driver::new(Arc::clone(&shared))?;
         std::thread::Builder::new().name("ringmq-client".into()).spawn(move || driver.run())?;
@@ -88,11 +92,11 @@ impl Context {
     }
 
     pub(crate) fn check_may_wait(&self) -> Result<(), Error> {
-        self.shared.check_may_wait()
+        self.shared.thread.check_may_wait()
     }
 
-    pub(crate) fn thread(&self) -> Arc<ContextShared> {
-        Arc::clone(&self.shared)
+    pub(crate) fn thread(&self) -> Arc<Thread> {
+        Arc::clone(&self.shared.thread)
     }
 }
 
@@ -122,20 +126,22 @@ impl ContextShared {
     }
 
     pub(crate) fn set_thread(&self) {
-        let _ = self.thread.set(std::thread::current().id());
-    }
-
-    /// A wait on the context's own thread would never end.
-    pub(crate) fn check_may_wait(&self) -> Result<(), Error> {
-        match self.thread.get() {
-            Some(thread) if *thread == std::thread::current().id() => Err(Error::InCallback),
-            _ => Ok(()),
-        }
+        let _ = self.thread.0.set(std::thread::current().id());
     }
 
     fn ring(&self) {
         if !self.rung.swap(true, Ordering::AcqRel) {
             self.bell.ring();
+        }
+    }
+}
+
+impl Thread {
+    /// A wait on the context's own thread would never end.
+    pub(crate) fn check_may_wait(&self) -> Result<(), Error> {
+        match self.0.get() {
+            Some(thread) if *thread == std::thread::current().id() => Err(Error::InCallback),
+            _ => Ok(()),
         }
     }
 }

@@ -389,13 +389,14 @@ impl Entry {
         }
     }
 
+    /// Ends for good; the socket closes last, so that whoever sees it closed finds the client stopped.
     fn finish(&mut self, stopped: Stopped) {
-        self.link = Link::Ended;
         self.shared.with_driver(|state| {
             if state.stopped.is_none() {
                 state.stop(stopped);
             }
         });
+        self.link = Link::Ended;
     }
 
     /// Hands events and messages to the callbacks; whether there were any.
