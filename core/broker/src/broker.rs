@@ -75,9 +75,10 @@ impl Broker {
         let resolved = Resolved::new(options)?;
         let answers = Arc::new(Answers::default());
         let stop_deadline = Duration::from_millis(resolved.settings.stop_deadline);
+        let packet_bytes_max = resolved.settings.packet_bytes_max;
         let running = ringmq_rt::start(runtime_options(resolved, &answers))?;
         let inlets = (0..running.shards()).map(|shard| running.inlet(ShardId(shard as u16))).collect();
-        let entrance = Arc::new(Entrance::new(inlets, Arc::clone(&answers)));
+        let entrance = Arc::new(Entrance::new(inlets, packet_bytes_max, Arc::clone(&answers)));
         Ok(Self { running: Some(running), entrance, answers, stop_deadline })
     }
     /// Where it listens, with the ports that were bound.

@@ -1,6 +1,6 @@
 //! RingMQ: an MQTT broker for 3.1, 3.1.1 and 5.0 that runs inside any program.
 //!
-//! ```no_run
+//! ```
 //! use std::time::Duration;
 //! use ringmq::{Broker, PublishOptions, Qos, SubscribeOptions};
 //!

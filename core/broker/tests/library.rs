@@ -177,6 +177,9 @@ fn what_is_no_topic_or_filter_is_refused_by_its_clause() {
     let broker = broker(1);
     let error = broker.handle().unwrap().publish("a/+", "x", PublishOptions::default()).unwrap_err();
     assert!(matches!(error, PublishError::Invalid(_)), "{error}");
+    let small = options(1).packet_bytes_max(2048).connect_packet_bytes_max(2048).start().unwrap();
+    let error = small.handle().unwrap().publish("a", vec![0; 2048], PublishOptions::default()).unwrap_err();
+    assert_eq!(error, PublishError::TooLarge);
     let error = broker.subscribe(["a/#/b"], SubscribeOptions::default()).err().unwrap();
     assert!(matches!(error, SubscribeError::Invalid { .. }), "{error}");
     let error = broker.subscribe(["a"], SubscribeOptions::default().shard(9)).err().unwrap();

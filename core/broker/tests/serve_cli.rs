@@ -172,7 +172,11 @@ fn the_last_word_counts_and_flags_and_set_are_one() {
         "--sys-interval",
         "2min",
     ]);
-    assert!(serving.lines.iter().any(|line| line.contains("3 shards, driver epoll")), "{:?}", serving.lines);
+    assert!(
+        serving.lines.iter().any(|line| line.contains("3 shards, driver epoll (")),
+        "{:?}",
+        serving.lines
+    );
     serving.signal(Signal::TERM);
     assert_eq!(serving.finish().0, Some(0));
 }

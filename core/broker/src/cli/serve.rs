@@ -102,7 +102,7 @@ fn announce(broker: &Broker, say: &impl Fn(&str)) {
         1 => String::from("1 shard"),
         shards => format!("{shards} shards"),
     };
-    say(&format!("{shards}, driver {}: {}", broker.driver().name(), broker.driver_reason()));
+    say(&format!("{shards}, driver {} ({})", broker.driver().name(), broker.driver_reason()));
     say("ready; Ctrl-C or SIGTERM stops");
 }
 

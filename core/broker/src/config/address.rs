@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::str::FromStr;
 
 /// A list of `ADDRESS` or `ADDRESS:PORT`; an IPv6 address with a port stands in brackets. The empty list
-/// means this machine only: 127.0.0.1, and [::1] where the machine has IPv6.
+/// means this machine only: 127.0.0.1, and `[::1]` where the machine has IPv6.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Addresses(Vec<String>);
 

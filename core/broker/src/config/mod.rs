@@ -1,4 +1,4 @@
-//! Configuration: every key is declared once, in [`declaration`], and flags, the library's options, checks,
+//! Configuration: every key is declared once, in `declaration`, and flags, the library's options, checks,
 //! help and error texts all come from there. `raw` holds what somebody typed and where, `resolved` what is
 //! true for the broker that starts. Nothing here opens a port or changes the machine.
 

@@ -17,15 +17,29 @@ const PAUSE_MAX: Duration = Duration::from_millis(5);
 /// The doors of one broker, shared by its handles and subscriptions.
 pub(crate) struct Entrance {
     inlets: Vec<Inlet>,
+    packet_bytes_max: u32,
     answers: Arc<Answers>,
     next_local: AtomicU64,
     next_shard: AtomicUsize,
 }
 
 impl Entrance {
-    /// The doors of shards 0, 1, ….
-    pub(crate) fn new(inlets: Vec<Inlet>, answers: Arc<Answers>) -> Self {
-        Self { inlets, answers, next_local: AtomicU64::new(1), next_shard: AtomicUsize::new(0) }
+    /// The doors of shards 0, 1, …, for messages that make packets of at most `packet_bytes_max`.
+    pub(crate) fn new(inlets: Vec<Inlet>, packet_bytes_max: u32, answers: Arc<Answers>) -> Self {
+        Self {
+            inlets,
+            packet_bytes_max,
+            answers,
+            next_local: AtomicU64::new(1),
+            next_shard: AtomicUsize::new(0),
+        }
+    }
+    /// Whether a message is small enough to be published here: by the size of the largest packet it can make.
+    pub(super) fn takes(&self, topic: &str, properties_bytes: usize, payload_bytes: usize) -> bool {
+        /// Fixed header, length of the topic, packet identifier, length of the properties.
+        const FRAME_BYTES_MAX: usize = 5 + 2 + 2 + 4;
+        let bytes = payload_bytes.saturating_add(topic.len() + properties_bytes + FRAME_BYTES_MAX);
+        bytes <= self.packet_bytes_max as usize
     }
     /// Those who wait for answers.
     pub(super) fn answers(&self) -> &Arc<Answers> {

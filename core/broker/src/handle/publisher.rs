@@ -291,7 +291,11 @@ impl Handle {
     ) -> Result<PendingPublish, PublishError> {
         TopicName::new(topic).map_err(PublishError::Invalid)?;
         options.properties.check(Place::Publish).map_err(PublishError::Invalid)?;
-        let answers = self.session.entrance.answers();
+        let entrance = &self.session.entrance;
+        if !entrance.takes(topic, options.properties.len(), payload.len()) {
+            return Err(PublishError::TooLarge);
+        }
+        let answers = entrance.answers();
         if answers.is_closed() {
             return Err(PublishError::Stopped);
         }
