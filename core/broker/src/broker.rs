@@ -156,7 +156,8 @@ impl Broker {
     }
     /// Stops: accepts no new work, publishes the wills of connected clients, says goodbye, flushes, and
     /// closes everything, within the option `stop_deadline`. Says what was left. Handles and subscriptions
-    /// outlive it and report that the broker has stopped.
+    /// outlive it and report that the broker has stopped. Not to be called from a decider: a shard cannot wait
+    /// for itself.
     pub fn stop(mut self) -> StopReport {
         self.stop_once().unwrap_or_default()
     }
