@@ -293,7 +293,10 @@ impl Shard {
     pub(crate) fn tunnel_taken(&mut self, id: ConnId) {
         let Some(link) = self.links.at(id) else { return };
         let Way::Tunnel { shard, remote, .. } = link.way else { return };
-        let held = link.conn.inbox.len() + link.parked.len();
+        // The window is for packets that wait for their turn. The beginning of a packet waits for its end,
+        // which may be longer than any window and must be let through.
+        let waits = link.park.is_some() || link.holds > 0 || !link.parked.is_empty();
+        let held = if waits { link.conn.inbox.len() + link.parked.len() } else { 0 };
         let Some(given) = self.tunnels.get_mut(&(shard, remote)) else { return };
         let taken = given.untold.saturating_sub(held);
         if taken > 0 {
