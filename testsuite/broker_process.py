@@ -152,7 +152,7 @@ class ShardNames:
     Where a ClientID lives follows from the partition key alone, so the binary is asked once for a list of
     candidates."""
 
-    CANDIDATES = 96
+    CANDIDATES = 256
 
     def __init__(self, shards):
         self.shards = shards

@@ -68,7 +68,7 @@ def test_strict_client_ids(start_broker, peers):
 
 def test_unknown_protocol_level(broker):
     """An unknown level is answered with 0x84 or 0x01 and the connection closed [MQTT-3.1.2-2]."""
-    peer = Peer(broker.port, 4)
+    peer = Peer(broker.port, 5)
     peer.send(mqtt.connect("future", 4, level=6))
     packets = peer.expect_closed()
     assert [packet.reason for packet in packets] in ([1], [0x84], [])

@@ -3,6 +3,8 @@
 import mqtt_bytes as mqtt
 from raw_client import Fence, Peer
 
+SMALL_PACKETS = ("--set", "packet_bytes_max=4096", "--set", "connect_packet_bytes_max=4096")
+
 
 def test_too_large_for_the_client(connect, ids):
     """The broker never sends what the client cannot take: it is as if it had been delivered
@@ -62,7 +64,7 @@ def test_reason_strings_fit(connect):
 
 def test_too_large_for_the_broker(start_broker, peers):
     """A packet above the broker's maximum: 0x95, before it is read to its end [MQTT-3.2.2-15]."""
-    broker = start_broker("--set", "packet_bytes_max=4096")
+    broker = start_broker(*SMALL_PACKETS)
     peer = peers(broker.port, "large")
     assert peer.connack.properties["maximum_packet_size"] == 4096
     overhead = len(mqtt.publish("size", bytes(4000))) - 4000
@@ -74,7 +76,7 @@ def test_too_large_for_the_broker(start_broker, peers):
 
 def test_too_large_in_older_versions(start_broker, peers):
     """3.1.1 has no code for it: the connection is closed."""
-    broker = start_broker("--set", "packet_bytes_max=4096")
+    broker = start_broker(*SMALL_PACKETS)
     peer = peers(broker.port, "large", 4)
     peer.send(mqtt.publish("size", bytes(100_000), version=4)[:50])
     assert peer.expect_closed() == []

@@ -139,15 +139,17 @@ def test_takeover_with_clean_start(connect, ids):
 
 
 def test_takeover_storm(broker, connect, ids):
-    """Many connections with one ClientID at once: one lives on, all the others are told [MQTT-3.1.4-3]."""
+    """Many connections with one ClientID at once, in whatever order they are accepted: each gets its CONNACK, and
+    all but one are told of the takeover [MQTT-3.1.4-3]."""
     name = ids.one()
     crowd = [Peer(broker.port) for _ in range(20)]
     for peer in crowd:
         peer.send(mqtt.connect(name, properties=KEPT))
+    for peer in crowd:
+        peer.expect("CONNACK", reason=0)
     last = connect(name, properties=KEPT)
     for peer in crowd:
-        packets = peer.expect_closed()
-        assert [packet.kind for packet in packets] in (["CONNACK", "DISCONNECT"], ["CONNACK"], []), packets
+        peer.expect_disconnect(0x8E)
         peer.drop()
     last.subscribe("storm")
     last.publish("storm", b"over")
@@ -201,7 +203,7 @@ def test_unsubscribe_of_a_kept_session(connect, ids, version):
 
 def test_many_sessions_on_every_shard(connect, shard_names):
     """A hundred sessions spread over the shards, each found again by its name [MQTT-3.2.2-3]."""
-    names = [name for shard in shard_names.by_shard for name in shard]
+    names = [name for shard in shard_names.by_shard for name in shard[:25]]
     for name in names:
         connect(name, properties=KEPT).disconnect()
     assert all(connect(name, clean=False).connack.session_present for name in names)
