@@ -16,6 +16,7 @@ use crate::fault::Fault;
 use crate::input::ConnId;
 use crate::limits::Settings;
 use crate::links::{Park, Said};
+use crate::local_session::LOCAL_PREFIX;
 use crate::receive::Step;
 use crate::sessions::{Attached, SessionId};
 use crate::timers_kinds::Timer;
@@ -61,9 +62,15 @@ impl Shard {
     }
 
     fn ask_connect(&mut self, now: Now, id: ConnId, connect: &Connect<'_>, client_id: &str) -> Said {
-        let Some(peer) = self.links.at(id).map(|l| l.peer.clone()) else { return Said::Nothing };
-        let (user_name, password) = (connect.user_name, connect.password);
-        self.ask(now, id, 0, &Question::Connect { peer: &peer, client_id, user_name, password })
+        if let Some(said) = self.said_before(id, 0) {
+            return said;
+        }
+        let Some(link) = self.links.at(id) else { return Said::Nothing };
+        let ticket = Self::next_ticket(&mut self.tickets);
+        let (peer, user_name, password) = (&link.peer, connect.user_name, connect.password);
+        let question = Question::Connect { peer, client_id, user_name, password };
+        let answer = self.decider.decide(ticket, &question);
+        self.note_answer(now, id, ticket, answer)
     }
 
     fn accept_connect(
@@ -233,6 +240,9 @@ fn check(settings: &Settings, connect: &Connect<'_>) -> Result<(), Fault> {
             return Err(id_not_valid("MQTT-3.1.3-8", "An empty ClientID without clean session."));
         }
         _ => {}
+    }
+    if id.starts_with(LOCAL_PREFIX) {
+        return Err(id_not_valid("", "A ClientID of an in-process handle."));
     }
     if connect.properties.contains(Property::AuthenticationMethod) {
         let text = "No authentication method is available.";

@@ -105,6 +105,8 @@ pub struct Link {
     pub questions: Vec<(Ticket, Said)>,
     /// Acknowledgements in the order of their publishes.
     pub pending: VecDeque<PendingAck>,
+    /// How many of them are for QoS 1.
+    pub pending_at_least_once: usize,
     /// Whether its socket is not read.
     pub paused: bool,
     /// Whether no more bytes will come.
@@ -129,11 +131,26 @@ impl Link {
             parked: Vec::new(),
             questions: Vec::new(),
             pending: VecDeque::new(),
+            pending_at_least_once: 0,
             paused: false,
             ended: false,
             dirty: false,
             graceful: false,
         }
+    }
+}
+
+impl Link {
+    /// One more acknowledgement to send, behind the others.
+    pub fn pending_push(&mut self, ack: PendingAck) {
+        self.pending_at_least_once += usize::from(ack.qos == Qos::AtLeastOnce);
+        self.pending.push_back(ack);
+    }
+    /// The first of them.
+    pub fn pending_pop(&mut self) -> Option<PendingAck> {
+        let ack = self.pending.pop_front()?;
+        self.pending_at_least_once -= usize::from(ack.qos == Qos::AtLeastOnce);
+        Some(ack)
     }
 }
 

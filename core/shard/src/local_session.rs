@@ -17,6 +17,9 @@ use crate::{Effect, Shard};
 /// Publishes that wait for room in a lane; beyond it in-process ones are refused.
 const DEFERRED_MAX: usize = 10_000;
 
+/// What the names of handles' sessions begin with; no client may use it, so none can take one over.
+pub const LOCAL_PREFIX: &str = "$local/";
+
 /// A handle that is open.
 pub struct Local {
     session: SessionId,
@@ -55,8 +58,7 @@ impl Shard {
         if self.stopping != Stopping::No {
             return sink.end();
         }
-        // The name is this shard's own: no client can take a handle's session over by naming it.
-        let session = self.session_open(&format!("$local/{}/{}", self.id.0, local.0));
+        let session = self.session_open(&format!("{LOCAL_PREFIX}{}/{}", self.id.0, local.0));
         if let Some(home) = self.sessions.at_mut(session) {
             home.attached = Attached::Local(local);
             home.queue_messages_max = queue_messages_max.max(1);

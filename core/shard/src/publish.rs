@@ -69,7 +69,7 @@ impl Shard {
         let waits = link.pending.iter().any(|p| p.packet_id == packet_id && p.reason.is_none());
         if !waits {
             let reason = (!routing).then_some(ReasonCode::SUCCESS);
-            link.pending.push_back(PendingAck { packet_id, qos, reason });
+            link.pending_push(PendingAck { packet_id, qos, reason });
             self.send_ready_acks(id);
         }
         true
@@ -78,8 +78,7 @@ impl Shard {
     /// The client's window [MQTT-3.3.4-7]: a 5.0 client was told of it and breaks it by one more.
     fn check_window(&self, id: ConnId, session: SessionId) -> Result<(), Fault> {
         let (Some(link), Some(home)) = (self.links.at(id), self.sessions.at(session)) else { return Ok(()) };
-        let acks_at_least_once = link.pending.iter().filter(|p| p.qos == Qos::AtLeastOnce).count();
-        let open = acks_at_least_once + home.session.incoming.len();
+        let open = link.pending_at_least_once + home.session.incoming.len();
         if link.conn.version == Version::V5 && open >= usize::from(self.settings.receive_maximum.max(1)) {
             return Err(fault::RECEIVE_MAXIMUM);
         }
@@ -105,14 +104,23 @@ impl Shard {
         if topic.starts_with("$SYS/") || topic.split('/').count() > self.settings.topic_levels_max {
             return Err(Said::Deny);
         }
-        let client_id = self.client_id(session).unwrap_or_default().to_owned();
-        let user_name = self.links.at(id).and_then(|l| l.conn.user_name.clone());
-        let question =
-            Question::Publish { client_id: &client_id, user_name: user_name.as_deref(), topic, retain };
-        match self.ask(now, id, 0, &question) {
+        match self.ask_publish(now, id, session, topic, retain) {
             Said::Allow => Ok(()),
             said => Err(said),
         }
+    }
+
+    fn ask_publish(&mut self, now: Now, id: ConnId, session: SessionId, topic: &str, retain: bool) -> Said {
+        if let Some(said) = self.said_before(id, 0) {
+            return said;
+        }
+        let (Some(link), Some(home)) = (self.links.at(id), self.sessions.at(session)) else {
+            return Said::Nothing;
+        };
+        let ticket = Self::next_ticket(&mut self.tickets);
+        let (client_id, user_name) = (&*home.session.client_id, link.conn.user_name.as_deref());
+        let answer = self.decider.decide(ticket, &Question::Publish { client_id, user_name, topic, retain });
+        self.note_answer(now, id, ticket, answer)
     }
 
     /// A publish that may not be: 5.0 is told in the acknowledgement, 3.x only acknowledges
@@ -123,7 +131,7 @@ impl Shard {
         if let Some(link) = self.links.at_mut(id) {
             let v5 = link.conn.version == Version::V5;
             let reason = Some(if v5 { reason } else { ReasonCode::SUCCESS });
-            link.pending.push_back(PendingAck { packet_id, qos: publish.qos, reason });
+            link.pending_push(PendingAck { packet_id, qos: publish.qos, reason });
             if !v5 && publish.qos == Qos::ExactlyOnce {
                 // It is released like any other.
                 if let Some(session) = link.session {
@@ -166,7 +174,7 @@ impl Shard {
             return false;
         }
         if let Some(link) = self.links.at_mut(id) {
-            link.pending.push_back(PendingAck { packet_id, qos, reason: None });
+            link.pending_push(PendingAck { packet_id, qos, reason: None });
         }
         if qos == Qos::ExactlyOnce {
             self.change(session, Change::IncomingReceived { packet_id });
@@ -227,7 +235,7 @@ impl Shard {
     pub(crate) fn send_ready_acks(&mut self, id: ConnId) {
         while let Some(link) = self.links.at_mut(id) {
             let Some(reason) = link.pending.front().and_then(|p| p.reason) else { return };
-            let Some(pending) = link.pending.pop_front() else { return };
+            let Some(pending) = link.pending_pop() else { return };
             if !link.conn.is_open() {
                 continue;
             }

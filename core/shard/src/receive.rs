@@ -6,7 +6,7 @@ use ringmq_proto::time::Now;
 use ringmq_wire::{Frame, Packet, Sender, Version, Violation, decode, frame};
 
 use crate::Shard;
-use crate::authz::{Answer, Question, Ticket, Verdict};
+use crate::authz::{Answer, Ticket, Verdict};
 use crate::fault::{self, Fault};
 use crate::input::{ConnId, ShardId};
 use crate::links::{Park, Said, Way};
@@ -237,15 +237,20 @@ impl Shard {
         Ok(Step::Done)
     }
 
-    /// Asks a question of the packet at hand, or finds the answer of the last time it was here. `nth` counts
-    /// the questions of one packet.
-    pub(crate) fn ask(&mut self, now: Now, id: ConnId, nth: usize, question: &Question<'_>) -> Said {
-        if let Some((_, said)) = self.links.at(id).and_then(|l| l.questions.get(nth)) {
-            return *said;
-        }
-        self.tickets += 1;
-        let ticket = Ticket(self.tickets);
-        let said = match self.decider.decide(ticket, question) {
+    /// What was said to the `nth` question of the packet at hand, when it has been here before.
+    pub(crate) fn said_before(&self, id: ConnId, nth: usize) -> Option<Said> {
+        self.links.at(id)?.questions.get(nth).map(|(_, said)| *said)
+    }
+
+    /// A number for the next question.
+    pub(crate) const fn next_ticket(tickets: &mut u64) -> Ticket {
+        *tickets += 1;
+        Ticket(*tickets)
+    }
+
+    /// Keeps a decider's answer to the next question of the packet at hand, or waits for it.
+    pub(crate) fn note_answer(&mut self, now: Now, id: ConnId, ticket: Ticket, answer: Answer) -> Said {
+        let said = match answer {
             Answer::Now(Verdict::Allow) => Said::Allow,
             Answer::Now(Verdict::Deny) => Said::Deny,
             Answer::Later => {

@@ -273,7 +273,8 @@ impl Shard {
             return self.mark_dirty(id);
         }
         let Some(read) = home.session.reads.front().cloned() else { return };
-        let own = home.session.subscriptions.get(&read.filter).filter(|s| s.options.no_local).map(|_| home.uid);
+        let own =
+            home.session.subscriptions.get(&read.filter).filter(|s| s.options.no_local).map(|_| home.uid);
         for message in messages {
             let superseded = page.live.get(message.topic()).is_some_and(|stamp| *stamp >= message.stamp());
             // No Local holds for retained copies too [MQTT-3.8.3-3].

@@ -115,16 +115,21 @@ impl Shard {
         session: SessionId,
         packet: &Subscribe<'_>,
     ) -> Vec<Said> {
-        let client_id = self.client_id(session).unwrap_or_default().to_owned();
-        let user_name = self.links.at(id).and_then(|l| l.conn.user_name.clone());
-        let questions = packet.filters.iter().enumerate();
-        questions
-            .map(|(nth, asked)| {
-                let (client_id, user_name) = (&*client_id, user_name.as_deref());
-                let question = Question::Subscribe { client_id, user_name, filter: asked.filter.whole() };
-                self.ask(now, id, nth, &question)
-            })
-            .collect()
+        let filters = packet.filters.iter().enumerate();
+        filters.map(|(nth, asked)| self.ask_subscribe(now, id, session, nth, asked.filter.whole())).collect()
+    }
+
+    fn ask_subscribe(&mut self, now: Now, id: ConnId, session: SessionId, nth: usize, filter: &str) -> Said {
+        if let Some(said) = self.said_before(id, nth) {
+            return said;
+        }
+        let (Some(link), Some(home)) = (self.links.at(id), self.sessions.at(session)) else {
+            return Said::Nothing;
+        };
+        let ticket = Self::next_ticket(&mut self.tickets);
+        let (client_id, user_name) = (&*home.session.client_id, link.conn.user_name.as_deref());
+        let answer = self.decider.decide(ticket, &Question::Subscribe { client_id, user_name, filter });
+        self.note_answer(now, id, ticket, answer)
     }
 
     /// Makes or replaces one subscription; the code of its SUBACK.

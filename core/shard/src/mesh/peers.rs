@@ -20,13 +20,15 @@ pub struct Peers {
     peers: Vec<Peer>,
     batch_bytes: usize,
     spill_bytes_max: usize,
+    /// Bytes that wait, over all peers: nothing waits, and so nothing is congested, while it is zero.
+    waiting_bytes: usize,
 }
 
 impl Peers {
     /// A way out to `shards` shards.
     pub fn new(port: Box<dyn MeshPort>, shards: usize, batch_bytes: usize, spill_bytes_max: usize) -> Self {
         let peers = (0..shards).map(|_| Peer::default()).collect();
-        Self { port, peers, batch_bytes, spill_bytes_max }
+        Self { port, peers, batch_bytes, spill_bytes_max, waiting_bytes: 0 }
     }
 
     /// Appends a frame to the peer's batch; it leaves at the end of the turn or when the batch is large.
@@ -65,6 +67,7 @@ impl Peers {
         if !peer.open.bytes.is_empty() {
             let batch = std::mem::take(&mut peer.open);
             peer.waiting_bytes += batch_bytes(&batch);
+            self.waiting_bytes += batch_bytes(&batch);
             peer.waiting.push_back(batch);
         }
         while let Some(batch) = peer.waiting.pop_front() {
@@ -74,6 +77,7 @@ impl Peers {
                 return false;
             }
             peer.waiting_bytes -= bytes;
+            self.waiting_bytes -= bytes;
         }
         true
     }
@@ -87,13 +91,13 @@ impl Peers {
 
     /// Whether more waits for this peer than may.
     pub fn is_congested(&self, to: ShardId) -> bool {
-        let peer = &self.peers[to.index()];
-        peer.waiting_bytes + batch_bytes(&peer.open) > self.spill_bytes_max
+        self.peers[to.index()].waiting_bytes > self.spill_bytes_max
     }
 
     /// Whether more waits for any peer than may.
     pub fn any_congested(&self) -> bool {
-        (0..self.peers.len()).any(|to| self.is_congested(ShardId(to as u16)))
+        self.waiting_bytes > self.spill_bytes_max
+            && self.peers.iter().any(|p| p.waiting_bytes > self.spill_bytes_max)
     }
 
     /// Whether anything waits for room.
