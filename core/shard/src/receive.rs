@@ -159,7 +159,12 @@ impl Shard {
 
     /// What a parked connection waited for is there: its packets go on where they stopped.
     pub(crate) fn resume(&mut self, now: Now, id: ConnId) {
-        let Some(link) = self.links.at_mut(id).filter(|l| l.conn.is_open() && l.holds == 0) else { return };
+        let Some(link) = self.links.at_mut(id).filter(|l| l.conn.is_open()) else { return };
+        let open_questions = link.questions.iter().any(|(_, said)| *said == Said::Open);
+        if link.holds > 0 || open_questions || link.park == Some(Park::Join) {
+            // It waits for something else too; whether its socket is read may have changed.
+            return self.after_input(now, id);
+        }
         if link.park.take() == Some(Park::Lane) {
             self.lane_waiters.retain(|waiter| *waiter != id);
         }

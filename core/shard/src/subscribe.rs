@@ -98,7 +98,8 @@ impl Shard {
     pub(crate) fn subscribe_joined(&mut self, now: Now, id: ConnId, packet_id: PacketId, codes: &[u8]) {
         if self.links.at(id).is_some_and(|l| l.conn.is_open()) {
             self.send_suback(id, packet_id, codes);
-            if self.links.at(id).is_some_and(|l| l.park == Some(Park::Join)) {
+            if let Some(link) = self.links.at_mut(id).filter(|l| l.park == Some(Park::Join)) {
+                link.park = None;
                 self.resume_later(now, id);
             }
         }
