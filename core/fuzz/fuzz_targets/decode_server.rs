@@ -1,0 +1,4 @@
+//! Packets of a server, in every version.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ringmq_fuzz::decode_server(bytes));
