@@ -227,6 +227,27 @@ fn stops_reading_when_the_application_is_behind() {
     script.join().unwrap();
 }
 
+/// The connection ends while the socket is not read: what had arrived is still handed out.
+#[test]
+fn what_arrived_before_the_end_is_not_lost() {
+    let server = Server::new();
+    let options = server.options(Version::V5).receive_queue_messages_max(10).reconnect(None);
+    let script = server.run(|server| {
+        let mut connection = server.connected(false);
+        for number in 0..500_u16 {
+            connection.send(&message(&number.to_be_bytes(), Qos::AtMostOnce, 0));
+        }
+    });
+    let client = Client::connect(options).unwrap();
+    script.join().unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    for number in 0..500_u16 {
+        assert_eq!(client.recv_timeout(PATIENCE).unwrap().payload()[..], number.to_be_bytes());
+    }
+    assert!(client.recv().is_none());
+    assert!(matches!(client.stopped(), Some(Stopped::Failed(ConnectError::Closed))));
+}
+
 /// A server that acknowledges nothing: the window and the queue fill, and publishing waits, then says so.
 #[test]
 fn publishing_has_bounds() {

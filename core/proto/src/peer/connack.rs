@@ -96,9 +96,10 @@ impl Peer {
         self.start_outgoing(session_present);
         if !session_present {
             self.incoming.forget_session();
-            if self.was_connected {
-                self.subscribe_again();
-            }
+        }
+        // Where the flag is missing, the subscriptions may be missing too; asking again does no harm.
+        if self.was_connected && (!session_present || self.options.version == Version::V31) {
+            self.subscribe_again();
         }
         self.was_connected = true;
         self.phase = Phase::Up;

@@ -11,10 +11,10 @@ use alloc::collections::VecDeque;
 use bytes::Bytes;
 use ringmq_wire::{Ack, Packet, PacketId, Properties, Property, Publish, Qos, ReasonCode, Version};
 
-/// How many times its receive maximum a client bears. mosquitto 2.0.11 counts some QoS 2 messages as done too
-/// early and sends up to half more than allowed; closing would cost the application its connection for a
-/// fault that does no harm.
-const RECEIVE_SLACK: usize = 2;
+/// How many messages above its receive maximum a client bears. mosquitto 2.0.11 counts some QoS 2 messages as
+/// done too early: against a maximum of 20 it had up to 53 unfinished in a run of 50,000. Closing would cost
+/// the application its connection for a fault that does no harm.
+const RECEIVE_SLACK: usize = 100;
 
 /// A message of this connection that is not acknowledged yet.
 struct Pending {
@@ -176,7 +176,7 @@ impl IncomingState {
         let AckToken { packet_id, qos, .. } = token;
         let counts = qos == Qos::AtLeastOnce || !self.counted.contains(packet_id);
         let limit = match options.version {
-            Version::V5 => usize::from(options.receive_maximum) * RECEIVE_SLACK,
+            Version::V5 => usize::from(options.receive_maximum) + RECEIVE_SLACK,
             Version::V31 | Version::V311 => usize::MAX,
         };
         if counts && self.pending_qos1 + self.counted.len() >= limit {

@@ -287,6 +287,22 @@ fn subscriptions_come_back_when_the_session_is_lost() {
     assert_eq!(sent(&mut peer).len(), 2, "asked once, not twice");
 }
 
+/// 3.1 cannot say whether the session is present, so the client asks again to be sure.
+#[test]
+fn subscriptions_are_repeated_where_the_session_is_uncertain() {
+    for (version, expected) in [(Version::V31, 1), (Version::V311, 0)] {
+        let options = Options { clean_start: false, ..options(version) };
+        let mut peer = connected(options, false, &PropertiesBuffer::new());
+        let filters = vec![("f".to_owned(), SubscriptionOptions::default())];
+        peer.subscribe(SubscribeRequest { filters, ..SubscribeRequest::default() }).unwrap();
+        sent(&mut peer);
+        let (packet_id, properties) = (id(1), Properties::EMPTY);
+        feed(&mut peer, &Packet::Suback(Suback { packet_id, properties, codes: &[0] }));
+        reconnect(&mut peer, true);
+        assert_eq!(sent(&mut peer).len(), expected);
+    }
+}
+
 #[test]
 fn requests_wait_for_a_connection_and_go_first() {
     let mut peer = Peer::new(options(Version::V311)).unwrap();
@@ -440,11 +456,11 @@ fn limits_on_what_the_server_sends() {
     let options = Options { receive_maximum: 2, packet_bytes_max: 40, ..options(Version::V5) };
     let options = Options { acknowledge: Acknowledge::ByApplication, ..options };
     let mut peer = connected(options.clone(), false, &PropertiesBuffer::new());
-    for packet_id in 1..=4 {
+    for packet_id in 1..=102 {
         feed(&mut peer, &publish(packet_id, Qos::AtLeastOnce, false));
         assert!(peer.is_up(), "within the slack: {:?}", ended(&mut peer));
     }
-    feed(&mut peer, &publish(5, Qos::ExactlyOnce, false));
+    feed(&mut peer, &publish(103, Qos::ExactlyOnce, false));
     assert_eq!(sent(&mut peer), ["disconnect 0x93"]);
     let mut peer = connected(options, false, &PropertiesBuffer::new());
     peer.handle(NOW, &[0x30, 39]);
