@@ -50,7 +50,7 @@ pub use options::{Acknowledgement, Options, Will};
 pub use subscription::{Subscribe, Unsubscribe};
 
 pub use bytes::Bytes;
-pub use ringmq_proto::peer::{Connected, Goodbye, PeerViolation, RequestError, ServerLimits};
+pub use ringmq_proto::peer::{Authentication, Connected, Goodbye, PeerViolation, RequestError, ServerLimits};
 pub use ringmq_wire::{
     Properties, PropertiesBuffer, Property, PropertyValue, Qos, ReasonCode, RetainHandling,
     SubscriptionOptions, Version, Violation,
