@@ -168,8 +168,8 @@ impl Broker {
             Step::Publish { net, post } => self.send(*net, &publish(self.version(*net), post)),
             Step::Subscribe { net, id, filter, options, identifier } => {
                 let version = self.version(*net);
-                let options = subscription_options(version, *options);
-                let filters = [(FILTERS[usize::from(*filter) % FILTERS.len()], options)];
+                let filter = FILTERS[usize::from(*filter) % FILTERS.len()];
+                let filters = [(filter, subscription_options(version, filter, *options))];
                 let identifier =
                     (version == Version::V5 && *identifier > 0).then_some(u32::from(*identifier));
                 self.send(*net, &packets::subscribe(version, packet_id(*id), &filters, identifier));
@@ -382,9 +382,12 @@ fn publish_properties(letter: &Letter) -> PropertiesBuffer {
     properties
 }
 
-fn subscription_options(version: Version, byte: u8) -> SubscriptionOptions {
+/// Options that may be written: only a QoS before 5.0, and no-local never for a shared subscription.
+fn subscription_options(version: Version, filter: &str, byte: u8) -> SubscriptionOptions {
     let mask = if version == Version::V5 { 0x3F } else { 0x03 };
-    SubscriptionOptions::from_u8(byte & mask).unwrap_or_default()
+    let mut options = SubscriptionOptions::from_u8(byte & mask).unwrap_or_default();
+    options.no_local &= !filter.starts_with("$share/");
+    options
 }
 
 fn topic(letter: &Letter) -> &'static str {
