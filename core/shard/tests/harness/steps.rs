@@ -38,7 +38,7 @@ impl World {
         let mut steps = Vec::new();
         for (index, net) in self.nets.iter().enumerate() {
             let Place::Shard(..) = net.place else { continue };
-            if net.writable && !net.stalled && !net.client_gone {
+            if net.writable && (!net.stalled || net.client_gone) {
                 steps.push(Step::Write(NetId(index)));
             }
             // A driver reads once a turn: what the shard wants done with a connection comes first.
@@ -116,6 +116,9 @@ impl World {
     /// Makes one step happen.
     pub fn take(&mut self, step: Step) {
         self.steps += 1;
+        if self.loud {
+            eprintln!("{:>6} {:?}", self.steps, step);
+        }
         match step {
             Step::Read(net) => self.read(net),
             Step::End(net) => self.end(net),
@@ -169,7 +172,10 @@ impl World {
         let bytes = self.part(out.len());
         self.trace.event("write", &[id.0 as u64]);
         self.trace.bytes(&out[..bytes]);
-        self.nets[id.0].received.extend_from_slice(&out[..bytes]);
+        // A kernel takes a while to notice that nobody reads any more.
+        if !self.nets[id.0].client_gone {
+            self.nets[id.0].received.extend_from_slice(&out[..bytes]);
+        }
         self.give(shard, Input::Wrote { conn, bytes });
     }
 
@@ -216,6 +222,9 @@ impl World {
         }
         let effects: Vec<Effect> = self.shards[shard].effects().collect();
         for effect in effects {
+            if self.loud {
+                eprintln!("       shard {shard}: {effect:?}");
+            }
             self.carry_out(shard, effect);
         }
     }

@@ -76,6 +76,8 @@ pub struct World {
     pub steps: u64,
     /// Whether bytes are split and writes cut short at random; otherwise all there is goes at once.
     pub ragged: bool,
+    /// Whether each step is printed: `RINGMQ_LOUD` in the environment, to read a seed that failed.
+    pub loud: bool,
 }
 
 impl World {
@@ -121,6 +123,7 @@ impl World {
             stopped: vec![false; shards],
             steps: 0,
             ragged: false,
+            loud: std::env::var_os("RINGMQ_LOUD").is_some(),
         }
     }
 
@@ -135,6 +138,9 @@ impl World {
         self.dirty[shard] = true;
         let net = NetId(self.nets.len());
         self.trace.event("dial", &[net.0 as u64, shard as u64]);
+        if self.loud {
+            eprintln!("       {net:?} dials shard {shard}");
+        }
         self.nets.push(Net::new(version, Place::Shard(shard, conn)));
         let before = self.owners.insert((shard, conn), net);
         assert!(before.is_none(), "a connection id was given twice");
@@ -143,13 +149,20 @@ impl World {
 
     /// A client writes; the broker reads it when the scheduler says so.
     pub fn send(&mut self, net: NetId, bytes: &[u8]) {
+        if self.loud {
+            eprintln!("       {net:?} <- {bytes:02x?}");
+        }
         self.nets[net.0].to_broker.extend(bytes);
     }
 
     /// The next whole packet that arrived at a client.
     pub fn next_seen(&mut self, net: NetId) -> Option<Seen> {
-        let net = &mut self.nets[net.0];
-        take_seen(net.version, &mut net.received)
+        let end = &mut self.nets[net.0];
+        let seen = take_seen(end.version, &mut end.received);
+        if let Some(seen) = seen.as_ref().filter(|_| self.loud) {
+            eprintln!("       {net:?} -> {seen:?}");
+        }
+        seen
     }
 
     /// All whole packets that arrived at a client.
@@ -160,6 +173,9 @@ impl World {
     /// The client closes its end. What it wrote before still arrives, unless `lost` bytes of it are cut off.
     pub fn hang_up(&mut self, net: NetId, lost: usize) {
         self.trace.event("hang up", &[net.0 as u64, lost as u64]);
+        if self.loud {
+            eprintln!("       {net:?} hangs up, {lost} bytes lost");
+        }
         let net = &mut self.nets[net.0];
         let kept = net.to_broker.len().saturating_sub(lost);
         net.to_broker.truncate(kept);

@@ -129,6 +129,12 @@ impl Actor {
 
     /// Opens a connection; one that is in use is left to the broker to take over.
     pub fn connect(&mut self, world: &mut World, history: &mut History, clean: bool, persists: bool) {
+        // A CONNECT that was given up may still be on its way, and would take the new connection over: lawful,
+        // but then nobody could say which came first. The directed tests have that race.
+        let on_its_way = |link: &Link| link.up_since == NEVER && !world.nets[link.net.0].closed();
+        if self.links.iter().any(on_its_way) {
+            return;
+        }
         let now = history.tick();
         let old = self.current();
         let was_up = old.is_some_and(|old| self.links[old].phase == Phase::Up);
@@ -192,15 +198,20 @@ impl Actor {
 
     /// A client that asks for a clean start forgets what it has.
     fn start_clean(&mut self, history: &mut History, persists: bool, now: Time) -> usize {
-        self.out.clear();
-        self.holding.clear();
-        self.epoch += 1;
+        self.forget();
         for session in 0..history.sessions.len() {
             if history.sessions[session].actor == self.index {
                 history.session_may_end(session, now);
             }
         }
         self.open_session(history, persists, false)
+    }
+
+    /// The client forgets what it has of a session.
+    pub fn forget(&mut self) {
+        self.out.clear();
+        self.holding.clear();
+        self.epoch += 1;
     }
 
     /// Writes down a session that begins.
@@ -259,6 +270,13 @@ impl Actor {
                 (false, _) => Fate::Maybe,
             };
         }
+        // Its CONNECT may have begun a session that nobody was told of.
+        let (clean, persists) = (link.clean, link.persists);
+        let mine = |s: &Session| s.actor == self.index && s.ended == NEVER && !s.over;
+        if !was_up && !clean && persists && !history.sessions.iter().any(mine) {
+            self.open_session(history, persists, false);
+        }
+        let link = &self.links[index];
         let mut touched: Vec<usize> = link.session.into_iter().collect();
         if !was_up && !link.clean && !link.persists {
             let mine = |session: &usize| history.sessions[*session].actor == self.index;
@@ -271,6 +289,7 @@ impl Actor {
                 history.session_may_end(session, now);
                 history.sessions[session].over = true;
             }
+            self.forget();
         }
     }
 

@@ -63,6 +63,10 @@ impl Actor {
         if link.phase == Phase::Left {
             return;
         }
+        if self.taken_by_a_ghost(history, index) {
+            return;
+        }
+        let link = &self.links[index];
         let refused = world.common.settings.queue_policy == ringmq_shard::QueuePolicy::Refuse;
         let allowed = refused && self.version != Version::V5;
         assert!(
@@ -74,6 +78,27 @@ impl Actor {
             world.logs.iter().rev().take(3).collect::<Vec<_>>()
         );
         self.leave(history, index);
+    }
+
+    /// An earlier connection that was given up before its CONNACK may have its CONNECT processed later than
+    /// this one's, on its way between shards or with a decider, and takes this one over: lawful, and then
+    /// nobody knows which session there is.
+    fn taken_by_a_ghost(&mut self, history: &mut History, index: usize) -> bool {
+        let ghosts = self.links[..index].iter().filter(|link| link.up_since == NEVER);
+        let Some(since) = ghosts.map(|ghost| ghost.connect_sent).min() else { return false };
+        let told = self.links[index].dismissed == Some(TAKEN_OVER) || self.version != Version::V5;
+        if !told {
+            return false;
+        }
+        self.leave(history, index);
+        for session in 0..history.sessions.len() {
+            if history.sessions[session].actor == self.index {
+                history.session_may_end(session, since);
+            }
+        }
+        self.open_session(history, true, false);
+        self.forget();
+        true
     }
 
     fn admitted(&mut self, world: &mut World, history: &mut History, index: usize, connack: &SeenConnack) {
@@ -106,9 +131,7 @@ impl Actor {
         if present {
             self.resend(world, history, index);
         } else if !self.links[index].clean {
-            self.out.clear();
-            self.holding.clear();
-            self.epoch += 1;
+            self.forget();
         }
     }
 
@@ -121,7 +144,8 @@ impl Actor {
     }
 
     /// Whether the session goes on, checked against what the client can know [MQTT-3.2.2-2] [MQTT-3.2.2-3]
-    /// [MQTT-3.1.2-4] to [-6]. A 3.1 client is not told: when it cannot know, it forgets what it holds.
+    /// [MQTT-3.1.2-4] to [-6]. When it cannot know which session it has, it forgets what it holds; a
+    /// 3.1 client is never told.
     fn session_goes_on(&mut self, history: &mut History, index: usize, told: bool) -> bool {
         let clean = self.links[index].clean;
         let live =
@@ -130,17 +154,15 @@ impl Actor {
         let must = !clean && live().any(|s| s.confirmed && s.persists && s.may_end == NEVER);
         if self.version == Version::V31 {
             assert!(!told, "3.1 has no session present");
-            if may && !must {
-                self.out.clear();
-                self.holding.clear();
-                self.epoch += 1;
-            }
-            return may;
+        } else {
+            assert!(!told || !clean, "{}: session present after a clean start [MQTT-3.2.2-2]", self.id);
+            assert!(!told || may, "{}: session present, but no session can have lived", self.id);
+            assert!(told || !must, "{}: the session is gone [MQTT-3.1.2-5]", self.id);
         }
-        assert!(!told || !clean, "{}: session present after a clean start [MQTT-3.2.2-2]", self.id);
-        assert!(!told || may, "{}: session present, but no session can have lived", self.id);
-        assert!(told || !must, "{}: the session is gone [MQTT-3.1.2-5]", self.id);
-        told
+        if may && !must {
+            self.forget();
+        }
+        if self.version == Version::V31 { may } else { told }
     }
 
     fn received(&mut self, history: &mut History, index: usize, publish: &SeenPublish) {
@@ -236,7 +258,12 @@ impl Actor {
         let record = &mut history.published[publish];
         record.acked = record.acked.min(now);
         record.reason = reason;
-        record.fate = if reason < 0x80 { Fate::Accepted } else { Fate::Never };
+        record.fate = match (reason < 0x80, record.retain) {
+            (true, _) => Fate::Accepted,
+            // No session had room, but what is retained does not wait for sessions.
+            (false, true) => Fate::Maybe,
+            (false, false) => Fate::Never,
+        };
         if kind == AckKind::Pubrec && reason < 0x80 {
             self.out[position].released = true;
             self.send_release(world, index, id);
