@@ -76,6 +76,7 @@ pub(crate) struct EpollSockets {
 }
 
 impl EpollSockets {
+    /// `doorbell` wakes the shard when it becomes readable.
     pub(crate) fn new(doorbell: BorrowedFd<'_>) -> io::Result<Self> {
         let poller = Poller::new()?;
         poller.add(doorbell, Token::Doorbell, true, false)?;

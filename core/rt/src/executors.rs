@@ -2,17 +2,14 @@
 //! executor, so an executor whose shard has left is parked and serves the next start; one that is not used
 //! for ten seconds ends.
 
-use std::future::poll_fn;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use glommio::timer::Timer;
-use glommio::{LocalExecutorBuilder, Placement};
+use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
 use crate::limits::EXECUTOR_IDLE;
 use crate::worker::panic_message;
@@ -22,29 +19,34 @@ const RING_ENTRIES: usize = 1024;
 /// Memory for storage that glommio registers with the kernel: its minimum, for we use none. Its default of
 /// 10 MiB does not fit under the usual limit on locked memory.
 const IO_MEMORY_BYTES: usize = 64 << 10;
-/// How long a busy executor runs before it looks for completions.
-const PREEMPT: Duration = Duration::from_micros(500);
+/// After how long glommio interrupts its tasks to look for completions. Ours interrupt themselves, and
+/// glommio goes to sleep over runnable tasks when this fires between two of its steps, so: never.
+const PREEMPT: Duration = Duration::from_secs(24 * 3600);
+/// Time for the reactor to hand the kernel what a shard's sockets cancelled when they were dropped.
+const AFTERMATH: Duration = Duration::from_millis(1);
 
 /// What runs on an executor, until it ends; it returns what is to be done once the executor is parked.
 pub(crate) type Run = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = Done>>> + Send>;
 pub(crate) type Done = Box<dyn FnOnce()>;
+/// What is done instead when the executor could not be made or has panicked.
+pub(crate) type Died = Box<dyn FnOnce(io::Error) + Send>;
 
 /// A use of an executor.
 pub(crate) struct Job {
     pub(crate) run: Run,
-    /// Called instead when the executor could not be made or has panicked.
-    pub(crate) died: Box<dyn FnOnce(io::Error) + Send>,
+    pub(crate) died: Died,
 }
 
-/// Where one executor waits for its next job.
+/// Where one executor's thread waits for its next job.
 #[derive(Default)]
-struct Berth(Mutex<Waiting>);
+struct Berth {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
 
 #[derive(Default)]
 struct Waiting {
-    job: Option<Run>,
-    died: Option<Box<dyn FnOnce(io::Error) + Send>>,
-    waker: Option<Waker>,
+    job: Option<Job>,
     /// Nobody will bring a job.
     end: bool,
 }
@@ -57,27 +59,30 @@ fn parked() -> MutexGuard<'static, Vec<Arc<Berth>>> {
 
 /// Ends the executors that wait for a next use, which otherwise end after ten seconds. Returns at once.
 pub fn trim() {
-    for berth in std::mem::take(&mut *parked()) {
-        berth.change(|waiting| waiting.end = true);
-    }
+    let berths = std::mem::take(&mut *parked());
+    berths.iter().for_each(|berth| berth.change(|waiting| waiting.end = true));
 }
 
 /// Runs the job on a parked executor or on a new one.
 pub(crate) fn run(job: Job) {
     let berth = parked().pop();
     if let Some(berth) = berth {
-        berth.put(job);
-        return;
+        return berth.change(|waiting| waiting.job = Some(job));
     }
     register_membarrier();
-    let berth = Arc::<Berth>::default();
-    berth.put(job);
-    let spawned = {
-        let berth = Arc::clone(&berth);
-        thread::Builder::new().name(String::from("ringmq-shard")).spawn(move || host(&berth))
-    };
-    if let Err(error) = spawned {
-        berth.bury(error);
+    // Shared with the thread until it has taken it, so that it is not lost when there is no thread.
+    let job = Arc::new(Mutex::new(Some(job)));
+    let taken = Arc::clone(&job);
+    let take = |job: &Mutex<Option<Job>>| job.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let spawned = thread::Builder::new().name(String::from("ringmq-shard")).spawn(move || {
+        if let Some(job) = take(&taken) {
+            host(job);
+        }
+    });
+    if let Err(error) = spawned
+        && let Some(job) = take(&job)
+    {
+        (job.died)(error);
     }
 }
 
@@ -89,98 +94,79 @@ fn register_membarrier() {
     unsafe { libc::syscall(libc::SYS_membarrier, REGISTER_PRIVATE_EXPEDITED, 0, 0) };
 }
 
-/// The life of an executor's thread.
-fn host(berth: &Arc<Berth>) {
-    let lived = catch_unwind(AssertUnwindSafe(|| {
-        let executor = LocalExecutorBuilder::new(Placement::Unbound)
-            .ring_depth(RING_ENTRIES)
-            .io_memory(IO_MEMORY_BYTES)
-            .preempt_timer(PREEMPT)
-            .make()
-            .map_err(|error| io::Error::other(error.to_string()))?;
-        executor.run(serve(Arc::clone(berth)));
-        Ok(())
-    }));
-    match lived {
-        Ok(Ok(())) => (),
-        Ok(Err(error)) => berth.bury(error),
-        Err(panic) => berth.bury(io::Error::other(panic_message(&*panic))),
-    }
-}
-
-/// One job after the other.
-async fn serve(berth: Arc<Berth>) {
-    while let Some(job) = next_job(&berth).await {
-        let done = job().await;
-        // The reactor hands the kernel what the job's sockets cancelled when they were dropped; only then is
-        // everything given back.
-        glommio::timer::sleep(Duration::from_millis(1)).await;
-        berth.change(|waiting| waiting.died = None);
-        parked().push(Arc::clone(&berth));
-        done();
-    }
-}
-
-async fn next_job(berth: &Arc<Berth>) -> Option<Run> {
-    let mut idle = Timer::new(Duration::from_millis(EXECUTOR_IDLE));
-    let mut may_end = true;
-    poll_fn(|cx| {
-        if may_end && Pin::new(&mut idle).poll(cx).is_ready() {
-            // Whoever took it out of the list meanwhile brings a job, or has ended it.
-            may_end = false;
-            let mut parked = parked();
-            if let Some(index) = parked.iter().position(|other| Arc::ptr_eq(other, berth)) {
-                parked.swap_remove(index);
-                return Poll::Ready(None);
+/// The life of an executor's thread: one job after the other.
+fn host(first: Job) {
+    let executor = match guarded(executor) {
+        Ok(executor) => executor,
+        Err(error) => return (first.died)(error),
+    };
+    let berth = Arc::<Berth>::default();
+    let mut next = Some(first);
+    while let Some(job) = next {
+        let done = guarded(|| Ok(executor.run(serve(job.run))));
+        match done {
+            Ok(done) => {
+                parked().push(Arc::clone(&berth));
+                done();
             }
+            // What a panic leaves of an executor is nothing to go on with.
+            Err(error) => return (job.died)(error),
         }
-        berth.poll_job(cx)
-    })
-    .await
+        next = berth.wait();
+    }
+}
+
+fn executor() -> io::Result<LocalExecutor> {
+    LocalExecutorBuilder::new(Placement::Unbound)
+        .ring_depth(RING_ENTRIES)
+        .io_memory(IO_MEMORY_BYTES)
+        .preempt_timer(PREEMPT)
+        .make()
+        .map_err(|error| io::Error::other(error.to_string()))
+}
+
+async fn serve(run: Run) -> Done {
+    let done = run().await;
+    glommio::timer::sleep(AFTERMATH).await;
+    done
+}
+
+/// Turns a panic into an error.
+fn guarded<T>(act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| Err(io::Error::other(panic_message(&*panic))))
 }
 
 impl Berth {
-    fn put(&self, job: Job) {
-        self.change(|waiting| {
-            waiting.job = Some(job.run);
-            waiting.died = Some(job.died);
-        });
-    }
-
     fn change(&self, change: impl FnOnce(&mut Waiting)) {
-        let mut waiting = self.lock();
-        change(&mut waiting);
-        if let Some(waker) = waiting.waker.take() {
-            waker.wake();
-        }
+        change(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_one();
     }
 
-    fn poll_job(&self, cx: &Context<'_>) -> Poll<Option<Run>> {
-        let mut waiting = self.lock();
-        if let Some(job) = waiting.job.take() {
-            waiting.waker = None;
-            return Poll::Ready(Some(job));
+    /// The next job, or nothing when the thread is to end.
+    fn wait(self: &Arc<Self>) -> Option<Job> {
+        let until = Instant::now() + Duration::from_millis(EXECUTOR_IDLE);
+        let mut may_leave = true;
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        while waiting.job.is_none() && !waiting.end {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() && may_leave {
+                // Whoever took it out of the list meanwhile brings a job, or its end. The list is never
+                // locked by someone who waits for this berth.
+                if self.leave_list() {
+                    return None;
+                }
+                may_leave = false;
+            }
+            let patience = if may_leave { left } else { Duration::from_millis(EXECUTOR_IDLE) };
+            let waited = self.changed.wait_timeout(waiting, patience);
+            waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        if waiting.end {
-            return Poll::Ready(None);
-        }
-        waiting.waker = Some(cx.waker().clone());
-        Poll::Pending
+        waiting.job.take()
     }
 
-    /// The executor is no more: tells whoever lent it.
-    fn bury(&self, error: io::Error) {
-        let died = {
-            let mut waiting = self.lock();
-            waiting.job = None;
-            waiting.died.take()
-        };
-        if let Some(died) = died {
-            died(error);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn leave_list(self: &Arc<Self>) -> bool {
+        let mut parked = parked();
+        let place = parked.iter().position(|other| Arc::ptr_eq(other, self));
+        place.map(|place| parked.swap_remove(place)).is_some()
     }
 }

@@ -36,9 +36,9 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     check(&options)?;
     let (driver, driver_reason) = probe::choose(options.driver)?;
     let bound = listen::bind(&options.listen, options.shards)?;
+    let mailboxes = (0..options.shards).map(|_| Doorbell::new().map(Mailbox::new)).collect::<io::Result<_>>();
     let mailboxes =
-        (0..options.shards).map(|_| doorbell(driver).map(Mailbox::new)).collect::<io::Result<_>>();
-    let mailboxes = mailboxes.map_err(|error| StartError::System { doing: "making an eventfd", error })?;
+        mailboxes.map_err(|error| StartError::System { doing: "making a pair of sockets", error })?;
     let counters = Arc::new(Counters::new(options.shards));
     let (log, local_done) = (Arc::clone(&options.log), Arc::clone(&options.local_done));
     let shared = Arc::new(Shared::new(mailboxes, counters, log, local_done));
@@ -65,13 +65,6 @@ fn check(options: &Options) -> Result<(), StartError> {
         return Err(StartError::NoCpus);
     }
     Ok(())
-}
-
-fn doorbell(driver: Driver) -> io::Result<Doorbell> {
-    match driver {
-        Driver::Uring => Ok(Doorbell::for_executor()),
-        Driver::Epoll => Doorbell::for_thread(),
-    }
 }
 
 fn seats(options: &Options, shared: &Arc<Shared>, listeners: Vec<Vec<OwnedFd>>) -> Vec<Seat> {
@@ -284,8 +277,7 @@ fn guard(shared: &Arc<Shared>, life: impl FnOnce() -> Result<(), StartError>) {
 fn on_thread(seat: Seat) -> Result<(), StartError> {
     pin(seat.cpu)?;
     let shared = Arc::clone(&seat.shared);
-    let doorbell = shared.mailbox(seat.id).doorbell.eventfd().expect("a thread's bell is an eventfd");
-    let sockets = EpollSockets::new(doorbell).map_err(no_poller)?;
+    let sockets = EpollSockets::new(shared.mailbox(seat.id).doorbell.ear()).map_err(no_poller)?;
     let mut worker = take_seat(seat, sockets)?;
     epoll::run(&mut worker);
     Ok(())
@@ -331,9 +323,8 @@ async fn on_executor(seat: Seat) -> Done {
 fn settle_in(seat: Seat) -> Result<Worker<UringSockets>, StartError> {
     let settled = catch_unwind(AssertUnwindSafe(|| {
         pin(seat.cpu)?;
-        let list = seat.shared.mailbox(seat.id).doorbell.ready_list();
-        let list = Arc::clone(list.expect("an executor's bell is a ready list"));
-        take_seat(seat, UringSockets::new(list).map_err(no_poller)?)
+        let sockets = UringSockets::new(seat.shared.mailbox(seat.id).doorbell.ear()).map_err(no_poller)?;
+        take_seat(seat, sockets)
     }));
     settled.unwrap_or_else(|panic| Err(StartError::Panicked { message: panic_message(&*panic) }))
 }

@@ -21,9 +21,10 @@ use crate::limits::CONNECTIONS_PER_TURN_MAX;
 use crate::sockets::{Event, Next, Read, Sockets, Token};
 use crate::worker::Worker;
 
-/// What became ready on one executor, and who waits for it. Other threads only ring.
+/// What became ready on one executor, and who waits for it. Used on the executor's thread alone: glommio
+/// loses wake-ups that come from other threads, so those ring a bell that is read like any other socket.
 #[derive(Default)]
-pub(crate) struct ReadyList(Mutex<Ready>);
+struct ReadyList(Mutex<Ready>);
 
 #[derive(Default)]
 struct Ready {
@@ -32,11 +33,6 @@ struct Ready {
 }
 
 impl ReadyList {
-    /// Wakes the shard from any thread.
-    pub(crate) fn ring(&self) {
-        self.push(Token::Doorbell.to_u64());
-    }
-
     fn push(&self, token: u64) {
         let mut ready = self.lock();
         let first = ready.tokens.is_empty();
@@ -55,7 +51,7 @@ impl ReadyList {
         !ready.tokens.is_empty()
     }
 
-    /// Forgets who waits; to be called on the executor's thread, since that is where its wakers belong.
+    /// Forgets who waits, so that nothing of the executor is kept.
     fn forget_waiter(&self) {
         self.lock().waiter = None;
     }
@@ -105,17 +101,25 @@ pub(crate) struct UringSockets {
     /// Becomes ready when the epoll set does.
     poller_ready: Option<TcpStream>,
     poller_waker: Waker,
+    doorbell: UringSocket,
 }
+
+/// Shorter than the reactor's way to its next look at timers.
+const PASS: Duration = Duration::from_micros(1);
+/// glommio can go to sleep over a runnable task in rare races (see the preempt timer); never for longer.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
 
 /// The epoll set's own token among the ready ones: no listener has this number.
 const POLLER: Token = Token::Listener(u16::MAX);
 
 impl UringSockets {
-    /// To be called on the executor.
-    pub(crate) fn new(list: Arc<ReadyList>) -> io::Result<Self> {
-        let poller_waker =
-            Waker::from(Arc::new(TokenWaker { token: POLLER.to_u64(), list: Arc::clone(&list) }));
-        let mut sockets = Self { list, poller: Poller::new()?, poller_ready: None, poller_waker };
+    /// To be called on the executor. `doorbell` wakes the shard when it becomes readable.
+    pub(crate) fn new(doorbell: BorrowedFd<'_>) -> io::Result<Self> {
+        let list = Arc::<ReadyList>::default();
+        let poller_waker = waker(&list, POLLER);
+        let doorbell = socket(&list, doorbell.try_clone_to_owned()?, Token::Doorbell);
+        let poller = Poller::new()?;
+        let mut sockets = Self { list, poller, poller_ready: None, poller_waker, doorbell };
         sockets.arm_poller()?;
         Ok(sockets)
     }
@@ -133,7 +137,7 @@ impl UringSockets {
     }
 
     /// Sleeps until something is ready, or that long.
-    async fn sleep(&mut self, at_most: Duration) {
+    async fn sleep(&self, at_most: Duration) {
         let mut timer = Timer::new(at_most);
         let list = &self.list;
         poll_fn(|cx| {
@@ -141,6 +145,19 @@ impl UringSockets {
             if due { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
+    }
+
+    /// Lets the reactor look once for completions. A task that merely yields would run on before it does.
+    async fn pass(&self) {
+        Timer::new(PASS).await;
+    }
+
+    fn hear_doorbell(&mut self) {
+        let mut rings = [0; 64];
+        let ready = poll_read(&mut self.doorbell.stream, &self.doorbell.waker, &mut rings).is_ready();
+        if ready && poll_read(&mut self.doorbell.stream, &self.doorbell.waker, &mut rings).is_ready() {
+            self.list.push(self.doorbell.token);
+        }
     }
 
     fn gather_from_poller(&mut self, events: &mut Vec<Event>) {
@@ -156,6 +173,17 @@ impl Drop for UringSockets {
     fn drop(&mut self) {
         self.list.forget_waiter();
     }
+}
+
+fn waker(list: &Arc<ReadyList>, token: Token) -> Waker {
+    Waker::from(Arc::new(TokenWaker { token: token.to_u64(), list: Arc::clone(list) }))
+}
+
+/// A socket whose readiness puts the token into the list. The first read registers that, so one is due now.
+fn socket(list: &Arc<ReadyList>, fd: OwnedFd, token: Token) -> UringSocket {
+    list.push(token.to_u64());
+    let waker = waker(list, token);
+    UringSocket { stream: stream(fd), waker, token: token.to_u64(), waits_to_write: false }
 }
 
 /// Wraps any descriptor: glommio begins at once to wait until it is readable.
@@ -174,12 +202,7 @@ impl Sockets for UringSockets {
     type Socket = UringSocket;
 
     fn attach(&mut self, fd: OwnedFd, id: ConnId) -> io::Result<UringSocket> {
-        let token = Token::Connection(id).to_u64();
-        let waker = Waker::from(Arc::new(TokenWaker { token, list: Arc::clone(&self.list) }));
-        let socket = UringSocket { stream: stream(fd), waker, token, waits_to_write: false };
-        // The first read registers the waker, so it has to be tried in the next turn.
-        self.list.push(token);
-        Ok(socket)
+        Ok(socket(&self.list, fd, Token::Connection(id)))
     }
 
     fn detach(&mut self, socket: UringSocket) -> io::Result<OwnedFd> {
@@ -238,15 +261,21 @@ impl Sockets for UringSockets {
         let mut ready = self.list.lock();
         let taken = ready.tokens.len().min(CONNECTIONS_PER_TURN_MAX);
         let more = taken < ready.tokens.len();
-        let mut poller = false;
+        let (mut poller, mut doorbell) = (false, false);
         for word in ready.tokens.drain(..taken) {
             let token = Token::from_u64(word);
-            poller |= token == POLLER;
-            if let Token::Connection(_) = token {
-                events.push(Event { token, readable: true, writable: false, broken: false });
+            match token {
+                Token::Connection(_) => {
+                    events.push(Event { token, readable: true, writable: false, broken: false });
+                }
+                Token::Doorbell => doorbell = true,
+                Token::Listener(_) => poller = true,
             }
         }
         drop(ready);
+        if doorbell {
+            self.hear_doorbell();
+        }
         if poller {
             self.gather_from_poller(events);
         }
@@ -258,9 +287,9 @@ impl Sockets for UringSockets {
 pub(crate) async fn run(worker: &mut Worker<UringSockets>) {
     loop {
         match worker.turn() {
-            Next::Again => glommio::executor().yield_now().await,
+            Next::Again => worker.sockets().pass().await,
             Next::Sleep(at_most) => {
-                worker.sockets().sleep(at_most).await;
+                worker.sockets().sleep(at_most.min(SLEEP_MAX)).await;
                 worker.woke_up();
             }
             Next::Leave => return,

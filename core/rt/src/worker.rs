@@ -26,7 +26,7 @@ use crate::limits::{
 use crate::mailbox::{Arrival, Decisions, Mail, Order};
 use crate::mesh::{LanesIn, LanesOut, Port, PortState, shard};
 use crate::shared::Shared;
-use crate::sockets::{Event, Next, Read, Sockets, Token, say_goodbye, send, total};
+use crate::sockets::{Event, Next, Read, Sockets, Token, receive, say_goodbye, send, total};
 
 /// What a shard's thread is given to begin with.
 pub(crate) struct Seat {
@@ -232,18 +232,14 @@ impl<S: Sockets> Worker<S> {
         self.events = events;
     }
 
-    fn silence_doorbell(&self) {
-        if let Some(fd) = self.shared.mailbox(self.id).doorbell.eventfd() {
-            let mut count = [0; 8];
-            // Nothing in it means that it was silent already.
-            let _ = rustix::io::read(fd, &mut count);
-        }
+    fn silence_doorbell(&mut self) {
+        receive(self.shared.mailbox(self.id).doorbell.ear(), &mut self.buffer);
     }
 
     /// Returns how many bytes were read.
     fn serve_connection(&mut self, now: Now, conn: ConnId, event: Event) -> usize {
         let Some(connection) = self.connections.find(conn) else { return 0 };
-        if event.writable && connection.blocked {
+        if connection.blocked && (event.writable || event.broken) {
             connection.blocked = false;
             self.want(now, conn);
             self.write_on.push(conn);
@@ -391,7 +387,8 @@ impl<S: Sockets> Worker<S> {
         }
     }
 
-    /// Writes until there is nothing more, the kernel takes no more, or the turn's share is used up.
+    /// Writes until there is nothing more, the kernel takes no more, or the turn's share is used up. A socket
+    /// whose end was reported and that then fails takes everything, or the shard would wait for it in vain.
     fn write(&mut self, now: Now, conn: ConnId) {
         let mut written = 0;
         while written < WRITE_BYTES_PER_TURN_MAX {
@@ -412,7 +409,11 @@ impl<S: Sockets> Worker<S> {
             let taken = match send(connection.socket.as_fd(), &sealed) {
                 Ok(taken) => taken,
                 Err(rustix::io::Errno::AGAIN) => 0,
-                Err(_) => return self.end(now, conn),
+                Err(_) if connection.ended => offered,
+                Err(_) => {
+                    self.end(now, conn);
+                    continue;
+                }
             };
             let plain = connection.layer.sent(taken);
             connection.blocked = taken < offered;
