@@ -32,6 +32,8 @@ pub struct Tally {
     pub dropped: u32,
     /// Whose policy refuses it.
     pub refused: u32,
+    /// Retained topics whose message was not kept because there is no room.
+    pub unretained: u32,
     /// The ClientID of one that did not get it.
     pub full: Option<String>,
 }
@@ -42,14 +44,20 @@ impl Tally {
         self.taken += other.taken;
         self.dropped += other.dropped;
         self.refused += other.refused;
+        self.unretained += other.unretained;
         if self.full.is_none() {
             self.full = other.full;
         }
     }
 
+    /// Whether the publish as a whole is refused: nobody has taken it, and somebody's policy says so.
+    pub const fn is_refused(&self) -> bool {
+        self.refused > 0 && self.taken == 0
+    }
+
     /// The reason code a publisher gets.
     pub fn reason(&self) -> ReasonCode {
-        if self.refused > 0 && self.taken == 0 {
+        if self.is_refused() || self.unretained > 0 {
             ReasonCode::QUOTA_EXCEEDED
         } else if self.matched == 0 {
             ReasonCode::NO_MATCHING_SUBSCRIBERS

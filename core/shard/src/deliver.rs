@@ -74,7 +74,7 @@ impl Shard {
         aggregate: Option<AggregateId>,
         hold: u64,
     ) -> bool {
-        if message.retain() && !self.publish_retained(now, message, aggregate) {
+        if message.retain() && !self.publish_retained(message, aggregate) {
             return false;
         }
         if self.common.shards > 1 {
@@ -84,10 +84,11 @@ impl Shard {
         true
     }
 
-    fn publish_retained(&mut self, now: Now, message: &Rc<Message>, aggregate: Option<AggregateId>) -> bool {
+    fn publish_retained(&mut self, message: &Rc<Message>, aggregate: Option<AggregateId>) -> bool {
         let owner = self.owner_of(message.topic());
         if owner == self.id {
-            self.retain(now, message);
+            let tally = self.retain(message);
+            self.aggregate_add(aggregate, tally);
         } else {
             let frame = Frame::Retain { ticket: aggregate, message: Rc::clone(message) };
             if !self.peers.send_now(owner, &frame) {

@@ -197,7 +197,7 @@ impl Shard {
         tally: &Tally,
     ) {
         let reason = tally.reason();
-        let refused = reason == ReasonCode::QUOTA_EXCEEDED;
+        let refused = tally.is_refused();
         if refused {
             self.counters().publish_refused.add(1);
         }
@@ -205,7 +205,7 @@ impl Shard {
             if let Some(home) = self.sessions.at_mut(session) {
                 home.routing.retain(|routing| *routing != packet_id);
             }
-            if refused {
+            if refused || (reason.is_error() && self.ends_exchange(conn, session)) {
                 self.change(session, Change::IncomingReleased { packet_id });
             }
         }
@@ -218,6 +218,13 @@ impl Shard {
             p.reason = Some(reason);
         }
         self.send_ready_acks(conn);
+    }
+
+    /// Whether a PUBREC with an error ends the exchange: 3.x has no such PUBREC, and goes on with PUBREL
+    /// unless it is closed.
+    fn ends_exchange(&self, conn: ConnId, session: SessionId) -> bool {
+        let conn = self.conn_to_answer(conn, session, Qos::ExactlyOnce);
+        self.links.at(conn).is_none_or(|link| link.conn.version == Version::V5)
     }
 
     /// A QoS 2 publish may have been sent again on a new connection of the session; it is answered there.

@@ -12,6 +12,7 @@ use ringmq_store::{Body, Command, partition};
 use ringmq_wire::TopicFilter;
 use ringmq_wire::message::Message;
 
+use crate::aggregate::Tally;
 use crate::input::ShardId;
 use crate::mesh::frame::Frame;
 use crate::sessions::{Attached, SessionId};
@@ -103,11 +104,11 @@ fn is_expired(message: &Message, now: Wall) -> bool {
 
 impl Shard {
     /// Takes a retained publish of a topic of this shard: keeps it, or clears the topic when its payload is
-    /// empty [MQTT-3.3.1-6]. An older one than what is there changes nothing.
-    pub(crate) fn retain(&mut self, _now: Now, message: &Rc<Message>) {
+    /// empty [MQTT-3.3.1-6]. An older one than what is there changes nothing. Says so when there is no room.
+    pub(crate) fn retain(&mut self, message: &Rc<Message>) -> Tally {
         let topic = message.topic();
         if self.retained.latest_stamp(topic) > message.stamp() {
-            return;
+            return Tally::default();
         }
         let partition = partition(&self.common.partition_key, topic.as_bytes());
         if message.payload().is_empty() {
@@ -124,8 +125,10 @@ impl Shard {
             self.counters().retained_refused.add(1);
             let topic = topic.to_owned();
             self.log(LogLevel::Warning, || format!("No room to retain a message on {topic}: limit reached."));
+            return Tally { unretained: 1, ..Tally::default() };
         }
         self.count_retained();
+        Tally::default()
     }
 
     fn retained_has_room(&self, message: &Message) -> bool {

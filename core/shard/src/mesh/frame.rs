@@ -354,9 +354,8 @@ impl Frame<'_> {
             Self::Done { ticket, tally } => {
                 out.put_u8(9);
                 put_id(out, *ticket);
-                [tally.matched, tally.taken, tally.dropped, tally.refused]
-                    .iter()
-                    .for_each(|n| out.put_u32(*n));
+                let numbers = [tally.matched, tally.taken, tally.dropped, tally.refused, tally.unretained];
+                numbers.iter().for_each(|n| out.put_u32(*n));
                 out.put_bytes(tally.full.as_deref().unwrap_or("").as_bytes());
             }
             Self::Held { ticket } => {
@@ -466,9 +465,10 @@ impl Frame<'_> {
             8 => Frame::Member { member: take_id(take)?, window: take.u16()?, filter: take.text()? },
             9 => {
                 let ticket = take_id(take)?;
-                let (matched, taken, dropped, refused) = (take.u32()?, take.u32()?, take.u32()?, take.u32()?);
+                let (matched, taken, dropped) = (take.u32()?, take.u32()?, take.u32()?);
+                let (refused, unretained) = (take.u32()?, take.u32()?);
                 let full = take.text().map(|t| (!t.is_empty()).then(|| t.into()))?;
-                Frame::Done { ticket, tally: Tally { matched, taken, dropped, refused, full } }
+                Frame::Done { ticket, tally: Tally { matched, taken, dropped, refused, unretained, full } }
             }
             10 => Frame::Held { ticket: take_id(take)? },
             _ => Frame::Query {
@@ -498,5 +498,91 @@ impl Frame<'_> {
             19 => Frame::TunnelClose { conn },
             _ => return None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(payload: usize) -> Rc<Message> {
+        Rc::new(Message::new(MessageParts {
+            topic: "a/b",
+            qos: Qos::AtLeastOnce,
+            retain: true,
+            properties: Properties::EMPTY,
+            payload: Payload::Owned(Bytes::from(vec![7; payload])),
+            expires_at: Some(99),
+            publisher: 3,
+            stamp: 4,
+        }))
+    }
+
+    fn frames() -> Vec<Frame<'static>> {
+        let id = |n| AggregateId { slot: n, generation: n + 1 };
+        let (conn, session) = (ConnId { slot: 1, generation: 2 }, SessionId { slot: 3, generation: 4 });
+        let group = GroupId { slot: 5, generation: 6 };
+        let tally =
+            Tally { matched: 1, taken: 2, dropped: 3, refused: 4, unretained: 5, full: Some("x".into()) };
+        let address = Some("[::1]:1883".parse().expect("an address"));
+        let filter = "$share/g/f";
+        vec![
+            Frame::Publish { ticket: Some(id(1)), hold: 9, message: message(3) },
+            Frame::Publish { ticket: None, hold: 0, message: message(5000) },
+            Frame::Retain { ticket: Some(id(2)), message: message(0) },
+            Frame::Shared {
+                ticket: None,
+                hold: 1,
+                group,
+                member: session,
+                keep: true,
+                filter,
+                message: message(1),
+            },
+            Frame::SharedBack { ticket: Some(id(3)), group, member: session, message: message(3000) },
+            Frame::SharedDone { group, member: session },
+            Frame::Join { ticket: id(4), filter, member: session, qos: Qos::ExactlyOnce, window: 7 },
+            Frame::Leave { filter, member: session },
+            Frame::Member { filter, member: session, window: 0 },
+            Frame::Done { ticket: id(5), tally },
+            Frame::Held { ticket: id(6) },
+            Frame::Query { session, serial: 8, filter: "#", after: "a", messages: 64 },
+            Frame::Page { session, serial: 8, next: Some("b"), messages: vec![message(1), message(9000)] },
+            Frame::Page { session, serial: 8, next: None, messages: vec![] },
+            Frame::TunnelOpen { conn, listener: 2, address, bytes: b"abc" },
+            Frame::TunnelBytes { conn, bytes: b"d" },
+            Frame::TunnelEnded { conn },
+            Frame::TunnelTaken { conn, bytes: 10 },
+            Frame::TunnelOutput { conn, bytes: b"" },
+            Frame::TunnelWritten { conn, bytes: 11 },
+            Frame::TunnelClose { conn },
+        ]
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut batch = Batch::default();
+        frames().iter().for_each(|f| f.put(&mut batch));
+        let (mut take, mut beside) = (Take(&batch.bytes), batch.payloads.drain(..));
+        for wanted in frames() {
+            let found = Frame::take(&mut take, &mut beside).expect("a frame");
+            assert_eq!(format!("{found:?}"), format!("{wanted:?}"));
+        }
+        assert!(take.is_empty() && beside.next().is_none());
+    }
+
+    #[test]
+    fn what_is_cut_short_is_no_frame() {
+        for frame in frames() {
+            let mut batch = Batch::default();
+            frame.put(&mut batch);
+            for cut in 0..batch.bytes.len() {
+                let mut beside = batch.payloads.clone().into_iter();
+                assert!(
+                    Frame::take(&mut Take(&batch.bytes[..cut]), &mut beside).is_none(),
+                    "{frame:?} at {cut}"
+                );
+            }
+        }
     }
 }

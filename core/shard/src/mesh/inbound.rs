@@ -44,9 +44,9 @@ impl Shard {
                 }
             }
             Frame::Retain { ticket, message } => {
-                self.retain(now, &message);
+                let tally = self.retain(&message);
                 if let Some(ticket) = ticket {
-                    self.peers.send(from, &Frame::Done { ticket, tally: Tally::default() });
+                    self.peers.send(from, &Frame::Done { ticket, tally });
                 }
             }
             Frame::Done { ticket, tally } => self.aggregate_answer(now, ticket, tally),
