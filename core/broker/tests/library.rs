@@ -1,6 +1,6 @@
 //! Brokers inside this program: start and stop, and messages between its own handles.
 
-use std::future::Future as _;
+use std::future::Future;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -207,30 +207,28 @@ impl Wake for Unpark {
     }
 }
 
+/// Runs a future on this thread; one that is never woken fails the test.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    let deadline = Instant::now() + SOON;
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        assert!(Instant::now() < deadline, "nobody woke the future");
+        thread::park_timeout(SOON);
+    }
+}
+
 #[test]
 fn futures_need_no_runtime() {
     let broker = broker(2);
     let subscription = broker.subscribe(["a"], SubscribeOptions::default()).unwrap();
-    let pending =
-        broker.handle().unwrap().start_publish("a", "1", PublishOptions::qos(Qos::AtLeastOnce)).unwrap();
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut context = Context::from_waker(&waker);
-    let mut pending = std::pin::pin!(pending);
-    let published = loop {
-        match pending.as_mut().poll(&mut context) {
-            Poll::Ready(published) => break published,
-            Poll::Pending => thread::park_timeout(SOON),
-        }
-    };
-    assert_eq!(published.unwrap().matched, 1);
-    let mut next = std::pin::pin!(subscription.next());
-    let message = loop {
-        match next.as_mut().poll(&mut context) {
-            Poll::Ready(message) => break message,
-            Poll::Pending => thread::park_timeout(SOON),
-        }
-    };
-    assert_eq!(message.unwrap().payload(), b"1");
+    let pending = broker.handle().unwrap().start_publish("a", "1", PublishOptions::qos(Qos::AtLeastOnce));
+    assert_eq!(block_on(pending.unwrap()).unwrap().matched, 1);
+    assert_eq!(block_on(subscription.next()).unwrap().payload(), b"1");
 }
 
 /// Says no to topics and filters that begin with `secret`, from another thread and late.

@@ -3,8 +3,12 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+
+/// The broker's own deadline for a stop is 5 s.
+const STOP_MAX: Duration = Duration::from_secs(10);
 
 fn ringmq() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringmq"));
@@ -59,12 +63,21 @@ impl Serving {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Waits for the end that a signal asked for; a broker that does not end fails the test.
     fn finish(mut self) -> (Option<i32>, String) {
+        let deadline = Instant::now() + STOP_MAX;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "still running {STOP_MAX:?} after the signal");
+            std::thread::sleep(Duration::from_millis(10));
+        };
         let mut rest = String::new();
         if let Some(stderr) = self.stderr.as_mut() {
             stderr.read_to_string(&mut rest).unwrap();
         }
-        (self.child.wait().unwrap().code(), rest)
+        (status.code(), rest)
     }
 }
 
@@ -188,7 +201,7 @@ fn a_closed_stderr_does_not_stop_the_broker() {
     let address = serving.addresses[0];
     for _ in 0..3 {
         let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(std::time::Duration::from_secs(2))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
         std::io::Write::write_all(&mut stream, b"\x00\x00 no MQTT at all").unwrap();
         // The broker closes what is no MQTT.
         let _ = stream.read(&mut [0; 16]).unwrap_or(0);
