@@ -138,6 +138,11 @@ impl Link {
             graceful: false,
         }
     }
+
+    /// Whether packets wait: for an answer, for room, for a full queue, or only for their turn to go on.
+    pub fn waits(&self) -> bool {
+        self.park.is_some() || self.holds > 0 || !self.parked.is_empty()
+    }
 }
 
 impl Link {

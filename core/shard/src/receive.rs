@@ -69,7 +69,7 @@ impl Shard {
         let high = self.settings.output_high_water_bytes;
         let park_bytes_max = self.settings.park_bytes_max;
         let Some(link) = self.links.at(id) else { return };
-        let waiting = link.park.is_some() || link.holds > 0;
+        let waiting = link.waits();
         let backlog = link.parked.len() + link.conn.inbox.len();
         let stuck = (waiting && backlog > park_bytes_max) || link.out.len() > high;
         let (was_paused, ended) = (link.paused, link.ended);
@@ -85,8 +85,7 @@ impl Shard {
     pub(crate) fn ended(&mut self, now: Now, id: ConnId) {
         let Some(link) = self.links.at_mut(id) else { return };
         link.ended = true;
-        let waits = (link.park.is_some() || link.holds > 0) && link.conn.phase == Phase::Connected;
-        if !waits {
+        if !(link.waits() && link.conn.phase == Phase::Connected) {
             self.link_drop(now, id);
         }
     }
@@ -118,8 +117,7 @@ impl Shard {
             };
             link.conn.keep_alive.last_packet = now.mono;
             let raw = &bytes[used..used + frame.bytes];
-            let waiting = link.park.is_some() || link.holds > 0 || !link.parked.is_empty();
-            if waiting && !goes_on_while_parked(&frame) {
+            if link.waits() && !goes_on_while_parked(&frame) {
                 if link.parked.len() > self.settings.park_bytes_max {
                     return used;
                 }
@@ -305,8 +303,7 @@ impl Shard {
         let Way::Tunnel { shard, remote, .. } = link.way else { return };
         // The window is for packets that wait for their turn. The beginning of a packet waits for its end,
         // which may be longer than any window and must be let through.
-        let waits = link.park.is_some() || link.holds > 0 || !link.parked.is_empty();
-        let held = if waits { link.conn.inbox.len() + link.parked.len() } else { 0 };
+        let held = if link.waits() { link.conn.inbox.len() + link.parked.len() } else { 0 };
         let Some(given) = self.tunnels.get_mut(&(shard, remote)) else { return };
         let taken = given.untold.saturating_sub(held);
         if taken > 0 {
