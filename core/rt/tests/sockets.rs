@@ -173,7 +173,7 @@ fn handles_in_the_process_publish_and_subscribe_from_any_thread() {
         let (reader, writer) = (LocalId(1), LocalId(2));
         let home = running.inlet(ShardId(0));
         let sink = Box::new(Payloads(sender));
-        home.push(LocalInput::Open { local: reader, sink, queue_messages_max: 100 }).unwrap();
+        home.push(LocalInput::Open { local: reader, sink, queue_messages_max: 1000 }).unwrap();
         home.push(LocalInput::Subscribe {
             local: reader,
             ticket: LocalTicket(1),
