@@ -36,10 +36,12 @@ pub fn run(plan: &Plan) -> Result<Report, Failure> {
     let mut load = Load::open(plan)?;
     load.drive(plan.warmup)?;
     let before = load.snapshot()?;
+    load.longest_wait = Duration::ZERO;
     load.drive(plan.measured)?;
     let after = load.snapshot()?;
     let broker_resident_bytes =
         plan.broker_pid.map(process::resident_bytes).transpose().map_err(reading_process)?;
+    let longest_wait_seconds = load.longest_wait.as_secs_f64();
     load.drain()?;
     Ok(Report {
         plan: plan.clone(),
@@ -50,6 +52,7 @@ pub fn run(plan: &Plan) -> Result<Report, Failure> {
         totals: load.ledger.counts(),
         broker_cpu: after.broker_cpu.zip(before.broker_cpu).map(|(after, before)| after.since(before)),
         broker_resident_bytes,
+        longest_wait_seconds,
         load_cpu: after.load_cpu.since(before.load_cpu),
         machine_busy_seconds: after.machine_busy_seconds - before.machine_busy_seconds,
         machine_stolen_seconds: after.machine_stolen_seconds - before.machine_stolen_seconds,
@@ -78,6 +81,8 @@ struct Load<'a> {
     ledger: Ledger,
     /// When each publisher's messages last moved.
     moved: Vec<Instant>,
+    /// The longest that any publisher saw nothing move before something did.
+    longest_wait: Duration,
     /// Publishers that may have room; each stands here once, as `awake` says.
     wake: Vec<usize>,
     awake: Vec<bool>,
@@ -125,6 +130,7 @@ impl<'a> Load<'a> {
             filling: vec![0; plan.payload_bytes - STAMP_BYTES],
             ledger: Ledger::new(plan, window),
             moved: vec![now; plan.publishers()],
+            longest_wait: Duration::ZERO,
             wake: (0..plan.publishers()).collect(),
             awake: vec![true; plan.publishers()],
             dirty: Vec::new(),
@@ -297,7 +303,8 @@ impl<'a> Load<'a> {
 
     #[inline]
     fn progress(&mut self, publisher: usize, freed: bool) {
-        self.moved[publisher] = self.now;
+        let moved = mem::replace(&mut self.moved[publisher], self.now);
+        self.longest_wait = self.longest_wait.max(self.now - moved);
         if freed {
             self.wake(publisher);
         }

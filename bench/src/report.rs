@@ -17,6 +17,8 @@ pub struct Report {
     /// Sent and delivered while it was measured.
     pub(crate) published: u64,
     pub(crate) delivered: u64,
+    /// The longest that any publisher saw nothing of its messages move before something did.
+    pub(crate) longest_wait_seconds: f64,
     /// Over the whole run, warm-up and end included.
     pub(crate) totals: Counts,
     pub(crate) broker_cpu: Option<CpuTime>,
@@ -65,6 +67,7 @@ impl Report {
         json.number("published", self.published as f64);
         json.number("delivered", self.delivered as f64);
         json.number("messages_per_second", self.delivered as f64 / self.seconds);
+        json.number("longest_wait_seconds", self.longest_wait_seconds);
         json.number("published_in_all", self.totals.published as f64);
         json.number("delivered_in_all", self.totals.delivered as f64);
         for (name, count) in self.faults() {
