@@ -159,6 +159,7 @@ impl<S: Sockets> Worker<S> {
         }
         for request in mail.requests.drain(..) {
             self.shard.handle(now, Input::Local(request));
+            self.flush_if_pressed(now);
         }
         for arrival in mail.arrivals.drain(..) {
             let conn = self.shard.adopt(now, *arrival.parcel);
@@ -184,21 +185,29 @@ impl<S: Sockets> Worker<S> {
     }
 
     fn drain_lanes(&mut self, now: Now) {
-        for (from, lane) in self.lanes.iter_mut().enumerate() {
-            let Some(lane) = lane else { continue };
-            if lane.is_empty() {
-                continue;
+        for from in 0..self.lanes.len() {
+            let Some(mut lane) = self.lanes[from].take() else { continue };
+            let sender = shard(from);
+            if !lane.is_empty() {
+                for _ in 0..ringmq_shard::limits::MESH_LANE_SLOTS {
+                    let Some(mut batch) = lane.pop() else { break };
+                    self.shard.handle(now, Input::Mesh { from: sender, batch: &mut batch });
+                    batch.clear();
+                    lane.give_home(batch);
+                    self.flush_if_pressed(now);
+                }
+                if self.shared.stuck.release(sender, self.id) {
+                    self.shared.ring(sender);
+                }
             }
-            let from = shard(from);
-            for _ in 0..ringmq_shard::limits::MESH_LANE_SLOTS {
-                let Some(mut batch) = lane.pop() else { break };
-                self.shard.handle(now, Input::Mesh { from, batch: &mut batch });
-                batch.clear();
-                lane.give_home(batch);
-            }
-            if self.shared.stuck.release(from, self.id) {
-                self.shared.ring(from);
-            }
+            self.lanes[from] = Some(lane);
+        }
+    }
+
+    /// A full queue in the middle of a turn: what can be written is written before more comes in.
+    fn flush_if_pressed(&mut self, now: Now) {
+        if self.shard.wants_flush() {
+            self.flush(now);
         }
     }
 
@@ -227,6 +236,7 @@ impl<S: Sockets> Worker<S> {
                 Token::Listener(index) => self.accept(now, usize::from(index)),
                 Token::Doorbell => self.silence_doorbell(),
             }
+            self.flush_if_pressed(now);
         }
         events.drain(..served);
         self.events = events;

@@ -19,6 +19,10 @@ use crate::shared::GROUP;
 use crate::timers_kinds::Timer;
 use crate::{LogLevel, Shard};
 
+/// How far above its high-water mark a connection is filled when its queue is full within a turn: what one
+/// read or one batch brings, in the larger encoding of another version, fits there.
+const RELIEF_FACTOR: usize = 4;
+
 /// What the tree keeps for one subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subscriber {
@@ -196,15 +200,18 @@ impl Shard {
     ) {
         let (queue_bytes_max, hold_max) =
             (self.settings.queue_bytes_max, (self.settings.hold_messages_max, self.settings.hold_bytes_max));
-        let Some(home) = self.sessions.at_mut(id) else { return };
+        let Some(home) = self.sessions.at(id) else { return };
         let bytes = entry.bytes();
         let qos = entry.qos;
         if qos == Qos::AtMostOnce && home.attached == Attached::Nobody {
             self.counters().dropped_offline_qos0.add(1);
             return;
         }
-        let reserved = home.page.as_ref().map_or(0, |p| p.reserved);
-        let messages_max = home.queue_messages_max.saturating_sub(reserved).max(1);
+        let messages_max = home.queue_messages_max;
+        if !home.session.queue.has_room(bytes, messages_max, queue_bytes_max) {
+            self.relieve(now, id);
+        }
+        let Some(home) = self.sessions.at_mut(id) else { return };
         let room = home.session.queue.has_room(bytes, messages_max, queue_bytes_max);
         if room && (qos == Qos::AtMostOnce || home.held.is_empty()) {
             self.note_live(id, &entry.message);
@@ -222,6 +229,22 @@ impl Shard {
         match aggregate.filter(|_| may_hold) {
             Some(aggregate) => self.hold(now, id, entry, aggregate, hold),
             None => self.apply_policy(now, id, aggregate, entry.shared),
+        }
+    }
+
+    /// A queue is full in the middle of a turn: what its connection or handle can take goes there now, and
+    /// the runtime is asked to write soon. A burst that a client keeps up with costs it no message.
+    fn relieve(&mut self, now: Now, id: SessionId) {
+        match self.sessions.at(id).map(|home| home.attached) {
+            Some(Attached::Link(conn)) => {
+                let limit = self.settings.output_high_water_bytes.saturating_mul(RELIEF_FACTOR);
+                let before = self.links.at(conn).map_or(0, |link| link.out.len());
+                self.fill_to(now, conn, limit);
+                // A client that does not read gains nothing from another write, and the others would pay.
+                self.pressed |= self.links.at(conn).is_some_and(|link| link.out.len() > before);
+            }
+            Some(Attached::Local(local)) => self.fill_one_local(now, local),
+            Some(Attached::Nobody) | None => {}
         }
     }
 

@@ -81,7 +81,11 @@ impl Shard {
 
     /// Encodes what the session has for this connection, up to the high-water mark.
     pub(crate) fn fill(&mut self, now: Now, id: ConnId) {
-        let high = self.settings.output_high_water_bytes;
+        self.fill_to(now, id, self.settings.output_high_water_bytes);
+    }
+
+    /// As [`Shard::fill`], up to `high` bytes of output.
+    pub(crate) fn fill_to(&mut self, now: Now, id: ConnId, high: usize) {
         let Some(link) = self.links.at(id) else { return };
         let Some(session) =
             link.session.filter(|_| matches!(link.conn.phase, Phase::Connected | Phase::Leaving(_)))

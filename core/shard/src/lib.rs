@@ -142,6 +142,7 @@ pub struct Shard {
     resuming: VecDeque<ConnId>,
     ending: Vec<SessionId>,
     stopping: Stopping,
+    pressed: bool,
     sys_last: HashMap<String, String>,
     effects: Vec<Effect>,
 }
@@ -195,6 +196,7 @@ impl Shard {
             resuming: VecDeque::new(),
             ending: Vec::new(),
             stopping: Stopping::No,
+            pressed: false,
             sys_last: HashMap::new(),
             effects: Vec::new(),
             settings,
@@ -205,6 +207,13 @@ impl Shard {
             shard.timers.arm(now.mono, Timer::Sys);
         }
         shard
+    }
+
+    /// Whether a queue was full since the last [`Shard::flush`]: then flush and write before handing in more,
+    /// so that a client that keeps up loses nothing.
+    #[must_use]
+    pub const fn wants_flush(&self) -> bool {
+        self.pressed
     }
 
     /// The shard's number.
@@ -261,6 +270,7 @@ impl Shard {
     /// [`Shard::effects`].
     pub fn flush(&mut self, now: Now) {
         self.now = now;
+        self.pressed = false;
         self.resume_waiters(now);
         for _ in 0..FLUSH_PASSES_MAX {
             self.end_full_sessions(now);

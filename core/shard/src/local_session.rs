@@ -140,11 +140,16 @@ impl Shard {
     /// Gives handles what their sessions have, as far as their sinks take it.
     pub(crate) fn fill_locals(&mut self, now: Now) {
         for local in std::mem::take(&mut self.dirty_locals) {
-            let Some(mut open) = self.locals.remove(&local) else { continue };
-            self.fill_local(now, &mut open);
-            open.sink.flush();
-            self.locals.insert(local, open);
+            self.fill_one_local(now, local);
         }
+    }
+
+    /// Gives one handle what its session has.
+    pub(crate) fn fill_one_local(&mut self, now: Now, local: LocalId) {
+        let Some(mut open) = self.locals.remove(&local) else { return };
+        self.fill_local(now, &mut open);
+        open.sink.flush();
+        self.locals.insert(local, open);
     }
 
     fn fill_local(&mut self, now: Now, open: &mut Local) {

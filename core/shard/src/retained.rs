@@ -30,8 +30,6 @@ const GRAVES_MAX: usize = 65_536;
 #[derive(Debug, Default)]
 pub struct PageWait {
     serial: u64,
-    /// Messages the queue keeps room for.
-    pub reserved: u32,
     /// Stamps of live retained messages the session got meanwhile, by topic.
     live: HashMap<Box<str>, u64>,
     overrun: bool,
@@ -203,7 +201,7 @@ impl Shard {
         self.serials += 1;
         let (to, serial) = (ShardId(read.shard), self.serials);
         let (filter, after) = (read.filter.clone(), read.after.as_deref().map(Into::into));
-        home.page = Some(PageWait { serial, reserved: messages, ..PageWait::default() });
+        home.page = Some(PageWait { serial, ..PageWait::default() });
         Some((to, Query { from: self.id, session: id, serial, filter, after, messages }))
     }
 
@@ -258,7 +256,8 @@ impl Shard {
         self.peers.send(query.from, &Frame::Page { session, serial, next: next.as_deref(), messages });
     }
 
-    /// A page is there: its messages go into the queue, which has kept room for them.
+    /// A page is there: its messages go into the queue, which had room for them when it was asked for; what
+    /// came live meanwhile makes it longer than its bound by at most this page.
     pub(crate) fn page_arrived(
         &mut self,
         now: Now,
