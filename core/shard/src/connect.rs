@@ -19,7 +19,7 @@ use crate::links::{Park, Said};
 use crate::local_session::LOCAL_PREFIX;
 use crate::receive::Step;
 use crate::sessions::{Attached, SessionId};
-use crate::timers_kinds::Timer;
+use crate::timers_kinds::{TIMER_AHEAD_MAX, Timer};
 use crate::{LogLevel, Shard};
 
 /// Longest ClientID of 3.1 in characters, where that rule is kept.
@@ -40,12 +40,17 @@ impl Shard {
         if home != self.id {
             return Step::Away(home);
         }
-        match self.ask_connect(now, id, connect, &client_id) {
+        match self
+            .ask_connect(now, id, connect, &client_id)
+            .and(|| self.ask_will(now, id, connect, &client_id))
+        {
             Said::Open => return Step::Wait(Park::Decision),
             Said::Allow => self.asked_enough(id),
             Said::Deny => {
                 let code = ReasonCode::BAD_USER_NAME_OR_PASSWORD;
-                let code = if connect.user_name.is_some() { code } else { ReasonCode::NOT_AUTHORIZED };
+                let of_will = self.said_before(id, 1).is_some();
+                let credentials = connect.user_name.is_some() && !of_will;
+                let code = if credentials { code } else { ReasonCode::NOT_AUTHORIZED };
                 return self.refuse(now, id, Fault::new(code, "MQTT-3.1.4-2", "The client may not connect."));
             }
             Said::Nothing => {
@@ -73,6 +78,18 @@ impl Shard {
         self.note_answer(now, id, ticket, answer)
     }
 
+    /// A will is a publish that comes later: it needs the same permission.
+    fn ask_will(&mut self, now: Now, id: ConnId, connect: &Connect<'_>, client_id: &str) -> Said {
+        let Some(will) = &connect.will else { return Said::Allow };
+        if let Some(said) = self.said_before(id, 1) {
+            return said;
+        }
+        let ticket = Self::next_ticket(&mut self.tickets);
+        let (user_name, topic, retain) = (connect.user_name, will.topic.as_str(), will.retain);
+        let answer = self.decider.decide(ticket, &Question::Publish { client_id, user_name, topic, retain });
+        self.note_answer(now, id, ticket, answer)
+    }
+
     fn accept_connect(
         &mut self,
         now: Now,
@@ -88,7 +105,8 @@ impl Shard {
         let full = existing.is_none() && self.sessions.len() >= self.settings.sessions_max;
         if full {
             let text = "The broker has as many sessions as it may have.";
-            return self.fault(now, id, Fault::new(ReasonCode::QUOTA_EXCEEDED, "", text));
+            self.refuse(now, id, Fault::new(ReasonCode::QUOTA_EXCEEDED, "", text));
+            return;
         }
         let session_id = existing.unwrap_or_else(|| self.session_open(client_id));
         let keep_alive = match self.settings.server_keep_alive_seconds {
@@ -118,7 +136,7 @@ impl Shard {
         }
         self.counters().sessions_connected.add(1);
         if let Some(at) = deadline {
-            self.timers.arm(at, Timer::KeepAlive(id));
+            self.timers.arm(at.min(now.mono.plus(TIMER_AHEAD_MAX)), Timer::KeepAlive(id));
         }
         let assigned_id = if assigned { Some(client_id) } else { None };
         self.send_connack(id, connect, existing.is_some(), assigned_id, keep_alive, expiry_seconds);
@@ -249,6 +267,14 @@ fn check(settings: &Settings, connect: &Connect<'_>) -> Result<(), Fault> {
         return Err(Fault::new(ReasonCode::BAD_AUTHENTICATION_METHOD, "MQTT-4.12.0-1", text));
     }
     let Some(will) = &connect.will else { return Ok(()) };
+    let topic = will.topic.as_str();
+    if topic.starts_with("$SYS/") || topic.split('/').count() > settings.topic_levels_max {
+        return Err(Fault::new(
+            ReasonCode::NOT_AUTHORIZED,
+            "MQTT-3.1.4-2",
+            "The will's topic is not allowed.",
+        ));
+    }
     if will.qos as u8 > settings.maximum_qos {
         return Err(Fault { clause: "MQTT-3.2.2-12", ..crate::fault::QOS_NOT_SUPPORTED });
     }

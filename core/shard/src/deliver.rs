@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::atomic::{Ordering, fence};
 
 use ringmq_proto::session::{Change, Entry, SharedOrigin, SubscriptionIds};
-use ringmq_proto::time::Now;
+use ringmq_proto::time::{Mono, Now};
 use ringmq_store::partition;
 use ringmq_wire::message::Message;
 use ringmq_wire::{Qos, SubscriptionOptions};
@@ -207,7 +207,11 @@ impl Shard {
             self.counters().dropped_offline_qos0.add(1);
             return;
         }
-        let messages_max = home.queue_messages_max;
+        // What a lost member was sent comes back to it when nobody else is there: room for that too.
+        let back = entry.shared.is_some() && home.attached == Attached::Nobody;
+        let (extra, times) = if back { (u32::from(self.settings.inflight_messages_max), 2) } else { (0, 1) };
+        let messages_max = home.queue_messages_max.saturating_add(extra);
+        let queue_bytes_max = queue_bytes_max.saturating_mul(times);
         if !home.session.queue.has_room(bytes, messages_max, queue_bytes_max) {
             self.relieve(now, id);
         }
@@ -228,7 +232,12 @@ impl Shard {
             && (home.held.is_empty() || home.held_bytes + bytes <= hold_max.1);
         match aggregate.filter(|_| may_hold) {
             Some(aggregate) => self.hold(now, id, entry, aggregate, hold),
-            None => self.apply_policy(now, id, aggregate, entry.shared),
+            None => {
+                self.apply_policy(now, id, aggregate, entry.shared);
+                if let Some(origin) = entry.shared {
+                    self.shared_done(id, origin);
+                }
+            }
         }
     }
 
@@ -241,7 +250,10 @@ impl Shard {
                 let before = self.links.at(conn).map_or(0, |link| link.out.len());
                 self.fill_to(now, conn, limit);
                 // A client that does not read gains nothing from another write, and the others would pay.
-                self.pressed |= self.links.at(conn).is_some_and(|link| link.out.len() > before);
+                if self.links.at(conn).is_some_and(|link| link.out.len() > before) {
+                    self.pressed = true;
+                    self.mark_link_dirty(conn);
+                }
             }
             Some(Attached::Local(local)) => self.fill_one_local(now, local),
             Some(Attached::Nobody) | None => {}
@@ -253,9 +265,17 @@ impl Shard {
         let Some(home) = self.sessions.at_mut(id) else { return };
         home.held_bytes += entry.bytes();
         home.held.push_back(Held { entry, aggregate, until });
-        self.timers.arm(until, Timer::Hold(id));
+        self.arm_hold(id, until);
         self.aggregate_part(aggregate);
         self.aggregate_hold(aggregate);
+    }
+
+    fn arm_hold(&mut self, id: SessionId, until: Mono) {
+        let Some(home) = self.sessions.at_mut(id) else { return };
+        if home.hold_armed.is_none_or(|at| until < at) {
+            home.hold_armed = Some(until);
+            self.timers.arm(until, Timer::Hold(id));
+        }
     }
 
     /// A message does not reach a session because its queue is full.
@@ -323,19 +343,35 @@ impl Shard {
     /// The deadline of held messages has come: those that are due get the queue's policy.
     pub(crate) fn held_due(&mut self, now: Now, id: SessionId) {
         let Some(home) = self.sessions.at_mut(id) else { return };
+        if home.hold_armed.is_some_and(|at| at > now.mono) {
+            return;
+        }
+        home.hold_armed = None;
         let (due, kept): (Vec<Held>, Vec<Held>) = home.held.drain(..).partition(|h| h.until <= now.mono);
+        let next = kept.iter().map(|h| h.until).min();
         home.held = kept.into();
         home.held_bytes = home.held.iter().map(|h| h.entry.bytes()).sum();
+        if let Some(until) = next {
+            self.arm_hold(id, until);
+        }
         self.give_up_held(now, id, due);
     }
 
-    /// The session has no connection any more, or no future: all held messages get the queue's policy.
+    /// The session has no connection any more, or no future: held messages of groups go to other members, all
+    /// others get the queue's policy.
     pub(crate) fn fail_held(&mut self, id: SessionId) {
         let Some(home) = self.sessions.at_mut(id) else { return };
         let due: Vec<Held> = home.held.drain(..).collect();
         home.held_bytes = 0;
         let now = self.now;
-        self.give_up_held(now, id, due);
+        let (shared, own): (Vec<Held>, Vec<Held>) = due.into_iter().partition(|h| h.entry.shared.is_some());
+        for held in shared {
+            // Another member may have room: its part of the publish goes back with it.
+            if let Some(origin) = held.entry.shared {
+                self.shared_back(now, origin, id, &held.entry.message, Some(held.aggregate));
+            }
+        }
+        self.give_up_held(now, id, own);
     }
 
     fn give_up_held(&mut self, now: Now, id: SessionId, due: Vec<Held>) {

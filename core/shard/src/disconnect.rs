@@ -8,7 +8,7 @@ use ringmq_wire::{Disconnect, Property, ReasonCode};
 use crate::fault::{self, Fault};
 use crate::input::ConnId;
 use crate::sessions::{Attached, SessionId};
-use crate::timers_kinds::Timer;
+use crate::timers_kinds::{TIMER_AHEAD_MAX, Timer};
 use crate::{LogLevel, Shard};
 
 impl Shard {
@@ -74,13 +74,27 @@ impl Shard {
         let expires_at = (expiry_seconds != NEVER).then(|| after(expiry_seconds));
         let will_due = delay.filter(|d| *d > 0).map(after);
         self.change(session, Change::Detached { expires_at, will_due });
-        self.arm_wall(now, expires_at, Timer::Expiry(session));
-        self.arm_wall(now, will_due, Timer::Will(session));
+        self.arm_expiry(now, session, expires_at);
+        self.arm_will(now, session, will_due);
     }
 
-    fn arm_wall(&mut self, now: Now, at: Option<Wall>, timer: Timer) {
-        if let Some(at) = at {
-            self.timers.arm(now.mono.plus(at.since(now.wall)), timer);
+    /// Arms the timer of a session's end, unless one stands that is early enough.
+    pub(crate) fn arm_expiry(&mut self, now: Now, session: SessionId, at: Option<Wall>) {
+        let (Some(at), Some(home)) = (at, self.sessions.at_mut(session)) else { return };
+        let due = now.mono.plus(at.since(now.wall).min(TIMER_AHEAD_MAX));
+        if home.expiry_armed <= now.mono || home.expiry_armed > due {
+            home.expiry_armed = due;
+            self.timers.arm(due, Timer::Expiry(session));
+        }
+    }
+
+    /// As [`Shard::arm_expiry`], for its will.
+    pub(crate) fn arm_will(&mut self, now: Now, session: SessionId, at: Option<Wall>) {
+        let (Some(at), Some(home)) = (at, self.sessions.at_mut(session)) else { return };
+        let due = now.mono.plus(at.since(now.wall).min(TIMER_AHEAD_MAX));
+        if home.will_armed <= now.mono || home.will_armed > due {
+            home.will_armed = due;
+            self.timers.arm(due, Timer::Will(session));
         }
     }
 

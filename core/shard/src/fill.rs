@@ -50,6 +50,13 @@ impl Shard {
             Way::Tunnel { .. } => {
                 let sent = self.tunnel_output(id);
                 self.counters().bytes_sent.add(sent as u64);
+                let low = self.settings.output_high_water_bytes / 2;
+                if let Some(link) = self.links.at_mut(id) {
+                    link.answers = link.answers.saturating_sub(sent);
+                    if sent > 0 && link.answers <= low && link.paused {
+                        self.resume_later(now, id);
+                    }
+                }
             }
         }
         if self.links.at(id).is_some_and(|l| l.conn.phase == Phase::Closing && l.out.is_empty()) {
@@ -61,9 +68,15 @@ impl Shard {
     pub(crate) fn wrote(&mut self, now: Now, id: ConnId, bytes: usize) {
         let Some(link) = self.links.at_mut(id) else { return };
         link.out.consume(bytes);
+        // Above the high-water mark nothing is filled, so what is written there are answers.
+        link.answers = link.answers.saturating_sub(bytes);
+        if link.paused {
+            // It reads what it asked for: that it is not read is our doing.
+            link.conn.keep_alive.last_packet = now.mono;
+        }
         let relay = link.relay;
         let resume =
-            link.paused && relay.is_none() && link.out.len() < self.settings.output_high_water_bytes / 2;
+            link.paused && relay.is_none() && link.answers <= self.settings.output_high_water_bytes / 2;
         if let Some(relay) = relay {
             let frame = crate::mesh::frame::Frame::TunnelWritten { conn: id, bytes: bytes as u32 };
             self.peers.send(relay.home, &frame);
@@ -119,7 +132,8 @@ impl Shard {
     fn can_send(&self, session: SessionId) -> bool {
         let limit = self.settings.inflight_messages_max;
         let Some(home) = self.sessions.at(session) else { return false };
-        let open = home.session.window_open() && home.session.inflight.has_room(limit);
+        let within = home.session.inflight_bytes < self.settings.queue_bytes_max;
+        let open = home.session.window_open() && within && home.session.inflight.has_room(limit);
         home.session.queue.front(open && !self.must_resend(session)).is_some()
     }
 
@@ -153,6 +167,16 @@ impl Shard {
         let Some(sent) = home.session.inflight.get_mut(packet_id) else { return true };
         match sent.entry.clone() {
             Some(entry) => {
+                if self.too_large(id, &entry, Some(packet_id)) {
+                    self.counters().dropped_too_large.add(1);
+                    self.change(session, Change::Completed { packet_id });
+                    if let Some(origin) = entry.shared {
+                        self.shared_done(session, origin);
+                    }
+                    return true;
+                }
+                let Some(home) = self.sessions.at_mut(session) else { return false };
+                let Some(sent) = home.session.inflight.get_mut(packet_id) else { return true };
                 sent.on_this_connection = true;
                 home.session.window_take();
                 self.send_publish(id, &entry, Some(packet_id), true);
@@ -219,12 +243,17 @@ impl Shard {
         if entry.message.expires_at().is_some_and(|at| at <= now.wall.0) {
             return Some(|shard| shard.counters().dropped_expired.add(1));
         }
-        let link = self.links.at(id)?;
-        let largest = link.conn.limits.packet_bytes_max.min(Settings::PACKET_BYTES_PROTOCOL_MAX) as usize;
-        let delivery = delivery(now, entry, packet_id, false, None);
-        // An alias would add three bytes; it is not used when the packet is that close to the limit.
-        (encoded_publish_bytes(link.conn.version, &delivery) > largest)
+        self.too_large(id, entry, packet_id)
             .then_some(|shard: &Self| shard.counters().dropped_too_large.add(1))
+    }
+
+    /// Whether a message is larger than its client takes, without an alias, which would add three bytes and is
+    /// not used that close to the limit.
+    fn too_large(&self, id: ConnId, entry: &Entry, packet_id: Option<PacketId>) -> bool {
+        let Some(link) = self.links.at(id) else { return false };
+        let largest = link.conn.limits.packet_bytes_max.min(Settings::PACKET_BYTES_PROTOCOL_MAX) as usize;
+        let delivery = delivery(self.now, entry, packet_id, false, None);
+        encoded_publish_bytes(link.conn.version, &delivery) > largest
     }
 
     fn send_publish(&mut self, id: ConnId, entry: &Entry, packet_id: Option<PacketId>, dup: bool) {

@@ -45,6 +45,13 @@ pub enum Said {
     Nothing,
 }
 
+impl Said {
+    /// This answer, or the one to the next question where this one is yes.
+    pub fn and(self, next: impl FnOnce() -> Self) -> Self {
+        if self == Self::Allow { next() } else { self }
+    }
+}
+
 /// A publish of the client whose acknowledgement is not out yet.
 #[derive(Debug)]
 pub struct PendingAck {
@@ -87,6 +94,9 @@ pub struct Link {
     pub conn: Conn,
     /// What is to be written.
     pub out: Output,
+    /// Bytes of answers to its own packets that may still wait; deliveries do not count. A client that asks
+    /// and does not read is not read either.
+    pub answers: usize,
     /// Where it comes from.
     pub peer: PeerAddress,
     /// Where its bytes go.
@@ -122,6 +132,7 @@ impl Link {
         Self {
             conn: Conn::new(now.mono),
             out: Output::default(),
+            answers: 0,
             peer,
             way,
             relay: None,
@@ -192,7 +203,9 @@ impl Shard {
         let version = link.conn.version;
         let before = link.out.len();
         link.out.write(|out| packet.encode(version, out));
-        let too_large = link.out.len() - before > link.conn.limits.packet_bytes_max as usize;
+        let added = link.out.len() - before;
+        link.answers += added;
+        let too_large = added > link.conn.limits.packet_bytes_max as usize;
         self.counters().packets_sent.add(1);
         if too_large {
             self.log(LogLevel::Warning, || "A packet was larger than its client accepts.".to_owned());

@@ -10,6 +10,10 @@ use ringmq_wire::message::Message;
 /// Payloads from here on are referenced and not copied: below, copying costs less than a second slice.
 pub const REFERENCE_BYTES_MIN: usize = 2048;
 
+/// Bytes after which a piece takes no more: what is written is freed piece by piece, so that a backlog that
+/// never ends does not grow.
+const PIECE_BYTES_MAX: usize = 16 << 10;
+
 enum Piece {
     Bytes(Vec<u8>),
     Payload(Rc<Message>),
@@ -44,7 +48,7 @@ impl Output {
     }
     /// Appends what `encode` writes.
     pub fn write<R>(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> R) -> R {
-        if !matches!(self.pieces.back(), Some(Piece::Bytes(_))) {
+        if !matches!(self.pieces.back(), Some(Piece::Bytes(b)) if b.len() < PIECE_BYTES_MAX) {
             self.pieces.push_back(Piece::Bytes(Vec::new()));
         }
         let Some(Piece::Bytes(buffer)) = self.pieces.back_mut() else { unreachable!("pushed above") };
@@ -123,6 +127,18 @@ mod tests {
             assert_eq!(got, b"hello world");
             assert_eq!(output.slices(&mut [IoSlice::new(&[]); 2]), 0);
         }
+    }
+
+    #[test]
+    fn a_backlog_that_never_ends_does_not_grow() {
+        let mut output = Output::default();
+        output.write(|b| b.extend_from_slice(&[0; 1000]));
+        for _ in 0..10_000 {
+            output.write(|b| b.extend_from_slice(&[0; 100]));
+            output.consume(100);
+        }
+        let kept: usize = output.pieces.iter().map(|p| p.as_slice().len()).sum();
+        assert!(kept <= 1000 + 2 * PIECE_BYTES_MAX, "{kept}");
     }
 
     #[test]

@@ -21,6 +21,8 @@ use crate::sessions::SessionId;
 impl Shard {
     pub(crate) fn on_publish(&mut self, now: Now, id: ConnId, publish: &Publish<'_>) -> Result<Step, Fault> {
         let Some(session) = self.links.at(id).and_then(|l| l.session) else { return Ok(Step::Done) };
+        // An alias counts also on a packet that was received before.
+        let topic = self.resolve_topic(id, publish)?;
         if let Some(packet_id) = publish.packet_id {
             if self.is_known(id, session, packet_id, publish.qos) {
                 return Ok(Step::Done);
@@ -33,7 +35,6 @@ impl Shard {
         if publish.retain && !self.settings.retain_available {
             return Err(fault::RETAIN_NOT_SUPPORTED);
         }
-        let topic = self.resolve_topic(id, publish)?;
         let topic = topic.as_deref().unwrap_or(publish.topic.as_str());
         let denied = match self.judge_publish(now, id, session, topic, publish.retain) {
             Ok(()) => None,

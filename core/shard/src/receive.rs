@@ -11,6 +11,7 @@ use crate::fault::{self, Fault};
 use crate::input::{ConnId, ShardId};
 use crate::links::{Park, Said, Way};
 use crate::mesh::frame::Frame as MeshFrame;
+use crate::stop::Stopping;
 use crate::timers_kinds::Timer;
 
 /// What became of a packet.
@@ -71,7 +72,8 @@ impl Shard {
         let Some(link) = self.links.at(id) else { return };
         let waiting = link.waits();
         let backlog = link.parked.len() + link.conn.inbox.len();
-        let stuck = (waiting && backlog > park_bytes_max) || link.out.len() > high;
+        let stopping = self.stopping != Stopping::No;
+        let stuck = (waiting && backlog > park_bytes_max) || link.answers > high || stopping;
         let (was_paused, ended) = (link.paused, link.ended);
         if stuck != was_paused {
             self.set_paused(id, stuck);
@@ -163,9 +165,7 @@ impl Shard {
             // It waits for something else too; whether its socket is read may have changed.
             return self.after_input(now, id);
         }
-        if link.park.take() == Some(Park::Lane) {
-            self.lane_waiters.retain(|waiter| *waiter != id);
-        }
+        link.park = None;
         let Some(link) = self.links.at_mut(id) else { return };
         let parked = std::mem::take(&mut link.parked);
         let used = self.process(now, id, &parked);
@@ -301,6 +301,9 @@ impl Shard {
     pub(crate) fn tunnel_taken(&mut self, id: ConnId) {
         let Some(link) = self.links.at(id) else { return };
         let Way::Tunnel { shard, remote, .. } = link.way else { return };
+        if link.answers > self.settings.output_high_water_bytes {
+            return;
+        }
         // The window is for packets that wait for their turn. The beginning of a packet waits for its end,
         // which may be longer than any window and must be let through.
         let held = if link.waits() { link.conn.inbox.len() + link.parked.len() } else { 0 };

@@ -130,9 +130,10 @@ impl Shard {
     }
 
     fn retained_has_room(&self, message: &Message) -> bool {
-        let known = self.retained.tree.get(message.topic()).is_some();
-        (known || self.retained.tree.len() < self.settings.retained_messages_max)
-            && self.retained.bytes + message.bytes() as u64 <= self.settings.retained_bytes_max
+        let known = self.retained.tree.get(message.topic()).map(|old| old.bytes() as u64);
+        let bytes = self.retained.bytes - known.unwrap_or(0) + message.bytes() as u64;
+        (known.is_some() || self.retained.tree.len() < self.settings.retained_messages_max)
+            && bytes <= self.settings.retained_bytes_max
     }
 
     fn count_retained(&self) {
@@ -168,12 +169,13 @@ impl Shard {
             home.page = None;
         }
         self.change(id, Change::ReadsCancelled { filter: filter.into() });
+        self.mark_dirty(id);
     }
 
     /// Asks for the next page when the session has somebody to read it and room for it.
     pub(crate) fn read_next(&mut self, now: Now, id: SessionId) {
-        // A page from this shard alone comes at once and may leave room for the next: bounded by the queue.
-        while let Some((to, query)) = self.next_query(id) {
+        // One page a time: a page that arrives marks the session, so the next one is the next pass's work.
+        if let Some((to, query)) = self.next_query(id) {
             if to != self.id {
                 let Query { session, serial, filter, after, messages, .. } = &query;
                 let after = after.as_deref().unwrap_or("");

@@ -68,6 +68,13 @@ pub struct Home {
     pub mark: (u64, u32),
     /// Messages its queue may hold.
     pub queue_messages_max: u32,
+    /// When the timers for its end, its will and its held messages fire; there is at most one of each that
+    /// means anything.
+    pub expiry_armed: Mono,
+    /// See above.
+    pub will_armed: Mono,
+    /// See above.
+    pub hold_armed: Option<Mono>,
     /// When a drop was logged last, and how many came since.
     pub drops: (Mono, u64),
 }
@@ -96,6 +103,9 @@ impl Shard {
             page: None,
             mark: (0, 0),
             queue_messages_max: self.settings.queue_messages_max,
+            expiry_armed: Mono(0),
+            will_armed: Mono(0),
+            hold_armed: None,
             drops: (Mono(0), 0),
         };
         let id = self.sessions.insert(home);

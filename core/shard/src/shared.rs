@@ -173,7 +173,7 @@ impl Shard {
     }
 
     /// A message goes back to its group: another member gets it.
-    fn shared_back(
+    pub(crate) fn shared_back(
         &mut self,
         now: Now,
         origin: SharedOrigin,
@@ -204,7 +204,9 @@ impl Shard {
         message: &Rc<Message>,
         ticket: Option<AggregateId>,
     ) {
-        self.shared_completed(shard, group, member);
+        if message.qos() > Qos::AtMostOnce {
+            self.shared_completed(shard, group, member);
+        }
         let ticket =
             ticket.or_else(|| (message.qos() > Qos::AtMostOnce).then(|| self.aggregate_open(Origin::Nobody)));
         let hold = self.settings.publish_hold;

@@ -100,7 +100,7 @@ mod tests {
         let (mut now, mut fired) = (5u64, Vec::new());
         for step in 0..20_000u64 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let span = 1u64 << (random >> 58) % 24;
+            let span = 1u64 << ((random >> 58) % 24);
             let deadline = now + (random >> 20) % span;
             wheel.arm(Mono(deadline), (step, deadline));
             armed.push(step);

@@ -38,6 +38,9 @@ pub enum Timer {
     Stop,
 }
 
+/// Milliseconds a timer is armed ahead at most; whoever is not due then is armed again. So clients that come
+/// and go leave nothing behind for longer than this.
+pub const TIMER_AHEAD_MAX: u64 = 600_000;
 /// Milliseconds between looks for expired retained messages.
 pub const SWEEP_INTERVAL: u64 = 1000;
 /// Milliseconds until a full lane is tried again; its reader empties it within a turn.
@@ -90,36 +93,34 @@ impl Shard {
     fn keep_alive_timeout(&mut self, now: Now, conn: ConnId) {
         let Some(link) = self.links.at_mut(conn).filter(|l| l.conn.phase == Phase::Connected) else { return };
         // What a parked client sends may stand unread: its silence is ours.
-        if link.paused {
+        if link.ended || (link.paused && link.waits()) {
             link.conn.keep_alive.last_packet = now.mono;
         }
         match link.conn.keep_alive.deadline() {
             Some(at) if at <= now.mono => self.fault(now, conn, fault::KEEP_ALIVE),
-            Some(at) => self.timers.arm(at, Timer::KeepAlive(conn)),
+            Some(at) => self.timers.arm(at.min(now.mono.plus(TIMER_AHEAD_MAX)), Timer::KeepAlive(conn)),
             None => {}
         }
     }
 
     fn session_expiry(&mut self, now: Now, id: SessionId) {
-        let Some(home) = self.sessions.at(id) else { return };
+        let Some(home) = self.sessions.at(id).filter(|home| now.mono >= home.expiry_armed) else { return };
         match home.session.expires_at {
             Some(at) if home.attached == Attached::Nobody && at <= now.wall => {
                 self.counters().sessions_expired.add(1);
                 self.publish_will(now, id);
                 self.session_end(id);
             }
-            Some(at) if home.attached == Attached::Nobody => {
-                self.timers.arm(now.mono.plus(at.since(now.wall)), Timer::Expiry(id));
-            }
+            at if home.attached == Attached::Nobody => self.arm_expiry(now, id, at),
             _ => {}
         }
     }
 
     fn will_due(&mut self, now: Now, id: SessionId) {
-        match self.sessions.at(id).and_then(|home| home.session.will_due) {
+        let home = self.sessions.at(id).filter(|home| now.mono >= home.will_armed);
+        match home.and_then(|home| home.session.will_due) {
             Some(at) if at <= now.wall => self.publish_will(now, id),
-            Some(at) => self.timers.arm(now.mono.plus(at.since(now.wall)), Timer::Will(id)),
-            None => {}
+            at => self.arm_will(now, id, at),
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::effect::Parcel;
 use crate::input::{ConnId, ShardId};
 use crate::links::{Relay, Way};
 use crate::mesh::frame::Frame;
+use crate::stop::Stopping;
 use crate::{Effect, Shard};
 
 /// What the session's shard knows of a tunnel.
@@ -57,7 +58,7 @@ impl Shard {
         let Some(link) = self.links.at_mut(id) else { return };
         let Some(relay) = &mut link.relay else { return };
         relay.untaken = relay.untaken.saturating_sub(bytes);
-        if relay.untaken < window {
+        if relay.untaken < window && self.stopping == Stopping::No {
             self.set_paused(id, false);
         }
     }
@@ -81,6 +82,9 @@ impl Shard {
     ) {
         let conn = self.link_open(now, peer, Way::Tunnel { shard: from, remote, unwritten: 0 });
         self.tunnels.insert((from, remote), TunnelEnd { conn, untold: 0 });
+        if self.stopping != Stopping::No {
+            return self.link_drop(now, conn);
+        }
         self.tunnel_bytes(now, from, remote, bytes);
     }
 

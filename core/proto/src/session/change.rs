@@ -135,16 +135,23 @@ impl Session {
             Change::Queued { entry } => self.queue.push(entry),
             Change::Sent { packet_id } => {
                 if let Some(entry) = self.queue.pop_with_ack() {
-                    self.inflight.insert_at(packet_id, sent(entry));
+                    let bytes = entry.bytes();
+                    if self.inflight.insert_at(packet_id, sent(entry)) {
+                        self.inflight_bytes += bytes;
+                    }
                 }
             }
             Change::GivenUp => drop(self.queue.pop_with_ack()),
             Change::Received { packet_id } => {
                 if let Some(sent) = self.inflight.get_mut(packet_id) {
-                    (sent.state, sent.entry) = (SentState::AwaitPubcomp, None);
+                    sent.state = SentState::AwaitPubcomp;
+                    self.inflight_bytes -= sent.entry.take().map_or(0, |entry| entry.bytes());
                 }
             }
-            Change::Completed { packet_id } => drop(self.inflight.remove(packet_id)),
+            Change::Completed { packet_id } => {
+                let entry = self.inflight.remove(packet_id).and_then(|sent| sent.entry);
+                self.inflight_bytes -= entry.map_or(0, |entry| entry.bytes());
+            }
             _ => {}
         }
     }

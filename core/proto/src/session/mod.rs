@@ -66,6 +66,8 @@ pub struct Session {
     pub queue: Queue,
     /// QoS 1 and 2 messages sent and not yet complete, in the order sent.
     pub inflight: Inflight<Sent>,
+    /// Bytes of the messages in flight that the client does not own yet.
+    pub inflight_bytes: u64,
     /// Packet ids of QoS 2 publishes received and not yet released.
     pub incoming: IdSet,
     /// Retained messages still to be read for new subscriptions, in the order subscribed.
@@ -99,6 +101,7 @@ impl Session {
             subscriptions: BTreeMap::new(),
             queue: Queue::default(),
             inflight: Inflight::new(),
+            inflight_bytes: 0,
             incoming: IdSet::default(),
             reads: VecDeque::new(),
             attachment: None,
