@@ -19,7 +19,7 @@ use crate::links::{Park, Said};
 use crate::local_session::LOCAL_PREFIX;
 use crate::receive::Step;
 use crate::sessions::{Attached, SessionId};
-use crate::timers_kinds::{TIMER_AHEAD_MAX, Timer};
+use crate::timer::{TIMER_AHEAD_MAX, Timer};
 use crate::{LogLevel, Shard};
 
 /// Longest ClientID of 3.1 in characters, where that rule is kept.

@@ -16,7 +16,7 @@ use crate::limits::QueuePolicy;
 use crate::mesh::frame::Frame;
 use crate::sessions::{Attached, Held, SessionId};
 use crate::shared::GROUP;
-use crate::timers_kinds::Timer;
+use crate::timer::Timer;
 use crate::{LogLevel, Shard};
 
 /// How far above its high-water mark a connection is filled when its queue is full within a turn: what one

@@ -8,7 +8,7 @@ use ringmq_wire::{Disconnect, Property, ReasonCode};
 use crate::fault::{self, Fault};
 use crate::input::ConnId;
 use crate::sessions::{Attached, SessionId};
-use crate::timers_kinds::{TIMER_AHEAD_MAX, Timer};
+use crate::timer::{TIMER_AHEAD_MAX, Timer};
 use crate::{LogLevel, Shard};
 
 impl Shard {

@@ -30,9 +30,9 @@ mod slots;
 mod stop;
 mod subscribe;
 mod sys;
-mod timers;
-mod timers_kinds;
+mod timer;
 mod tunnel;
+mod wheel;
 
 use std::collections::{HashMap, VecDeque};
 use std::io::IoSlice;
@@ -62,9 +62,9 @@ use sessions::{Home, SessionId};
 use shared::{Group, GroupId};
 use slots::Slots;
 use stop::Stopping;
-use timers::Wheel;
-use timers_kinds::{LANES_INTERVAL, SWEEP_INTERVAL, Timer};
+use timer::{LANES_INTERVAL, SWEEP_INTERVAL, Timer};
 use tunnel::TunnelEnd;
+use wheel::Wheel;
 
 /// What the shards of one broker share.
 #[derive(Clone)]

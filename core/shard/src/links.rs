@@ -16,7 +16,7 @@ use crate::mesh::frame::Frame;
 use crate::output::Output;
 use crate::sessions::SessionId;
 use crate::slots::slot_id;
-use crate::timers_kinds::Timer;
+use crate::timer::Timer;
 use crate::{Effect, LogLevel, Shard};
 
 slot_id!(ConnId);

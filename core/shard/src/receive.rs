@@ -12,7 +12,7 @@ use crate::input::{ConnId, ShardId};
 use crate::links::{Park, Said, Way};
 use crate::mesh::frame::Frame as MeshFrame;
 use crate::stop::Stopping;
-use crate::timers_kinds::Timer;
+use crate::timer::Timer;
 
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use ringmq_wire::ReasonCode;
 use crate::input::ConnId;
 use crate::links::Way;
 use crate::sessions::Attached;
-use crate::timers_kinds::Timer;
+use crate::timer::Timer;
 use crate::{Effect, LogLevel, Shard};
 
 /// How far a stop has come.

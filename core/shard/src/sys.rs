@@ -10,7 +10,7 @@ use ringmq_wire::{Properties, Qos};
 use crate::Shard;
 use crate::aggregate::Origin;
 use crate::counters::{Counter, Counters, ShardCounters};
-use crate::timers_kinds::Timer;
+use crate::timer::Timer;
 
 type Pick = fn(&ShardCounters) -> &Counter;
 
