@@ -86,7 +86,10 @@ impl World {
         if steps.is_empty() {
             return false;
         }
-        let step = steps[self.random.below(steps.len())];
+        let mut step = steps[self.random.below(steps.len())];
+        if matches!(step, Step::Drain(_)) && self.random.chance(self.lazy_percent) {
+            step = steps[self.random.below(steps.len())];
+        }
         self.take(step);
         true
     }

@@ -76,6 +76,8 @@ pub struct World {
     pub steps: u64,
     /// Whether bytes are split and writes cut short at random; otherwise all there is goes at once.
     pub ragged: bool,
+    /// How many percent of the drains that are due are thought over once more: slow shards see more at once.
+    pub lazy_percent: usize,
     /// Whether each step is printed: `RINGMQ_LOUD` in the environment, to read a seed that failed.
     pub loud: bool,
 }
@@ -123,6 +125,7 @@ impl World {
             stopped: vec![false; shards],
             steps: 0,
             ragged: false,
+            lazy_percent: 0,
             loud: std::env::var_os("RINGMQ_LOUD").is_some(),
         }
     }

@@ -63,10 +63,6 @@ impl Actor {
         if link.phase == Phase::Left {
             return;
         }
-        if self.taken_by_a_ghost(history, index) {
-            return;
-        }
-        let link = &self.links[index];
         let refused = world.common.settings.queue_policy == ringmq_shard::QueuePolicy::Refuse;
         let allowed = refused && self.version != Version::V5;
         assert!(
@@ -77,28 +73,16 @@ impl Actor {
             link.dismissed,
             world.logs.iter().rev().take(3).collect::<Vec<_>>()
         );
-        self.leave(history, index);
+        self.cut_off(history, index);
     }
 
-    /// An earlier connection that was given up before its CONNACK may have its CONNECT processed later than
-    /// this one's, on its way between shards or with a decider, and takes this one over: lawful, and then
-    /// nobody knows which session there is.
-    fn taken_by_a_ghost(&mut self, history: &mut History, index: usize) -> bool {
-        let ghosts = self.links[..index].iter().filter(|link| link.up_since == NEVER);
-        let Some(since) = ghosts.map(|ghost| ghost.connect_sent).min() else { return false };
-        let told = self.links[index].dismissed == Some(TAKEN_OVER) || self.version != Version::V5;
-        if !told {
-            return false;
-        }
+    /// The broker closed a connection, some time ago.
+    fn cut_off(&mut self, history: &mut History, index: usize) {
         self.leave(history, index);
-        for session in 0..history.sessions.len() {
-            if history.sessions[session].actor == self.index {
-                history.session_may_end(session, since);
-            }
+        let link = &self.links[index];
+        if let Some(will) = link.will {
+            history.published[will].sent = link.connect_sent;
         }
-        self.open_session(history, true, false);
-        self.forget();
-        true
     }
 
     fn admitted(&mut self, world: &mut World, history: &mut History, index: usize, connack: &SeenConnack) {

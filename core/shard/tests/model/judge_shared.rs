@@ -47,11 +47,10 @@ fn groups(history: &History, publish: &Published) -> (usize, usize) {
             .filter(|(_, sub)| ringmq_wire::topic_matches(sub.filter, publish.topic))
             .collect();
         possible += usize::from(!members.is_empty());
-        // A member that leaves may take with it what it was given.
-        let all_stay = members.iter().all(|(index, sub)| {
-            sub.qos > 0 && history.lasting(*index).is_some_and(|(low, _, _)| low > 0)
-                || sub.sent > publish.acked
-        });
+        // A member that leaves may take with it what it was given, or hand it on to a later member; one that
+        // takes QoS 0 only may be given it while it is away.
+        let all_stay =
+            members.iter().all(|(index, _)| history.lasting(*index).is_some_and(|(low, _, _)| low > 0));
         let any = members.iter().any(|(_, sub)| sub.acked < publish.sent);
         sure += usize::from(all_stay && any && publish.acked != NEVER);
     }
