@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::drive::{Outcome, run};
 use super::judge::{judge, overlaps};
 
-/// How many seeds run when nobody says otherwise: about 15 s of one core with optimisation, some minutes without.
-const CASES_DEFAULT: u64 = 12_000;
+/// How many seeds run when nobody says otherwise: about 20 s of one core with optimisation, some minutes without.
+const CASES_DEFAULT: u64 = 20_000;
 /// Every so many seeds are run twice.
 const TWICE_EVERY: u64 = 10;
 
