@@ -32,6 +32,7 @@ impl Shard {
             link.conn.limits = ringmq_proto::conn::ClientLimits::of(connect);
         }
         if let Err(fault) = check(&self.settings, connect) {
+            self.note_received(id, &Packet::Connect(*connect));
             return self.refuse(now, id, fault);
         }
         let assigned = connect.client_id.is_empty();
@@ -40,6 +41,7 @@ impl Shard {
         if home != self.id {
             return Step::Away(home);
         }
+        self.note_received(id, &Packet::Connect(*connect));
         match self
             .ask_connect(now, id, connect, &client_id)
             .and(|| self.ask_will(now, id, connect, &client_id))
@@ -149,7 +151,8 @@ impl Shard {
         let address = self.links.at(id).and_then(|l| l.peer.socket);
         let from = address.map_or_else(|| "<unknown>".to_owned(), |a| a.to_string());
         let (clean, keep_alive) = (u8::from(connect.clean_start), connect.keep_alive);
-        let protocol = connect.version as u8;
+        // mosquitto's numbers: 1 for 3.1, 2 for 3.1.1, 5 for 5.0.
+        let protocol = if connect.version == Version::V5 { 5 } else { connect.version as u8 - 2 };
         let user = connect.user_name.map_or_else(String::new, |u| format!(", u'{u}'"));
         self.log(LogLevel::Info, || {
             format!("New client connected from {from} as {client_id} (p{protocol}, c{clean}, k{keep_alive}{user}).")

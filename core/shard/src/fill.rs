@@ -130,11 +130,24 @@ impl Shard {
 
     /// Whether [`Shard::fill_next`] would take something.
     fn can_send(&self, session: SessionId) -> bool {
-        let limit = self.settings.inflight_messages_max;
-        let Some(home) = self.sessions.at(session) else { return false };
-        let within = home.session.inflight_bytes < self.settings.queue_bytes_max;
-        let open = home.session.window_open() && within && home.session.inflight.has_room(limit);
-        home.session.queue.front(open && !self.must_resend(session)).is_some()
+        let open = self.may_send_with_ack(session);
+        self.sessions.at(session).is_some_and(|home| home.session.queue.front(open).is_some())
+    }
+
+    /// Whether the next QoS 1 or 2 message may go: what is unfinished goes first, the client's window and ours
+    /// have room, and so have the bytes in flight, which are bounded like those in the queue; a message larger
+    /// than that bound goes alone.
+    fn may_send_with_ack(&self, session: SessionId) -> bool {
+        let (messages_max, bytes_max) = (self.settings.inflight_messages_max, self.settings.queue_bytes_max);
+        let Some(home) = self.sessions.at(session).filter(|_| !self.must_resend(session)) else {
+            return false;
+        };
+        let (session, in_flight) = (&home.session, home.session.inflight_bytes);
+        session.window_open()
+            && session.inflight.has_room(messages_max)
+            && session.queue.front(true).is_none_or(|next| {
+                next.qos == Qos::AtMostOnce || in_flight == 0 || in_flight + next.bytes() <= bytes_max
+            })
     }
 
     fn must_resend(&self, session: SessionId) -> bool {
@@ -192,15 +205,14 @@ impl Shard {
     /// Sends the next queued message; false when there is none or the window is closed.
     fn fill_next(&mut self, now: Now, id: ConnId, session: SessionId) -> bool {
         let limit = self.settings.inflight_messages_max;
-        let resending = self.must_resend(session);
+        let open = self.may_send_with_ack(session);
         let Some(home) = self.sessions.at_mut(session) else { return false };
-        let packet_id =
-            home.session.inflight.vacant(limit).filter(|_| home.session.window_open() && !resending);
+        let packet_id = home.session.inflight.vacant(limit).filter(|_| open);
         let Some(entry) = home.session.queue.front(packet_id.is_some()).cloned() else { return false };
         let with_ack = entry.qos > Qos::AtMostOnce;
         if let Some(unsendable) = self.unsendable(now, id, &entry, packet_id) {
             unsendable(self);
-            self.take_unsent(session, &entry);
+            self.take_unsent(session, &entry, packet_id.is_some());
             return true;
         }
         if with_ack {
@@ -219,14 +231,14 @@ impl Shard {
     }
 
     /// Takes out what will not be sent.
-    fn take_unsent(&mut self, session: SessionId, entry: &Entry) {
+    fn take_unsent(&mut self, session: SessionId, entry: &Entry, window_open: bool) {
         if entry.qos > Qos::AtMostOnce {
             self.change(session, Change::GivenUp);
             if let Some(origin) = entry.shared {
                 self.shared_done(session, origin);
             }
         } else if let Some(home) = self.sessions.at_mut(session) {
-            home.session.queue.pop(false);
+            home.session.queue.pop(window_open);
             self.count_queue((1, entry.bytes()), (0, 0));
         }
     }

@@ -204,10 +204,9 @@ impl Shard {
                 return Step::Done;
             }
         };
-        // A packet that comes again after waiting was counted and logged when it came first.
-        if link.questions.is_empty() {
-            self.counters().packets_received.add(1);
-            self.log_packet("Received", id, &packet);
+        // CONNECT may move on to another shard, which then notes it.
+        if !matches!(packet, Packet::Connect(_)) {
+            self.note_received(id, &packet);
         }
         match self.dispatch_packet(now, id, &packet) {
             Ok(step) => step,
@@ -215,6 +214,14 @@ impl Shard {
                 self.fault(now, id, fault);
                 Step::Done
             }
+        }
+    }
+
+    /// Counts and logs a packet; one that comes again after waiting was noted when it came first.
+    pub(crate) fn note_received(&mut self, id: ConnId, packet: &Packet<'_>) {
+        if self.links.at(id).is_some_and(|link| link.questions.is_empty()) {
+            self.counters().packets_received.add(1);
+            self.log_packet("Received", id, packet);
         }
     }
 

@@ -7,7 +7,7 @@ use std::hash::Hasher;
 use ringmq_proto::session::{Change, Entry, Session};
 use ringmq_proto::time::Mono;
 use ringmq_store::{Body, Command, partition};
-use ringmq_wire::PacketId;
+use ringmq_wire::{PacketId, Qos};
 use siphasher::sip::SipHasher13;
 
 use crate::Shard;
@@ -118,7 +118,9 @@ impl Shard {
     /// with the connection is applied only.
     pub(crate) fn change(&mut self, id: SessionId, change: Change) {
         let Some(home) = self.sessions.at_mut(id) else { return };
-        if home.session.is_durable() {
+        // A QoS 0 message dies with the connection: it is queued in memory only.
+        let fleeting = matches!(&change, Change::Queued { entry } if entry.qos == Qos::AtMostOnce);
+        if home.session.is_durable() && !fleeting {
             let client_id = &home.session.client_id;
             let epoch = home.session.epoch;
             let body = Body::Session { client_id, epoch, change: &change };

@@ -91,8 +91,17 @@ struct Numbered {
 pub struct Queue {
     without_ack: VecDeque<Numbered>,
     with_ack: VecDeque<Numbered>,
+    /// QoS 1 and 2 entries with RETAIN: copies of retained messages, or live ones that look like it.
+    copies: usize,
+    /// QoS 0 entries in the second lane.
+    behind: usize,
     bytes: u64,
     arrivals: u64,
+}
+
+enum Lane {
+    WithoutAck,
+    WithAck,
 }
 
 impl Queue {
@@ -116,39 +125,50 @@ impl Queue {
     pub fn has_room(&self, bytes: u64, messages_max: u32, bytes_max: u64) -> bool {
         self.is_empty() || (self.len() < messages_max as usize && self.bytes + bytes <= bytes_max)
     }
-    /// Appends to the lane of its QoS.
+    /// Appends to the lane of its QoS. A QoS 0 message that was published as retained goes behind the copies
+    /// of retained messages that wait for the window: it must not be overtaken by an older one of its topic.
+    /// Later QoS 0 messages follow it, to keep their order.
     pub fn push(&mut self, entry: Entry) {
         self.bytes += entry.bytes();
         self.arrivals += 1;
+        let with_ack = entry.qos > Qos::AtMostOnce;
+        self.copies += usize::from(is_copy(&entry));
+        let behind = !with_ack && (self.behind > 0 || (entry.message.retain() && self.copies > 0));
+        self.behind += usize::from(behind);
         let numbered = Numbered { number: self.arrivals, entry };
-        if numbered.entry.qos == Qos::AtMostOnce {
-            self.without_ack.push_back(numbered);
-        } else {
+        if with_ack || behind {
             self.with_ack.push_back(numbered);
+        } else {
+            self.without_ack.push_back(numbered);
         }
     }
-    /// The next message: the older of both lanes, or of QoS 0 alone while the window is closed.
+    /// The next message: the older of both lanes, or of the first alone while the window is closed.
     #[must_use]
     pub fn front(&self, window_open: bool) -> Option<&Entry> {
-        Some(match self.pick(window_open)? {
-            Qos::AtMostOnce => &self.without_ack.front()?.entry,
-            _ => &self.with_ack.front()?.entry,
-        })
+        let lane = match self.pick(window_open)? {
+            Lane::WithoutAck => &self.without_ack,
+            Lane::WithAck => &self.with_ack,
+        };
+        lane.front().map(|numbered| &numbered.entry)
     }
     /// Takes what [`Queue::front`] shows.
     pub fn pop(&mut self, window_open: bool) -> Option<Entry> {
-        let taken = match self.pick(window_open)? {
-            Qos::AtMostOnce => self.without_ack.pop_front()?,
-            _ => self.with_ack.pop_front()?,
-        };
-        self.bytes -= taken.entry.bytes();
-        Some(taken.entry)
+        match self.pick(window_open)? {
+            Lane::WithoutAck => {
+                let entry = self.without_ack.pop_front()?.entry;
+                self.bytes -= entry.bytes();
+                Some(entry)
+            }
+            Lane::WithAck => self.pop_with_ack(),
+        }
     }
-    /// Takes the oldest QoS 1 or 2 message whatever the window.
+    /// Takes the oldest of the second lane whatever the window.
     pub fn pop_with_ack(&mut self) -> Option<Entry> {
-        let taken = self.with_ack.pop_front()?.entry;
-        self.bytes -= taken.bytes();
-        Some(taken)
+        let entry = self.with_ack.pop_front()?.entry;
+        self.bytes -= entry.bytes();
+        self.copies -= usize::from(is_copy(&entry));
+        self.behind -= usize::from(entry.qos == Qos::AtMostOnce);
+        Some(entry)
     }
     /// Takes out all entries for which `keep` says no, in order.
     pub fn take_out(&mut self, keep: impl Fn(&Entry) -> bool) -> alloc::vec::Vec<Entry> {
@@ -160,11 +180,13 @@ impl Queue {
                     kept.push_back(numbered);
                 } else {
                     self.bytes -= numbered.entry.bytes();
+                    self.copies -= usize::from(is_copy(&numbered.entry));
                     out.push(numbered.entry);
                 }
             }
             *lane = kept;
         }
+        self.behind = self.with_ack.iter().filter(|n| n.entry.qos == Qos::AtMostOnce).count();
         out
     }
     /// Empties it and gives its memory back.
@@ -176,14 +198,71 @@ impl Queue {
         self.without_ack.iter().chain(&self.with_ack).map(|n| &n.entry)
     }
 
-    fn pick(&self, window_open: bool) -> Option<Qos> {
+    fn pick(&self, window_open: bool) -> Option<Lane> {
         let with_ack = if window_open { self.with_ack.front() } else { None };
         match (self.without_ack.front(), with_ack) {
             (None, None) => None,
-            (Some(_), None) => Some(Qos::AtMostOnce),
-            (None, Some(b)) => Some(b.entry.qos),
-            (Some(a), Some(b)) if a.number < b.number => Some(Qos::AtMostOnce),
-            (Some(_), Some(b)) => Some(b.entry.qos),
+            (Some(_), None) => Some(Lane::WithoutAck),
+            (None, Some(_)) => Some(Lane::WithAck),
+            (Some(a), Some(b)) if a.number < b.number => Some(Lane::WithoutAck),
+            (Some(_), Some(_)) => Some(Lane::WithAck),
         }
+    }
+}
+
+fn is_copy(entry: &Entry) -> bool {
+    entry.retain && entry.qos > Qos::AtMostOnce
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringmq_wire::message::{MessageParts, Payload};
+    use ringmq_wire::{Properties, Qos};
+
+    fn entry(name: &str, qos: Qos, published_retained: bool, retain: bool) -> Entry {
+        let message = Message::new(MessageParts {
+            topic: name,
+            qos,
+            retain: published_retained,
+            properties: Properties::EMPTY,
+            payload: Payload::Copy(b""),
+            expires_at: None,
+            publisher: 0,
+            stamp: 0,
+        });
+        Entry { message: Rc::new(message), qos, retain, ids: SubscriptionIds::None, shared: None }
+    }
+
+    fn names(queue: &mut Queue, window_open: bool) -> alloc::string::String {
+        let mut names = alloc::string::String::new();
+        while let Some(entry) = queue.pop(window_open) {
+            names.push_str(entry.message.topic());
+        }
+        names
+    }
+
+    #[test]
+    fn qos_0_passes_what_waits_for_the_window_and_nothing_else() {
+        let mut queue = Queue::default();
+        queue.push(entry("a", Qos::AtLeastOnce, false, false));
+        queue.push(entry("b", Qos::AtMostOnce, false, false));
+        queue.push(entry("c", Qos::ExactlyOnce, false, false));
+        assert_eq!(names(&mut queue, false), "b");
+        queue.push(entry("d", Qos::AtMostOnce, false, false));
+        assert_eq!(names(&mut queue, true), "acd");
+        assert_eq!((queue.len(), queue.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn a_newer_retained_message_stays_behind_the_copy_that_waits() {
+        let mut queue = Queue::default();
+        queue.push(entry("old", Qos::AtLeastOnce, true, true));
+        queue.push(entry("new", Qos::AtMostOnce, true, false));
+        queue.push(entry("other", Qos::AtMostOnce, false, false));
+        assert_eq!(names(&mut queue, false), "");
+        assert_eq!(names(&mut queue, true), "oldnewother");
+        queue.push(entry("later", Qos::AtMostOnce, true, false));
+        assert_eq!(names(&mut queue, false), "later");
     }
 }
