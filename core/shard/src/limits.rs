@@ -33,7 +33,8 @@ pub struct Settings {
     pub topic_alias_outbound_max: u16,
     /// Messages queued for one session.
     pub queue_messages_max: u32,
-    /// Bytes queued for one session; an empty queue takes one message of any size.
+    /// Bytes queued for one session, and as many again sent to it and not acknowledged; either takes one message
+    /// of any size while it is empty.
     pub queue_bytes_max: u64,
     /// How long a publisher's acknowledgement waits for a connected session with a full queue.
     pub publish_hold: u64,
