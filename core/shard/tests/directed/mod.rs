@@ -3,6 +3,7 @@
 
 mod deciders;
 mod local_handles;
+mod mended;
 mod mesh_full;
 mod messages;
 mod one_write;
