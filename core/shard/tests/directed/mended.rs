@@ -217,6 +217,31 @@ fn a_keep_alive_of_more_than_ten_minutes_ends_on_time() {
     assert!(world.nets[net.0].closed(), "[MQTT-3.1.2-22]");
 }
 
+#[test]
+fn publishes_held_by_one_session_each_wait_their_own_time() {
+    let mut setup = Setup::new(1, 24);
+    (setup.settings.inflight_messages_max, setup.settings.queue_messages_max) = (1, 1);
+    setup.settings.publish_hold = 5_000;
+    let mut world = World::new(&setup);
+    let reader = world.join(0, &Hello::new(Version::V5, "reader"));
+    subscribe(&mut world, reader, "t", 1);
+    let writers = ["first", "second"].map(|id| world.join(0, &Hello::new(Version::V5, id)));
+    // One is sent, one is queued, the third is held, and three seconds later one of the other publisher.
+    post_numbers(&mut world, writers[0], 1, 3);
+    world.pass(3_000, 100);
+    post_numbers(&mut world, writers[1], 4, 4);
+    assert_eq!(acks(&world.seen(writers[0])), [1, 2]);
+    for (milliseconds, first, second) in
+        [(1_900, vec![], vec![]), (300, vec![3], vec![]), (2_600, vec![], vec![])]
+    {
+        world.pass(milliseconds, 100);
+        assert_eq!([acks(&world.seen(writers[0])), acks(&world.seen(writers[1]))], [first, second]);
+    }
+    world.pass(400, 100);
+    assert_eq!(acks(&world.seen(writers[1])), [4]);
+    assert_eq!(world.counter(|c| &c.dropped_queue), 2);
+}
+
 // Groups and the members they lose.
 
 fn tight(shards: usize, seed: u64) -> World {
@@ -594,6 +619,26 @@ fn once_work_has_stopped_written_output_lets_no_publish_in() {
         assert!(all_closed(&world));
         assert!(world.stopped.iter().all(|stopped| *stopped));
     }
+}
+
+#[test]
+fn once_work_has_stopped_room_in_a_tunnel_lets_no_publish_in() {
+    let mut setup = Setup::new(2, 23).moving(false);
+    setup.settings.tunnel_window_bytes = 1_000;
+    let mut world = World::new(&setup);
+    let watcher = world.join(1, &Hello::new(Version::V5, "watcher"));
+    subscribe(&mut world, watcher, "t", 0);
+    let writer = world.join(0, &Hello::new(Version::V5, &id_on("writer", 1, 2)));
+    // More than the window is read and on its way; then the work stops, and then the window opens.
+    world.send(writer, &Post::new("t", [b'1'; 1_500], 0, 0).encode(Version::V5));
+    world.take(Step::Read(writer));
+    world.take(Step::Flush(0));
+    assert!(world.nets[writer.0].paused);
+    world.send(writer, &Post::new("t", "2", 0, 0).encode(Version::V5));
+    world.stop_work();
+    assert!(world.nets[writer.0].paused && !world.nets[writer.0].to_broker.is_empty());
+    let got = publishes(world.seen(watcher));
+    assert_eq!(got.iter().map(|publish| publish.payload.len()).collect::<Vec<_>>(), [1_500]);
 }
 
 #[test]
