@@ -14,7 +14,7 @@ ROWS = [
     ("callbacks.py", OLD_PYTHON, ["on_connect 0", "on_subscribe (0, 1, 2)", "on_sensor sensor/a 0",
                                   "on_sensor sensor/b 1", "on_sensor sensor/c 2", "on_unsubscribe",
                                   "on_disconnect 0"]),
-    ("one_line.py", OLD_PYTHON, ["one/kept single 1 1", "one/more multiple 1 1", "one/most dictionary 0 1"]),
+    ("one_line.py", OLD_PYTHON, ["one/kept single 1 1", "one/more multiple 1 1", "one/most dictionary 1 1"]),
     ("v5_request_response.py", sys.executable, ["21.5 42 [('unit', 'celsius')]"]),
     ("v5_message_expiry.py", sys.executable, ["long True"]),
     ("v5_shared.py", sys.executable, ["True", "True"]),
