@@ -169,7 +169,7 @@ keys! {
     cores: Cores = cores, Unit::None, Range::Form("all, unpinned, a number of CPUs, or a set like 0,2-5"), Restart;
     /// Number of shards, whatever the number of CPUs.
     shards: Shards = shards, Unit::None, Range::Form("auto, or 1 to 256"), Restart;
-    /// Way to talk to the kernel: `uring` is the fast one, `epoll` works where io_uring is forbidden.
+    /// Way to talk to the kernel: `uring` is io_uring, `epoll` works where that is forbidden.
     driver: DriverChoice = driver, Unit::None, Range::Words(&["auto", "uring", "epoll"]), Restart;
     /// Whether a connection may move to the shard of its session.
     moving: bool = settings.moving, Unit::None, Range::Bool, Restart, switch "no-move" = "false";
