@@ -57,6 +57,8 @@ pub(crate) struct Entry {
     armed: Option<Mono>,
     /// Failures in a row, for the wait between attempts.
     failures: u32,
+    /// When the connection that stands, or stood last, was made.
+    opened: Mono,
     attempt: u64,
 }
 
@@ -203,6 +205,7 @@ impl Entry {
             registered: None,
             armed: None,
             failures: 0,
+            opened: Mono(0),
             attempt: 0,
         }
     }
@@ -300,6 +303,7 @@ impl Entry {
         match outcome {
             Ok(()) => {
                 self.link = Link::Open { stream: connecting.stream, close_until: None };
+                self.opened = now;
                 self.shared.with_driver(|state| state.peer.connect(now));
             }
             Err(error) => {
@@ -372,7 +376,11 @@ impl Entry {
         if stop_asked {
             return self.finish(Stopped::Requested);
         }
-        self.failures = if was_connected { 1 } else { self.failures.saturating_add(1) };
+        // A connection that did not stand longer than the longest wait is one more failure: two clients with
+        // one ClientID would else take each other's place several times a second.
+        let wait_max = self.options.reconnect.map_or(Duration::ZERO, |backoff| backoff.max);
+        let stood = was_connected && Duration::from_millis(now.since(self.opened)) >= wait_max;
+        self.failures = if stood { 1 } else { self.failures.saturating_add(1) };
         let backoff = self.options.reconnect.filter(|_| error.is_temporary());
         let retry_in = backoff.map(|backoff| backoff.delay(self.failures, dice()));
         self.shared.with_driver(|state| {

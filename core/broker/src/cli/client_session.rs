@@ -61,7 +61,8 @@ impl Session {
             .reconnect(reconnect.then_some(Backoff { min: RECONNECT_PAUSE, max: RECONNECT_PAUSE }));
         options = match tool {
             // A session kept from earlier may have messages for this client; nobody would take them.
-            Tool::Publish => options.on_message(|_, _| {}),
+            // Its goodbye waits until everything is out, however long a large message takes.
+            Tool::Publish => options.on_message(|_, _| {}).request_timeout(PATIENCE),
             Tool::Subscribe | Tool::Request => options.acknowledgement(Acknowledgement::Manual),
         };
         let (listener, mut first) = (talk.clone(), true);
@@ -126,6 +127,17 @@ impl Session {
         let reason = answer.map_err(|error| self.failure(error, || format!("Publishing to '{topic}'")))?;
         self.talk.say(&format!("published '{topic}' ({})", reason.name()));
         Ok(())
+    }
+
+    /// As [`Session::wait`], for a session that also gets messages: a full queue of them would stop the reading
+    /// and the answer stand behind it, so they are taken meanwhile; unacknowledged, they stay with the server.
+    pub fn wait_among_messages(&self, publication: Publication) -> Result<(), Failure> {
+        while publication.receipt.answer().is_none() && !self.stop.load(Ordering::Relaxed) {
+            if let Err(RecvError::Stopped) = self.client.recv_timeout(SIGNAL_CHECK) {
+                break;
+            }
+        }
+        if publication.receipt.answer().is_none() { Ok(()) } else { self.wait(publication) }
     }
 
     /// Subscribes to all filters at once and gives the server's answer to each.
@@ -246,6 +258,13 @@ impl Session {
 pub struct Publication {
     receipt: Receipt,
     topic: String,
+}
+
+impl Publication {
+    /// Whether the server has taken it.
+    pub fn is_done(&self) -> bool {
+        self.receipt.answer().is_some_and(|answer| answer.is_ok())
+    }
 }
 
 /// A message as the formats see it.

@@ -176,10 +176,12 @@ impl Job {
     }
 
     fn print_all(&mut self, session: &Session, deadline: Option<Instant>) -> Result<(), Failure> {
-        let mut removed = Vec::new();
-        let outcome = self.print_until_done(session, deadline, &mut removed);
+        let (mut removed, mut printed) = (Vec::new(), Vec::new());
+        let outcome = self.print_until_done(session, deadline, &mut removed, &mut printed);
         self.output.flush()?;
-        outcome.and(removed.into_iter().try_for_each(|publication| session.wait(publication)))
+        printed.iter().for_each(|message| session.acknowledge(message));
+        outcome?;
+        removed.into_iter().try_for_each(|publication| session.wait_among_messages(publication))
     }
 
     fn print_until_done(
@@ -187,10 +189,18 @@ impl Job {
         session: &Session,
         deadline: Option<Instant>,
         removed: &mut Vec<Publication>,
+        printed: &mut Vec<Message>,
     ) -> Result<(), Failure> {
         loop {
-            // Lines are held back only as long as the next message is already there.
-            let message = match session.next(deadline, || self.output.flush())? {
+            // Lines are held back only as long as the next message is already there, and acknowledgements as
+            // long as the lines.
+            let output = &mut self.output;
+            let idle = || {
+                output.flush()?;
+                printed.drain(..).for_each(|message| session.acknowledge(&message));
+                Ok(())
+            };
+            let message = match session.next(deadline, idle)? {
                 Next::Message(message) => message,
                 Next::Stopped => return Ok(()),
                 Next::TimedOut => return Err(Failure::TimedOut),
@@ -200,12 +210,17 @@ impl Job {
                 return Ok(());
             }
             if verdict != Verdict::Skip && message.retain() && self.selection.options.remove_retained {
+                removed.retain(|publication: &Publication| !publication.is_done());
                 removed.push(session.forget(message.topic())?);
             }
             if verdict == Verdict::Print {
                 self.print(&message)?;
             }
-            session.acknowledge(&message);
+            printed.push(message);
+            if printed.len() >= PRINTED_MAX {
+                self.output.flush()?;
+                printed.drain(..).for_each(|message| session.acknowledge(&message));
+            }
             if verdict != Verdict::Skip && self.selection.count() {
                 return Ok(());
             }
@@ -225,6 +240,9 @@ impl Job {
         }
     }
 }
+
+/// Messages printed and not yet acknowledged, at most: a part of any server's window.
+const PRINTED_MAX: usize = 16;
 
 /// Which messages are printed, and when it is enough.
 struct Selection {

@@ -103,12 +103,15 @@ impl Peer {
         let state = &mut self.incoming;
         state.counted.remove(ack.packet_id);
         state.unanswered.remove(ack.packet_id);
+        // A server that releases before PUBREC wants no PUBREC; later answers must not wait for it.
+        state.pending.retain(|p| p.qos != Qos::ExactlyOnce || p.packet_id != ack.packet_id);
         let reason = match state.received.remove(ack.packet_id) {
             true => ReasonCode::SUCCESS,
             false => ReasonCode::PACKET_IDENTIFIER_NOT_FOUND,
         };
         let properties = Properties::EMPTY;
         self.send(&Packet::Pubcomp(Ack { packet_id: ack.packet_id, reason, properties }));
+        self.send_answers();
     }
 
     /// Acknowledges an incoming message; a reason of 0x80 or above refuses it (5.0 only, else it counts as

@@ -317,11 +317,12 @@ impl Peer {
 
     fn check_message(&self, message: &Outgoing) -> Result<(), RequestError> {
         TopicName::new(&message.topic).map_err(RequestError::Invalid)?;
-        if !message.properties.is_empty() {
+        // Also finds a property that could not be written and so left nothing behind.
+        let properties = message.properties.check(Place::Publish).map_err(RequestError::Invalid)?;
+        if !properties.is_empty() {
             if self.options.version != Version::V5 {
                 return Err(RequestError::NeedsVersion5);
             }
-            let properties = message.properties.check(Place::Publish).map_err(RequestError::Invalid)?;
             if properties.contains(Property::TopicAlias)
                 || properties.contains(Property::SubscriptionIdentifier)
             {
@@ -357,7 +358,8 @@ impl Peer {
 
     /// Size of the packet as it would be with the topic and an alias, in bytes.
     fn publish_bytes(&self, message: &Outgoing) -> usize {
-        const ALIAS_BYTES: usize = 3;
+        // Three for the property, and one more where it makes the length of the properties longer.
+        const ALIAS_BYTES: usize = 4;
         let packet_id = (message.qos != Qos::AtMostOnce).then_some(PacketId::MIN);
         let publish = Publish {
             dup: false,

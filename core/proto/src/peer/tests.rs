@@ -366,6 +366,33 @@ fn acknowledges_in_order() {
     assert!(!peer.acknowledge(tokens[1], ReasonCode::SUCCESS), "an answer is given once");
 }
 
+/// A server that sends PUBREL before PUBREC must not block the answers behind it.
+#[test]
+fn a_release_before_pubrec_blocks_no_later_answer() {
+    let options = Options { acknowledge: Acknowledge::ByApplication, ..options(Version::V5) };
+    let mut peer = connected(options, false, &PropertiesBuffer::new());
+    feed(&mut peer, &publish(1, Qos::ExactlyOnce, false));
+    feed(&mut peer, &publish(2, Qos::AtLeastOnce, false));
+    let tokens = tokens(&mut peer);
+    let release = Ack { packet_id: id(1), reason: ReasonCode::SUCCESS, properties: Properties::EMPTY };
+    feed(&mut peer, &Packet::Pubrel(release));
+    assert_eq!(sent(&mut peer), ["pubcomp 1 0x0"]);
+    assert!(!peer.acknowledge(tokens[0], ReasonCode::SUCCESS), "the exchange is over");
+    assert!(peer.acknowledge(tokens[1], ReasonCode::SUCCESS));
+    assert_eq!(sent(&mut peer), ["puback 2 0x0"]);
+}
+
+/// A property that cannot be written is an error of the caller, also when it is the only one.
+#[test]
+fn a_property_too_long_to_write_is_refused() {
+    let mut peer = up(Version::V5);
+    let mut properties = PropertiesBuffer::new();
+    properties.push_str(Property::ContentType, &"x".repeat(70_000));
+    let refused = peer.publish(Outgoing { properties, ..message("m", Qos::AtMostOnce) });
+    assert!(matches!(refused, Err(RequestError::Invalid(_))), "{refused:?}");
+    assert!(sent(&mut peer).is_empty());
+}
+
 #[test]
 fn acknowledgements_across_a_reconnect() {
     let by_application = Acknowledge::ByApplication;
