@@ -41,6 +41,24 @@ fn a_started_broker_accepts_and_a_stopped_one_gives_its_port_back() {
     assert_eq!(again.port(), addresses[0].port());
 }
 
+/// The longest wait there is means "as long as it takes", not a panic.
+#[test]
+fn waits_may_be_as_long_as_time_can_say() {
+    let broker = broker(1);
+    let here = broker.subscribe(["#"], SubscribeOptions::default().timeout(Duration::MAX)).unwrap();
+    let handle = broker.handle().unwrap();
+    handle.publish("a", "1", PublishOptions::qos(Qos::AtLeastOnce).timeout(Duration::MAX)).unwrap();
+    assert_eq!(here.recv(Duration::MAX).unwrap().payload(), b"1");
+}
+
+/// An IPv4 address written as IPv6 is listened on as what it is.
+#[test]
+fn an_ipv4_address_may_be_written_as_ipv6() {
+    let addresses: Addresses = "[::ffff:127.0.0.1]:0".parse().unwrap();
+    let broker = options(1).bind(addresses).start().unwrap();
+    TcpStream::connect(("127.0.0.1", broker.port())).unwrap();
+}
+
 #[test]
 fn brokers_do_not_disturb_each_other() {
     let (first, second) = (broker(1), broker(1));

@@ -186,7 +186,8 @@ impl Running {
             self.step(until, Order::StopConnections, |progress| progress.stopped);
             self.leave();
         }
-        StopReport { left: self.shared.progress().connections_left }
+        // Counted by whoever cut them off: a shard at its own deadline, or a worker that left.
+        StopReport { left: self.shared.counters.sum(|shard| &shard.stop_left) }
     }
 
     /// Gives an order to all shards and waits until all have done it, or the moment comes, or all is lost.

@@ -1,6 +1,7 @@
 //! What the shards of one broker and whoever runs it share: mailboxes, counters, and how far start and stop
 //! have come. Locked only at those steps, never on the way of a message.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,8 +34,6 @@ pub(crate) struct Progress {
     pub(crate) settled: usize,
     pub(crate) stopped: usize,
     pub(crate) gone: usize,
-    /// Connections that had to be cut off.
-    pub(crate) connections_left: u64,
     pub(crate) start_error: Option<StartError>,
     pub(crate) failure: Option<String>,
 }
@@ -81,7 +80,8 @@ impl Shared {
     /// The broker cannot go on: says so loudly and makes all shards leave, so that none waits for one that
     /// is gone.
     pub(crate) fn fail(&self, failure: String) {
-        (self.log)(LogLevel::Error, &failure);
+        // A log that panics, perhaps the very failure, must not keep the shards from leaving.
+        let _ = catch_unwind(AssertUnwindSafe(|| (self.log)(LogLevel::Error, &failure)));
         self.note(|progress| {
             progress.failure.get_or_insert(failure);
         });

@@ -345,10 +345,9 @@ impl<S: Sockets> Worker<S> {
 
     fn wake_listeners(&mut self, now: Now) {
         for (index, listener) in self.listeners.iter_mut().enumerate() {
-            if listener.rests_until.is_some_and(|until| until <= now.mono)
-                && self.sockets.listen(listener.fd.as_fd(), index as u16, true).is_ok()
-            {
-                listener.rests_until = None;
+            if listener.rests_until.is_some_and(|until| until <= now.mono) {
+                let listens = self.sockets.listen(listener.fd.as_fd(), index as u16, true).is_ok();
+                listener.rests_until = (!listens).then(|| now.mono.plus(ACCEPT_REST));
             }
         }
     }
@@ -523,7 +522,6 @@ impl<S: Sockets> Drop for Worker<S> {
             (self.shared.local_done)(ticket, LocalOutcome::Refused(ReasonCode::SERVER_SHUTTING_DOWN));
         }
         self.shared.counters.shard(self.id.index()).stop_left.add(left);
-        self.shared.note(|progress| progress.connections_left += left);
     }
 }
 

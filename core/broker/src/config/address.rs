@@ -31,7 +31,11 @@ impl Addresses {
             }
         }
         for text in self.iter() {
-            for address in resolve_one(text, port)? {
+            for mut address in resolve_one(text, port)? {
+                // A socket for IPv6 alone refuses an IPv4 address written as IPv6.
+                if let IpAddr::V4(ip) = address.ip().to_canonical() {
+                    address = SocketAddr::new(IpAddr::V4(ip), address.port());
+                }
                 if !all.contains(&address) {
                     all.push(address);
                 }

@@ -58,7 +58,12 @@ impl Entrance {
     /// Hands `input` in, or gives it back when there is no room.
     pub(super) fn try_enter(&self, shard: ShardId, input: LocalInput) -> Result<(), LocalInput> {
         self.inlets[shard.index()].push(input).map_err(|error| match error {
-            InletError::Full(input) | InletError::Stopped(input) => input,
+            InletError::Full(input) => input,
+            // One shard is gone, so all are going: nobody will answer anybody any more.
+            InletError::Stopped(input) => {
+                self.answers.close();
+                input
+            }
         })
     }
     /// Hands `input` in, waiting for room until `deadline`.
@@ -90,4 +95,10 @@ impl Entrance {
     pub(super) fn push_reserved(&self, shard: ShardId, input: LocalInput) {
         let _ = self.inlets[shard.index()].push(input);
     }
+}
+
+/// The moment so far ahead; one beyond the clock's reach is thirty years ahead.
+pub(super) fn moment_in(wait: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+    Instant::now() + wait.min(FAR)
 }

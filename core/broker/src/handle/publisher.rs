@@ -12,7 +12,7 @@ use ringmq_shard::{LocalId, LocalInput, LocalOutcome, ShardId};
 use ringmq_wire::{Place, PropertiesBuffer, Property, Qos, ReasonCode, TopicName, Violation};
 
 use super::answers::{Answer, Pending};
-use super::entrance::Entrance;
+use super::entrance::{Entrance, moment_in};
 use super::queue::Watch;
 
 /// How long a request may take when nobody says otherwise.
@@ -239,7 +239,7 @@ impl Handle {
         options: PublishOptions,
     ) -> Result<Published, PublishError> {
         let timeout = options.timeout;
-        let deadline = Instant::now() + timeout;
+        let deadline = moment_in(timeout);
         let pending = self.start(topic, payload.into(), options, timeout, |input| {
             let session = &self.session;
             session.entrance.enter(session.shard, input, deadline).is_ok()

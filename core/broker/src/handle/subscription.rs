@@ -9,7 +9,7 @@ use ringmq_shard::{LocalId, LocalInput, LocalOutcome, ShardId};
 use ringmq_wire::{Qos, ReasonCode, RetainHandling, SubscriptionOptions, TopicFilter, Violation};
 
 use super::answers::Answer;
-use super::entrance::Entrance;
+use super::entrance::{Entrance, moment_in};
 use super::queue::{Queue, ReceivedMessage, Sink, Taken};
 
 /// How long the broker may take to answer a subscribe when nobody says otherwise.
@@ -175,7 +175,7 @@ impl Subscription {
         check(&filters, options)?;
         let shard = entrance.home(options.shard);
         let shard = shard.ok_or(SubscribeError::NoShard(options.shard.unwrap_or_default()))?;
-        let deadline = Instant::now() + options.timeout;
+        let deadline = moment_in(options.timeout);
         let local = entrance.new_local();
         let queue = Queue::new(options.maxlen.min(HANDED_OVER_MAX));
         let queue_messages_max = u32::try_from(options.maxlen).unwrap_or(u32::MAX);
@@ -209,7 +209,7 @@ impl Subscription {
     /// # Errors
     /// [`RecvError`].
     pub fn recv(&self, timeout: Duration) -> Result<ReceivedMessage, RecvError> {
-        let deadline = Instant::now() + timeout;
+        let deadline = moment_in(timeout);
         self.judge(self.queue.take_until(deadline))
     }
     /// The next message, if one is there.
