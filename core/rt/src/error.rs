@@ -87,11 +87,39 @@ impl fmt::Display for StartError {
     }
 }
 
+impl StartError {
+    /// Why an executor did not start. glommio hands errors on as text; the one an operator can mend is
+    /// locked memory that suffices for some shards and not for all.
+    pub(crate) fn of_executor(error: io::Error) -> Self {
+        if !error.to_string().contains("os error 12") {
+            return Self::System { doing: "starting an executor", error };
+        }
+        let reason = "there is not enough lockable memory for an executor of every shard: raise it with \
+                      `ulimit -l` or LimitMEMLOCK= in the service file, or start fewer shards";
+        Self::Uring { reason: String::from(reason) }
+    }
+}
+
 impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Listen { error, .. } | Self::Pin { error, .. } | Self::System { error, .. } => Some(error),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_little_lockable_memory_for_all_shards_says_what_to_do() {
+        let short =
+            StartError::of_executor(io::Error::other("IO error: Cannot allocate memory (os error 12)"));
+        let text = short.to_string();
+        assert!(text.contains("ulimit -l") && text.contains("--driver epoll"), "{text}");
+        let other = StartError::of_executor(io::Error::other("no thread")).to_string();
+        assert_eq!(other, "starting an executor failed: no thread");
     }
 }

@@ -289,7 +289,7 @@ fn job(seat: Seat) -> Job {
     let shared = Arc::clone(&seat.shared);
     let died = move |error: io::Error| {
         if shared.progress().ready < shared.mailboxes.len() {
-            return not_started(&shared, StartError::System { doing: "starting an executor", error });
+            return not_started(&shared, StartError::of_executor(error));
         }
         shared.fail(format!("an executor died, the broker stops: {error}"));
         shared.note(|progress| progress.gone += 1);
