@@ -1,7 +1,6 @@
 """paho-mqtt in the three roles of interop/clients.py: version 1.6, or 2 with either callback API."""
 
 import sys
-import threading
 import time
 
 import paho.mqtt.client as mqtt
@@ -58,13 +57,19 @@ def subscribe_role(clean, count, name, qos):
     def on_message(client, userdata, message):
         print(f"MSG {message.topic} {message.qos} {int(message.retain)} {message.payload.decode()}", flush=True)
         left[0] -= 1
-        if not left[0]:
-            # paho acknowledges after this function: leave a little later.
-            threading.Timer(0.1, client.disconnect).start()
 
     client.on_connect, client.on_subscribe, client.on_message = on_connect, on_subscribe, on_message
     connect(client, clean)
-    client.loop_forever()
+    # paho acknowledges after on_message, in the same loop() call, and its disconnect() closes the socket under a
+    # loop that runs in another thread: one thread does both, one after the other.
+    while left[0]:
+        code = client.loop(1.0)
+        if code != mqtt.MQTT_ERR_SUCCESS:
+            print(f"loop: {mqtt.error_string(code)}", flush=True)
+            sys.exit(1)
+    client.disconnect()
+    while client.loop(1.0) == mqtt.MQTT_ERR_SUCCESS:
+        pass
 
 
 def publish_role(topic, qos, retain, *payloads):
