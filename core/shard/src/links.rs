@@ -119,6 +119,8 @@ pub struct Link {
     pub pending_at_least_once: usize,
     /// Whether its socket is not read.
     pub paused: bool,
+    /// Whether that is because of what stands behind its publishes that wait.
+    pub choked: bool,
     /// Whether no more bytes will come.
     pub ended: bool,
     /// Whether it stands in the list of connections to fill.
@@ -144,6 +146,7 @@ impl Link {
             pending: VecDeque::new(),
             pending_at_least_once: 0,
             paused: false,
+            choked: false,
             ended: false,
             dirty: false,
             graceful: false,

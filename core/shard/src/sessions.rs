@@ -60,6 +60,9 @@ pub struct Home {
     pub held: VecDeque<Held>,
     /// Bytes of them.
     pub held_bytes: u64,
+    /// Since when messages find the queue full and nothing leaves it. Once that is as long as a publish may be
+    /// held, none is: a session that takes nothing is waited for once and not once for each message.
+    pub full_since: Option<Mono>,
     /// QoS 2 publishes of this client on their way to their subscribers.
     pub routing: Vec<PacketId>,
     /// The page of retained messages that was asked for.
@@ -99,6 +102,7 @@ impl Shard {
             attached: Attached::Nobody,
             held: VecDeque::new(),
             held_bytes: 0,
+            full_since: None,
             routing: Vec::new(),
             page: None,
             mark: (0, 0),
@@ -131,6 +135,9 @@ impl Shard {
         home.session.apply(change);
         let after = (home.session.queue.len() as u64, home.session.queue.bytes());
         self.count_queue(before, after);
+        if after.0 < before.0 {
+            self.made_progress(id);
+        }
     }
 
     pub(crate) fn count_queue(&self, before: (u64, u64), after: (u64, u64)) {
