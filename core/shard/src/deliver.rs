@@ -90,11 +90,12 @@ impl Shard {
 
     fn publish_retained(&mut self, message: &Rc<Message>, aggregate: Option<AggregateId>) -> bool {
         let owner = self.owner_of(message.topic());
+        let open = self.may_be_refused(aggregate);
         if owner == self.id {
-            let tally = self.retain(message);
+            let tally = self.retain(message, open);
             self.aggregate_add(aggregate, tally);
         } else {
-            let frame = Frame::Retain { ticket: aggregate, message: Rc::clone(message) };
+            let frame = Frame::Retain { ticket: aggregate, open, message: Rc::clone(message) };
             if !self.peers.send_now(owner, &frame) {
                 return false;
             }
@@ -102,10 +103,20 @@ impl Shard {
                 self.aggregate_part(id);
             }
         }
+        if let Some(aggregate) = aggregate.filter(|_| open).and_then(|id| self.aggregates.at_mut(id)) {
+            aggregate.retained = Some(Rc::clone(message));
+        }
         // A subscriber sets its interest and then asks the owner: with this fence either its interest is
         // seen here, or its question comes to the owner behind the update.
         fence(Ordering::SeqCst);
         true
+    }
+
+    /// Whether somebody waits who can be told that the publish is refused. A will has nobody.
+    fn may_be_refused(&self, aggregate: Option<AggregateId>) -> bool {
+        let origin = aggregate.and_then(|id| self.aggregates.at(id)).map(|aggregate| &aggregate.origin);
+        self.settings.queue_policy == QueuePolicy::Refuse
+            && matches!(origin, Some(Origin::Publisher { .. } | Origin::Local(_)))
     }
 
     fn publish_remote(&mut self, message: &Rc<Message>, aggregate: Option<AggregateId>, hold: u64) {

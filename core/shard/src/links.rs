@@ -103,6 +103,8 @@ pub struct Link {
     pub way: Way,
     /// Set on the socket end of a tunnel, which does nothing else.
     pub relay: Option<Relay>,
+    /// When its CONNECT was complete, in the order of all shards; 0 before.
+    pub connect_stamp: u64,
     /// Its session.
     pub session: Option<SessionId>,
     /// What it waits for.
@@ -138,6 +140,7 @@ impl Link {
             peer,
             way,
             relay: None,
+            connect_stamp: 0,
             session: None,
             park: None,
             holds: 0,

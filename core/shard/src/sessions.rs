@@ -56,6 +56,8 @@ pub struct Home {
     pub uid: u64,
     /// Who takes its messages now.
     pub attached: Attached,
+    /// Stamp of the CONNECT that was accepted last; an older one comes too late.
+    pub connect_stamp: u64,
     /// Messages beyond the full queue, oldest first.
     pub held: VecDeque<Held>,
     /// Bytes of them.
@@ -100,6 +102,7 @@ impl Shard {
             session: Session::new(client_id, self.epochs),
             uid: client_uid(&self.common.partition_key, client_id),
             attached: Attached::Nobody,
+            connect_stamp: 0,
             held: VecDeque::new(),
             held_bytes: 0,
             full_since: None,

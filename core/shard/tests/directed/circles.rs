@@ -152,9 +152,12 @@ fn is_over(world: &World, circle: &[Feeder]) -> bool {
     let received = world.counter(|c| &c.publish_received);
     let closed = circle.iter().any(|f| world.nets[f.net.0].closed());
     let all = u64::from(MESSAGES) * circle.len() as u64 + 1;
-    !circle.iter().any(waits) && (closed || received >= all)
+    !circle.iter().any(waits)
+        && (closed || received >= all)
         && world.common.counters.sum(|c| &c.publish_received) > 0
-        && circle.iter().all(|f| f.habit == Habit::Deaf || closed || f.answered.len() == usize::from(MESSAGES))
+        && circle
+            .iter()
+            .all(|f| f.habit == Habit::Deaf || closed || f.answered.len() == usize::from(MESSAGES))
 }
 
 /// After everything has ended: each accepted publish reached its one subscriber or is counted as dropped.

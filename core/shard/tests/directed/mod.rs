@@ -3,12 +3,14 @@
 
 mod circles;
 mod deciders;
+mod late_connects;
 mod local_handles;
 mod mended;
 mod mesh_full;
 mod messages;
 mod one_write;
 mod queue_full;
+mod refused_retained;
 mod retained_pages;
 mod shared_groups;
 mod stop;
