@@ -3,6 +3,9 @@
 
 mod circles;
 mod deciders;
+mod feeders;
+mod forgotten;
+mod full_rings;
 mod late_connects;
 mod local_handles;
 mod mended;
