@@ -141,6 +141,7 @@ class Feeder:
     def __init__(self, peer, topic, qos):
         self.peer, self.qos = peer, qos
         self.published = 0
+        self.ended = False
         self.answers = []
         self.got = []
         self.unsent = b""
@@ -176,7 +177,8 @@ class Feeder:
         except BlockingIOError:
             return True
         except ConnectionError:
-            return False
+            data = b""
+        self.ended = not data
         self.peer.buffer += data
         used = 0
         view = memoryview(self.peer.buffer)
