@@ -2,6 +2,9 @@
 //! (own sessions whose queue is full, other shards, groups, the store), and the last one finishes it. The
 //! same mechanism answers a remote shard, an in-process handle, and a SUBSCRIBE that joins groups.
 
+use std::rc::Rc;
+
+use ringmq_wire::message::Message;
 use ringmq_wire::{PacketId, Qos, ReasonCode};
 
 use crate::input::{ConnId, ShardId};
@@ -116,12 +119,15 @@ pub struct Aggregate {
     pub held: bool,
     /// The answers so far.
     pub tally: Tally,
+    /// The message, when it was retained and may still be refused.
+    pub retained: Option<Rc<Message>>,
 }
 
 impl Shard {
     /// Opens an aggregate with one part, which the opener answers when it has added all others.
     pub(crate) fn aggregate_open(&mut self, origin: Origin) -> AggregateId {
-        self.aggregates.insert(Aggregate { origin, remaining: 1, held: false, tally: Tally::default() })
+        let (held, tally, retained) = (false, Tally::default(), None);
+        self.aggregates.insert(Aggregate { origin, remaining: 1, held, tally, retained })
     }
 
     /// One more part.
@@ -168,6 +174,9 @@ impl Shard {
 
     fn aggregate_finish(&mut self, now: Now, aggregate: Aggregate) {
         let tally = aggregate.tally;
+        if let Some(message) = aggregate.retained {
+            self.settle_at_owner(&message, !tally.is_refused());
+        }
         match aggregate.origin {
             Origin::Nobody => {}
             Origin::Publisher { conn, session, packet_id, qos } => {

@@ -30,6 +30,9 @@ impl Shard {
         if let Some(link) = self.links.at_mut(id) {
             link.conn.version = connect.version;
             link.conn.limits = ringmq_proto::conn::ClientLimits::of(connect);
+            if link.connect_stamp == 0 {
+                link.connect_stamp = self.common.stamps.next();
+            }
         }
         if let Err(fault) = check(&self.settings, connect) {
             self.note_received(id, &Packet::Connect(*connect));
@@ -100,7 +103,11 @@ impl Shard {
         client_id: &str,
         assigned: bool,
     ) {
+        let connect_stamp = self.links.at(id).map_or(0, |link| link.connect_stamp);
         if let Some(session) = self.session_of(client_id) {
+            if self.sessions.at(session).is_some_and(|home| home.connect_stamp > connect_stamp) {
+                return self.come_too_late(now, id, client_id);
+            }
             self.take_over(now, session, connect.clean_start);
         }
         let existing = self.session_of(client_id);
@@ -130,6 +137,7 @@ impl Shard {
         // The epoch is raised under the longer of the old and the new life, so that the store hears of it.
         if let Some(home) = self.sessions.at_mut(session_id) {
             home.attached = Attached::Link(id);
+            home.connect_stamp = connect_stamp;
             home.session.expiry_seconds = home.session.expiry_seconds.max(expiry_seconds);
         }
         self.change(session_id, Change::Attached { epoch, expiry_seconds, will });
@@ -157,6 +165,16 @@ impl Shard {
         self.log(LogLevel::Info, || {
             format!("New client connected from {from} as {client_id} (p{protocol}, c{clean}, k{keep_alive}{user}).")
         });
+    }
+
+    /// A CONNECT was under way, or waited for a decision, while a later one of the same ClientID was accepted:
+    /// the later one is the one that takes over [MQTT-3.1.4-3], and this one closes as if that had just happened.
+    /// Its client may be long gone.
+    fn come_too_late(&mut self, now: Now, id: ConnId, client_id: &str) {
+        self.log(LogLevel::Info, || {
+            format!("Client {client_id} has connected again since, closing the older connection.")
+        });
+        self.link_finish(now, id);
     }
 
     /// A client comes back to a session, or starts it anew. A connection it still has is closed with 0x8E

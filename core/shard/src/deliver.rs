@@ -90,11 +90,12 @@ impl Shard {
 
     fn publish_retained(&mut self, message: &Rc<Message>, aggregate: Option<AggregateId>) -> bool {
         let owner = self.owner_of(message.topic());
+        let open = self.may_be_refused(aggregate);
         if owner == self.id {
-            let tally = self.retain(message);
+            let tally = self.retain(message, open);
             self.aggregate_add(aggregate, tally);
         } else {
-            let frame = Frame::Retain { ticket: aggregate, message: Rc::clone(message) };
+            let frame = Frame::Retain { ticket: aggregate, open, message: Rc::clone(message) };
             if !self.peers.send_now(owner, &frame) {
                 return false;
             }
@@ -102,10 +103,20 @@ impl Shard {
                 self.aggregate_part(id);
             }
         }
+        if let Some(aggregate) = aggregate.filter(|_| open).and_then(|id| self.aggregates.at_mut(id)) {
+            aggregate.retained = Some(Rc::clone(message));
+        }
         // A subscriber sets its interest and then asks the owner: with this fence either its interest is
         // seen here, or its question comes to the owner behind the update.
         fence(Ordering::SeqCst);
         true
+    }
+
+    /// Whether somebody waits who can be told that the publish is refused. A will has nobody.
+    fn may_be_refused(&self, aggregate: Option<AggregateId>) -> bool {
+        let origin = aggregate.and_then(|id| self.aggregates.at(id)).map(|aggregate| &aggregate.origin);
+        self.settings.queue_policy == QueuePolicy::Refuse
+            && matches!(origin, Some(Origin::Publisher { .. } | Origin::Local(_)))
     }
 
     fn publish_remote(&mut self, message: &Rc<Message>, aggregate: Option<AggregateId>, hold: u64) {
@@ -215,6 +226,7 @@ impl Shard {
         if !home.session.queue.has_room(bytes, messages_max, queue_bytes_max) {
             self.relieve(now, id);
         }
+        let hopeless = self.waits_for_itself(id, &entry);
         let Some(home) = self.sessions.at_mut(id) else { return };
         let room = home.session.queue.has_room(bytes, messages_max, queue_bytes_max);
         if room && (qos == Qos::AtMostOnce || home.held.is_empty()) {
@@ -226,8 +238,10 @@ impl Shard {
         if qos == Qos::AtMostOnce {
             return self.drop_full(now, id, qos, aggregate);
         }
+        let full_since = *home.full_since.get_or_insert(now.mono);
         let may_hold = home.attached != Attached::Nobody
-            && hold > 0
+            && !hopeless
+            && full_since.plus(hold) > now.mono
             && (home.held.len() as u32) < hold_max.0
             && (home.held.is_empty() || home.held_bytes + bytes <= hold_max.1);
         match aggregate.filter(|_| may_hold) {
@@ -261,9 +275,9 @@ impl Shard {
     }
 
     fn hold(&mut self, now: Now, id: SessionId, entry: Entry, aggregate: AggregateId, hold: u64) {
-        let until = now.mono.plus(hold);
         let Some(home) = self.sessions.at_mut(id) else { return };
         home.held_bytes += entry.bytes();
+        let until = now.mono.plus(hold);
         home.held.push_back(Held { entry, aggregate, until });
         self.arm_hold(id, until);
         self.aggregate_part(aggregate);
@@ -323,6 +337,32 @@ impl Shard {
         });
     }
 
+    /// Whether this message is its receiver's own, and the receiver is not read any more because of what stands
+    /// behind its publishes: the acknowledgements that would make room stand there too, and waiting is in vain.
+    fn waits_for_itself(&self, id: SessionId, entry: &Entry) -> bool {
+        let Some(home) = self.sessions.at(id) else { return false };
+        let Attached::Link(conn) = home.attached else { return false };
+        entry.message.publisher() == home.uid && self.links.at(conn).is_some_and(|link| link.choked)
+    }
+
+    /// A connection is not read any more because of what stands behind its publishes: what its own session holds
+    /// of its own messages is waited for in vain.
+    pub(crate) fn give_up_own(&mut self, now: Now, id: SessionId) {
+        let Some(home) = self.sessions.at_mut(id) else { return };
+        let uid = home.uid;
+        if home.held.iter().any(|held| held.entry.message.publisher() == uid) {
+            self.give_up_where(now, id, |held| held.entry.message.publisher() == uid);
+        }
+    }
+
+    /// Something left the queue of a session: it is worth waiting for again.
+    pub(crate) fn made_progress(&mut self, id: SessionId) {
+        let now = self.now.mono;
+        if let Some(home) = self.sessions.at_mut(id).filter(|home| home.full_since.is_some()) {
+            home.full_since = (!home.held.is_empty()).then_some(now);
+        }
+    }
+
     /// Held messages move into the queue as far as it has room.
     pub(crate) fn release_held(&mut self, now: Now, id: SessionId) {
         let queue_bytes_max = self.settings.queue_bytes_max;
@@ -347,8 +387,13 @@ impl Shard {
             return;
         }
         home.hold_armed = None;
-        let (due, kept): (Vec<Held>, Vec<Held>) = home.held.drain(..).partition(|h| h.until <= now.mono);
-        let next = kept.iter().map(|h| h.until).min();
+        self.give_up_where(now, id, |held| held.until <= now.mono);
+    }
+
+    fn give_up_where(&mut self, now: Now, id: SessionId, is_due: impl Fn(&Held) -> bool) {
+        let Some(home) = self.sessions.at_mut(id) else { return };
+        let (due, kept): (Vec<Held>, Vec<Held>) = home.held.drain(..).partition(is_due);
+        let next = kept.iter().map(|held| held.until).min();
         home.held = kept.into();
         home.held_bytes = home.held.iter().map(|h| h.entry.bytes()).sum();
         if let Some(until) = next {
@@ -363,6 +408,7 @@ impl Shard {
         let Some(home) = self.sessions.at_mut(id) else { return };
         let due: Vec<Held> = home.held.drain(..).collect();
         home.held_bytes = 0;
+        home.full_since = None;
         let now = self.now;
         let (shared, own): (Vec<Held>, Vec<Held>) = due.into_iter().partition(|h| h.entry.shared.is_some());
         for held in shared {

@@ -24,6 +24,8 @@ pub struct Parcel {
     pub bytes: Vec<u8>,
     /// Where it comes from.
     pub peer: PeerAddress,
+    /// When its CONNECT was complete, in the order of all shards.
+    pub connect_stamp: u64,
 }
 
 /// One thing to do.

@@ -224,6 +224,7 @@ impl Shard {
         } else if let Some(home) = self.sessions.at_mut(session) {
             home.session.queue.pop(packet_id.is_some());
             self.count_queue((1, entry.bytes()), (0, 0));
+            self.made_progress(session);
         }
         self.send_publish(id, &entry, packet_id.filter(|_| with_ack), false);
         self.release_held(now, session);
@@ -240,6 +241,7 @@ impl Shard {
         } else if let Some(home) = self.sessions.at_mut(session) {
             home.session.queue.pop(window_open);
             self.count_queue((1, entry.bytes()), (0, 0));
+            self.made_progress(session);
         }
     }
 

@@ -24,6 +24,7 @@ mod output;
 mod publish;
 mod receive;
 mod retained;
+mod retained_open;
 mod sessions;
 mod shared;
 mod slots;
@@ -75,7 +76,7 @@ pub struct Common {
     pub settings: Arc<Settings>,
     /// Which shards have subscriptions for what.
     pub interest: Arc<Interest>,
-    /// The one order of retained publishes.
+    /// The one order of retained publishes, and of CONNECTs.
     pub stamps: Arc<Stamps>,
     /// All counters.
     pub counters: Arc<Counters>,
@@ -240,6 +241,9 @@ impl Shard {
     pub fn adopt(&mut self, now: Now, parcel: Parcel) -> ConnId {
         self.now = now;
         let id = self.link_open(now, parcel.peer, Way::Socket);
+        if let Some(link) = self.links.at_mut(id) {
+            link.connect_stamp = parcel.connect_stamp;
+        }
         if self.stopping != Stopping::No {
             self.link_drop(now, id);
         } else {

@@ -103,6 +103,8 @@ pub struct Link {
     pub way: Way,
     /// Set on the socket end of a tunnel, which does nothing else.
     pub relay: Option<Relay>,
+    /// When its CONNECT was complete, in the order of all shards; 0 before.
+    pub connect_stamp: u64,
     /// Its session.
     pub session: Option<SessionId>,
     /// What it waits for.
@@ -119,6 +121,8 @@ pub struct Link {
     pub pending_at_least_once: usize,
     /// Whether its socket is not read.
     pub paused: bool,
+    /// Whether that is because of what stands behind its publishes that wait.
+    pub choked: bool,
     /// Whether no more bytes will come.
     pub ended: bool,
     /// Whether it stands in the list of connections to fill.
@@ -136,6 +140,7 @@ impl Link {
             peer,
             way,
             relay: None,
+            connect_stamp: 0,
             session: None,
             park: None,
             holds: 0,
@@ -144,6 +149,7 @@ impl Link {
             pending: VecDeque::new(),
             pending_at_least_once: 0,
             paused: false,
+            choked: false,
             ended: false,
             dirty: false,
             graceful: false,

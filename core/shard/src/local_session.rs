@@ -178,6 +178,7 @@ impl Shard {
             }
             home.session.queue.pop(true);
             self.count_queue((1, entry.bytes()), (0, 0));
+            self.made_progress(id);
             if expired {
                 self.counters().dropped_expired.add(1);
             }

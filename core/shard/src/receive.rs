@@ -69,14 +69,19 @@ impl Shard {
     fn after_input(&mut self, now: Now, id: ConnId) {
         let high = self.settings.output_high_water_bytes;
         let park_bytes_max = self.settings.park_bytes_max;
-        let Some(link) = self.links.at(id) else { return };
+        let stopping = self.stopping != Stopping::No;
+        let Some(link) = self.links.at_mut(id) else { return };
         let waiting = link.waits();
         let backlog = link.parked.len() + link.conn.inbox.len();
-        let stopping = self.stopping != Stopping::No;
-        let stuck = (waiting && backlog > park_bytes_max) || link.answers > high || stopping;
-        let (was_paused, ended) = (link.paused, link.ended);
+        link.choked = waiting && backlog > park_bytes_max;
+        let choked = link.choked;
+        let stuck = choked || link.answers > high || stopping;
+        let (was_paused, ended, session) = (link.paused, link.ended, link.session);
         if stuck != was_paused {
             self.set_paused(id, stuck);
+        }
+        if let Some(session) = session.filter(|_| choked) {
+            self.give_up_own(now, session);
         }
         if ended && !waiting {
             self.link_drop(now, id);

@@ -15,6 +15,7 @@ use ringmq_wire::message::Message;
 use crate::aggregate::Tally;
 use crate::input::ShardId;
 use crate::mesh::frame::Frame;
+use crate::retained_open::{OpenTopics, Settled, TopicVersion};
 use crate::sessions::{Attached, SessionId};
 use crate::{LogLevel, Shard};
 
@@ -52,6 +53,8 @@ pub struct Retained {
     bytes: u64,
     graves: HashMap<Box<str>, u64>,
     graves_order: VecDeque<(Box<str>, u64)>,
+    /// Topics with publishes that may still be refused.
+    open: OpenTopics,
     /// Questions that came since the last drain began.
     asked: Vec<Query>,
     /// Questions that the next complete drain makes answerable.
@@ -103,30 +106,86 @@ fn is_expired(message: &Message, now: Wall) -> bool {
 impl Shard {
     /// Takes a retained publish of a topic of this shard: keeps it, or clears the topic when its payload is
     /// empty [MQTT-3.3.1-6]. An older one than what is there changes nothing. Says so when there is no room.
-    pub(crate) fn retain(&mut self, message: &Rc<Message>) -> Tally {
-        let topic = message.topic();
-        if self.retained.latest_stamp(topic) > message.stamp() {
+    /// One that is `open` may be taken back by [`Shard::settle_retained`].
+    pub(crate) fn retain(&mut self, message: &Rc<Message>, open: bool) -> Tally {
+        let (topic, stamp) = (message.topic(), message.stamp());
+        let among_open = open || self.retained.open.contains(topic);
+        if self.retained.latest_stamp(topic) > stamp && !among_open {
             return Tally::default();
         }
-        let partition = partition(&self.common.partition_key, topic.as_bytes());
-        if message.payload().is_empty() {
-            let body = Body::RetainedCleared { topic, stamp: message.stamp() };
-            self.stored = self.store.submit(&Command { partition, body });
-            self.retained.remove(topic);
-            if self.common.shards > 1 {
-                self.retained.bury(topic, message.stamp());
-            }
-        } else if self.retained_has_room(message) {
-            self.stored = self.store.submit(&Command { partition, body: Body::Retained { message } });
-            self.retained.insert(message);
-        } else {
+        let kept = (!message.payload().is_empty()).then(|| Rc::clone(message));
+        if kept.is_some() && !self.retained_has_room(message) {
             self.counters().retained_refused.add(1);
             let topic = topic.to_owned();
             self.log(LogLevel::Warning, || format!("No room to retain a message on {topic}: limit reached."));
             return Tally { unretained: 1, ..Tally::default() };
         }
+        let version = TopicVersion { stamp, message: kept, open };
+        if among_open {
+            let base = TopicVersion {
+                stamp: self.retained.latest_stamp(topic),
+                message: self.retained.tree.get(topic).cloned(),
+                open: false,
+            };
+            let settled = self.retained.open.add(topic, base, version);
+            self.show_latest(topic, settled);
+        } else {
+            self.store_retained(topic, &version);
+            self.show_retained(topic, version);
+        }
         self.count_retained();
         Tally::default()
+    }
+
+    /// A publish of this shard that was retained, wherever its topic lives, was refused or not.
+    pub(crate) fn settle_at_owner(&mut self, message: &Message, kept: bool) {
+        let (topic, stamp) = (message.topic(), message.stamp());
+        let owner = self.owner_of(topic);
+        if owner == self.id {
+            self.settle_retained(topic, stamp, kept);
+        } else {
+            self.peers.send(owner, &Frame::Settle { topic, stamp, kept });
+        }
+    }
+
+    /// An open retained publish of a topic of this shard stays, or was refused: then what was there before it,
+    /// and all that came since, stand as if it had never been.
+    pub(crate) fn settle_retained(&mut self, topic: &str, stamp: u64, kept: bool) {
+        let settled = self.retained.open.settle(topic, stamp, kept);
+        self.show_latest(topic, settled);
+        self.count_retained();
+    }
+
+    fn show_latest(&mut self, topic: &str, settled: Settled) {
+        if let Some(base) = settled.base {
+            self.store_retained(topic, &base);
+        }
+        if let Some(latest) = settled.latest {
+            self.show_retained(topic, latest);
+        }
+    }
+
+    /// Only what can no longer be refused is told to the store.
+    fn store_retained(&mut self, topic: &str, version: &TopicVersion) {
+        let partition = partition(&self.common.partition_key, topic.as_bytes());
+        let body = match &version.message {
+            Some(message) => Body::Retained { message },
+            None => Body::RetainedCleared { topic, stamp: version.stamp },
+        };
+        self.stored = self.store.submit(&Command { partition, body });
+    }
+
+    fn show_retained(&mut self, topic: &str, version: TopicVersion) {
+        self.retained.graves.remove(topic);
+        match version.message {
+            Some(message) => self.retained.insert(&message),
+            None => {
+                self.retained.remove(topic);
+                if self.common.shards > 1 && version.stamp > 0 {
+                    self.retained.bury(topic, version.stamp);
+                }
+            }
+        }
     }
 
     fn retained_has_room(&self, message: &Message) -> bool {

@@ -56,10 +56,15 @@ pub struct Home {
     pub uid: u64,
     /// Who takes its messages now.
     pub attached: Attached,
+    /// Stamp of the CONNECT that was accepted last; an older one comes too late.
+    pub connect_stamp: u64,
     /// Messages beyond the full queue, oldest first.
     pub held: VecDeque<Held>,
     /// Bytes of them.
     pub held_bytes: u64,
+    /// Since when messages find the queue full and nothing leaves it. Once that is as long as a publish may be
+    /// held, none is: a session that takes nothing is waited for once and not once for each message.
+    pub full_since: Option<Mono>,
     /// QoS 2 publishes of this client on their way to their subscribers.
     pub routing: Vec<PacketId>,
     /// The page of retained messages that was asked for.
@@ -97,8 +102,10 @@ impl Shard {
             session: Session::new(client_id, self.epochs),
             uid: client_uid(&self.common.partition_key, client_id),
             attached: Attached::Nobody,
+            connect_stamp: 0,
             held: VecDeque::new(),
             held_bytes: 0,
+            full_since: None,
             routing: Vec::new(),
             page: None,
             mark: (0, 0),
@@ -131,6 +138,9 @@ impl Shard {
         home.session.apply(change);
         let after = (home.session.queue.len() as u64, home.session.queue.bytes());
         self.count_queue(before, after);
+        if after.0 < before.0 {
+            self.made_progress(id);
+        }
     }
 
     pub(crate) fn count_queue(&self, before: (u64, u64), after: (u64, u64)) {

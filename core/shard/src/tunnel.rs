@@ -26,7 +26,8 @@ impl Shard {
     pub(crate) fn depart(&mut self, id: ConnId, home: ShardId, bytes: &[u8]) {
         let Some(link) = self.links.at_mut(id) else { return };
         if self.settings.moving {
-            let parcel = Box::new(Parcel { bytes: bytes.to_vec(), peer: link.peer.clone() });
+            let (peer, connect_stamp) = (link.peer.clone(), link.connect_stamp);
+            let parcel = Box::new(Parcel { bytes: bytes.to_vec(), peer, connect_stamp });
             self.links.remove(id);
             let counters = self.counters();
             counters.connections.sub(1);
@@ -36,7 +37,8 @@ impl Shard {
         link.relay = Some(Relay { home, untaken: bytes.len() });
         link.conn.inbox = Vec::new();
         let (listener, address) = (link.peer.listener, link.peer.socket);
-        self.peers.send(home, &Frame::TunnelOpen { conn: id, listener, address, bytes });
+        let connect_stamp = link.connect_stamp;
+        self.peers.send(home, &Frame::TunnelOpen { conn: id, listener, address, connect_stamp, bytes });
     }
 
     /// More bytes of a client whose session is elsewhere.
@@ -78,9 +80,13 @@ impl Shard {
         from: ShardId,
         remote: ConnId,
         peer: PeerAddress,
+        connect_stamp: u64,
         bytes: &[u8],
     ) {
         let conn = self.link_open(now, peer, Way::Tunnel { shard: from, remote, unwritten: 0 });
+        if let Some(link) = self.links.at_mut(conn) {
+            link.connect_stamp = connect_stamp;
+        }
         self.tunnels.insert((from, remote), TunnelEnd { conn, untold: 0 });
         if self.stopping != Stopping::No {
             return self.link_drop(now, conn);

@@ -32,8 +32,19 @@ pub enum Frame<'a> {
     Retain {
         /// To be answered with `Done`.
         ticket: Option<AggregateId>,
+        /// Whether it may still be refused; then `Settle` follows.
+        open: bool,
         /// The message.
         message: Rc<Message>,
+    },
+    /// A retained publish that was open stays, or was refused and is taken back.
+    Settle {
+        /// Its topic.
+        topic: &'a str,
+        /// Its stamp.
+        stamp: u64,
+        /// Whether it stays.
+        kept: bool,
     },
     /// A message of a shared subscription for one member.
     Shared {
@@ -143,6 +154,8 @@ pub enum Frame<'a> {
         listener: u16,
         /// Its address.
         address: Option<SocketAddr>,
+        /// When its CONNECT was complete, in the order of all shards.
+        connect_stamp: u64,
         /// What the client sent so far.
         bytes: &'a [u8],
     },
@@ -290,9 +303,10 @@ impl Frame<'_> {
                 batch.bytes.put_u64(*hold);
                 put_message(batch, message);
             }
-            Self::Retain { ticket, message } => {
+            Self::Retain { ticket, open, message } => {
                 batch.bytes.put_u8(2);
                 put_ticket(&mut batch.bytes, *ticket);
+                batch.bytes.put_u8(u8::from(*open));
                 put_message(batch, message);
             }
             Self::Shared { ticket, hold, group, member, keep, filter, message } => {
@@ -362,6 +376,12 @@ impl Frame<'_> {
                 out.put_u8(10);
                 put_id(out, *ticket);
             }
+            Self::Settle { topic, stamp, kept } => {
+                out.put_u8(20);
+                out.put_bytes(topic.as_bytes());
+                out.put_u64(*stamp);
+                out.put_u8(u8::from(*kept));
+            }
             Self::Query { session, serial, filter, after, messages } => {
                 out.put_u8(11);
                 put_id(out, *session);
@@ -380,10 +400,11 @@ impl Frame<'_> {
             put_id(out, *conn);
         };
         match self {
-            Self::TunnelOpen { conn, listener, address, bytes } => {
+            Self::TunnelOpen { conn, listener, address, connect_stamp, bytes } => {
                 head(13, conn);
                 out.put_u16(*listener);
                 put_address(out, *address);
+                out.put_u64(*connect_stamp);
                 out.put_bytes(bytes);
             }
             Self::TunnelBytes { conn, bytes } => {
@@ -417,7 +438,11 @@ impl Frame<'_> {
                 hold: take.u64()?,
                 message: take_message(take, beside)?,
             },
-            2 => Frame::Retain { ticket: take_ticket(take)?, message: take_message(take, beside)? },
+            2 => Frame::Retain {
+                ticket: take_ticket(take)?,
+                open: take.u8()? != 0,
+                message: take_message(take, beside)?,
+            },
             3 => Frame::Shared {
                 ticket: take_ticket(take)?,
                 hold: take.u64()?,
@@ -435,6 +460,7 @@ impl Frame<'_> {
             },
             12 => Self::take_page(take, beside)?,
             5..=11 => Self::take_plain(kind, take)?,
+            20 => Frame::Settle { topic: take.text()?, stamp: take.u64()?, kept: take.u8()? != 0 },
             _ => Self::take_tunnel(kind, take)?,
         })
     }
@@ -488,6 +514,7 @@ impl Frame<'_> {
                 conn,
                 listener: take.u16()?,
                 address: take_address(take)?,
+                connect_stamp: take.u64()?,
                 bytes: take.bytes()?,
             },
             14 => Frame::TunnelBytes { conn, bytes: take.bytes()? },
@@ -529,7 +556,8 @@ mod tests {
         vec![
             Frame::Publish { ticket: Some(id(1)), hold: 9, message: message(3) },
             Frame::Publish { ticket: None, hold: 0, message: message(5000) },
-            Frame::Retain { ticket: Some(id(2)), message: message(0) },
+            Frame::Retain { ticket: Some(id(2)), open: true, message: message(0) },
+            Frame::Settle { topic: "a/b", stamp: 4, kept: true },
             Frame::Shared {
                 ticket: None,
                 hold: 1,
@@ -549,7 +577,7 @@ mod tests {
             Frame::Query { session, serial: 8, filter: "#", after: "a", messages: 64 },
             Frame::Page { session, serial: 8, next: Some("b"), messages: vec![message(1), message(9000)] },
             Frame::Page { session, serial: 8, next: None, messages: vec![] },
-            Frame::TunnelOpen { conn, listener: 2, address, bytes: b"abc" },
+            Frame::TunnelOpen { conn, listener: 2, address, connect_stamp: 12, bytes: b"abc" },
             Frame::TunnelBytes { conn, bytes: b"d" },
             Frame::TunnelEnded { conn },
             Frame::TunnelTaken { conn, bytes: 10 },

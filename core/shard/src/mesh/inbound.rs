@@ -43,12 +43,13 @@ impl Shard {
                     self.aggregate_answer(now, id, Tally::default());
                 }
             }
-            Frame::Retain { ticket, message } => {
-                let tally = self.retain(&message);
+            Frame::Retain { ticket, open, message } => {
+                let tally = self.retain(&message, open);
                 if let Some(ticket) = ticket {
                     self.peers.send(from, &Frame::Done { ticket, tally });
                 }
             }
+            Frame::Settle { topic, stamp, kept } => self.settle_retained(topic, stamp, kept),
             Frame::Done { ticket, tally } => self.aggregate_answer(now, ticket, tally),
             Frame::Held { ticket } => self.aggregate_hold(ticket),
             Frame::Query { session, serial, filter, after, messages } => {
@@ -85,8 +86,9 @@ impl Shard {
 
     fn frame_tunnel(&mut self, now: Now, from: ShardId, frame: Frame<'_>) {
         match frame {
-            Frame::TunnelOpen { conn, listener, address, bytes } => {
-                self.tunnel_open(now, from, conn, PeerAddress { socket: address, listener }, bytes);
+            Frame::TunnelOpen { conn, listener, address, connect_stamp, bytes } => {
+                let peer = PeerAddress { socket: address, listener };
+                self.tunnel_open(now, from, conn, peer, connect_stamp, bytes);
             }
             Frame::TunnelBytes { conn, bytes } => self.tunnel_bytes(now, from, conn, bytes),
             Frame::TunnelEnded { conn } => self.tunnel_ended(now, from, conn),

@@ -1,13 +1,19 @@
 //! Directed tests: one promise each, with the order of things still left to a seeded scheduler. None of them
 //! looks inside a shard.
 
+mod circles;
 mod deciders;
+mod feeders;
+mod forgotten;
+mod full_rings;
+mod late_connects;
 mod local_handles;
 mod mended;
 mod mesh_full;
 mod messages;
 mod one_write;
 mod queue_full;
+mod refused_retained;
 mod retained_pages;
 mod shared_groups;
 mod stop;
