@@ -9,8 +9,8 @@ pub enum QueuePolicy {
     Drop,
     /// The session ends; its client will see session present 0.
     End,
-    /// The publisher gets 0x97 (5.0) or is closed (3.x), as long as no session has taken the message;
-    /// otherwise as `Drop`.
+    /// The publisher gets 0x97 (5.0) or is closed (3.x) and the message is not retained, as long as no session
+    /// has taken it; otherwise as `Drop`.
     Refuse,
 }
 
@@ -36,7 +36,8 @@ pub struct Settings {
     /// Bytes queued for one session, and as many again sent to it and not acknowledged; either takes one message
     /// of any size while it is empty.
     pub queue_bytes_max: u64,
-    /// How long a publisher's acknowledgement waits for a connected session with a full queue.
+    /// How long a publisher's acknowledgement waits for a connected session with a full queue. A session that has
+    /// taken nothing for so long is not waited for again until it does.
     pub publish_hold: u64,
     /// Messages held beyond a full queue of one session, over all publishers.
     pub hold_messages_max: u32,
