@@ -71,7 +71,8 @@ pub struct Settings {
     pub retained_page_bytes: u64,
     /// Bytes of encoded output per connection above which its queue is not drained further.
     pub output_high_water_bytes: usize,
-    /// Bytes of one batch between shards; above it the batch is sent before the turn's end.
+    /// Bytes of one batch between shards, payloads beside it included; above it the batch is sent before the
+    /// turn's end.
     pub mesh_batch_bytes: usize,
     /// Bytes waiting in this shard for one peer whose lane is full; above it publishers are parked.
     pub mesh_spill_bytes_max: usize,
@@ -160,7 +161,7 @@ impl Default for Settings {
 }
 
 /// Slots of the lane between one pair of shards. A slot carries one batch of at most `mesh_batch_bytes`
-/// and a bit, so a lane holds at most a few MiB.
+/// and one frame, so a lane holds a few MiB, and more only of messages that are larger than a batch.
 pub const MESH_LANE_SLOTS: usize = 64;
 /// Most shards of one broker: the width of the widest interest mask.
 pub const SHARDS_MAX: usize = 256;
