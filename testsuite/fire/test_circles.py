@@ -5,7 +5,7 @@ import time
 
 import mqtt_bytes as mqtt
 import pytest
-from hostile import Feeder, run_feeders, wait_until
+from hostile import Feeder, Vitals, run_feeders, wait_until
 
 KEPT = {"session_expiry_interval": 60}
 QUEUE = 20
@@ -92,6 +92,9 @@ def test_its_own_topic_past_its_park_buffer(start_broker, peers, ids, honest, wa
     bystander, numbers = honest(broker.port), watcher(broker.port)
     feeder = Feeder(peers(broker.port, ids.one(), properties=KEPT), "own", qos)
     feeder.flood("own", FLOOD, PAYLOAD)
+    bystander.served()
+    if policy == "drop":
+        Vitals(broker).expect_idle()
     fight(broker, [feeder], numbers, policy, bystander)
 
 

@@ -11,8 +11,9 @@ from hostile import MIB, Vitals, connect, reset, wait_until
 ROUNDS = 1000
 OPEN = 50
 KEPT = {"session_expiry_interval": 60}
-# Memory of a second storm beyond the first: what an allocator keeps, not what a session leaves behind.
-FLAT_BYTES = 8 * MIB
+# How much a storm may add to what those before it have taken: the timers of its connections, which stay for ten
+# seconds, and what an allocator keeps for each thread; a tenth of what leaking connections would come to.
+FLAT_BYTES = 16 * MIB
 
 
 def storm(port, name, clean, rounds):
@@ -53,11 +54,13 @@ def test_a_storm_of_takeovers(start_broker, peers, ids, honest, watcher, clean):
     bystander.served()
     for one in left:
         one.close()
-    wait_until(lambda: vitals.descriptors() <= descriptors, what="the end of all connections")
-    before = vitals.memory_bytes()
-    for one in storm(broker.port, name, clean, ROUNDS):
-        one.close()
-    bystander.served()
+    for number in range(3):
+        wait_until(lambda: vitals.descriptors() <= descriptors, what="the end of all connections")
+        if number == 1:
+            before = vitals.memory_bytes()
+        for one in storm(broker.port, name, clean, ROUNDS):
+            one.close()
+        bystander.served()
     wait_until(lambda: vitals.descriptors() <= descriptors, what="the end of all connections")
     grown = vitals.memory_bytes() - before
     assert grown < FLAT_BYTES, f"{grown / MIB:.1f} MiB"

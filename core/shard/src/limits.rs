@@ -9,8 +9,8 @@ pub enum QueuePolicy {
     Drop,
     /// The session ends; its client will see session present 0.
     End,
-    /// The publisher gets 0x97 (5.0) or is closed (3.x), as long as no session has taken the message;
-    /// otherwise as `Drop`.
+    /// The publisher gets 0x97 (5.0) or is closed (3.x) and the message is not retained, as long as no session
+    /// has taken it; otherwise as `Drop`.
     Refuse,
 }
 
@@ -36,7 +36,8 @@ pub struct Settings {
     /// Bytes queued for one session, and as many again sent to it and not acknowledged; either takes one message
     /// of any size while it is empty.
     pub queue_bytes_max: u64,
-    /// How long a publisher's acknowledgement waits for a connected session with a full queue.
+    /// How long a publisher's acknowledgement waits for a connected session with a full queue. A session that has
+    /// taken nothing for so long is not waited for again until it does.
     pub publish_hold: u64,
     /// Messages held beyond a full queue of one session, over all publishers.
     pub hold_messages_max: u32,
@@ -70,7 +71,8 @@ pub struct Settings {
     pub retained_page_bytes: u64,
     /// Bytes of encoded output per connection above which its queue is not drained further.
     pub output_high_water_bytes: usize,
-    /// Bytes of one batch between shards; above it the batch is sent before the turn's end.
+    /// Bytes of one batch between shards, payloads beside it included; above it the batch is sent before the
+    /// turn's end.
     pub mesh_batch_bytes: usize,
     /// Bytes waiting in this shard for one peer whose lane is full; above it publishers are parked.
     pub mesh_spill_bytes_max: usize,
@@ -159,7 +161,7 @@ impl Default for Settings {
 }
 
 /// Slots of the lane between one pair of shards. A slot carries one batch of at most `mesh_batch_bytes`
-/// and a bit, so a lane holds at most a few MiB.
+/// and one frame, so a lane holds a few MiB, and more only of messages that are larger than a batch.
 pub const MESH_LANE_SLOTS: usize = 64;
 /// Most shards of one broker: the width of the widest interest mask.
 pub const SHARDS_MAX: usize = 256;

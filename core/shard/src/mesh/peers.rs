@@ -9,6 +9,8 @@ use crate::input::ShardId;
 #[derive(Default)]
 struct Peer {
     open: Batch,
+    /// Bytes of payloads that travel beside the open batch's own.
+    open_beside: usize,
     /// Closed batches that found no slot, oldest first.
     waiting: VecDeque<Batch>,
     waiting_bytes: usize,
@@ -37,8 +39,10 @@ impl Peers {
         if peer.open.bytes.capacity() == 0 {
             peer.open = self.port.empty(to);
         }
+        let beside = peer.open.payloads.len();
         frame.put(&mut peer.open);
-        if peer.open.bytes.len() >= self.batch_bytes || peer.open.payloads.len() >= 64 {
+        peer.open_beside += payload_bytes(&peer.open.payloads[beside..]);
+        if peer.open.bytes.len() + peer.open_beside >= self.batch_bytes {
             self.flush_peer(to);
         }
     }
@@ -66,6 +70,7 @@ impl Peers {
         let peer = &mut self.peers[to.index()];
         if !peer.open.bytes.is_empty() {
             let batch = std::mem::take(&mut peer.open);
+            peer.open_beside = 0;
             peer.waiting_bytes += batch_bytes(&batch);
             self.waiting_bytes += batch_bytes(&batch);
             peer.waiting.push_back(batch);
@@ -107,5 +112,9 @@ impl Peers {
 }
 
 fn batch_bytes(batch: &Batch) -> usize {
-    batch.bytes.len() + batch.payloads.iter().map(::bytes::Bytes::len).sum::<usize>()
+    batch.bytes.len() + payload_bytes(&batch.payloads)
+}
+
+fn payload_bytes(payloads: &[::bytes::Bytes]) -> usize {
+    payloads.iter().map(::bytes::Bytes::len).sum()
 }

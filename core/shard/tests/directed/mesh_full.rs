@@ -123,3 +123,20 @@ fn retained_reads_and_takeovers_pass_full_lanes() {
         assert_eq!(world.counter(|c| &c.retained), 120, "seed {seed}");
     }
 }
+
+#[test]
+fn a_batch_is_closed_by_the_payloads_beside_it_too() {
+    const PAYLOAD: usize = 10_000;
+    let mut setup = Setup::new(2, 7);
+    setup.settings.queue_messages_max = 1_000;
+    let mut world = World::new(&setup);
+    let nets = pair(&mut world);
+    for number in 1..=100u16 {
+        let post = Post::new("to/1", vec![number as u8; PAYLOAD], 1, number);
+        world.send(nets[0], &post.encode(Version::V5));
+    }
+    assert_eq!(read_all(&mut world, nets[1]).len(), 100);
+    let seen = world.lanes.borrow().batch_bytes_seen_max;
+    let bound = world.common.settings.mesh_batch_bytes + PAYLOAD + 200;
+    assert!(seen > PAYLOAD && seen <= bound, "{seen} bytes in one slot of a lane, {bound} at most");
+}

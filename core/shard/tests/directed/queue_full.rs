@@ -92,11 +92,9 @@ fn after_the_hold_only_the_full_session_pays() {
         subscribe(&mut scene.world, other, "t", 1);
         send_all(&mut scene);
         let mut all = read_all(&mut scene.world, other);
-        // Held one after the other, each for its own hold.
-        for _ in 0..MESSAGES {
-            scene.world.pass(1_100, 100);
-            all.extend(read_all(&mut scene.world, other));
-        }
+        // The first is held, and nobody waits for the rest.
+        scene.world.pass(1_100, 100);
+        all.extend(read_all(&mut scene.world, other));
         assert_eq!(all.len(), usize::from(MESSAGES), "a full session does not keep a message from others");
         assert_eq!(acks(&scene.world.seen(scene.writer)), (1..=MESSAGES).collect::<Vec<_>>());
         scene.world.nets[scene.reader.0].stalled = false;
@@ -126,6 +124,48 @@ fn an_offline_session_pays_at_once() {
         let again = scene.world.join(0, &reader);
         assert_eq!(payloads(&read_all(&mut scene.world, again)), ["1", "2", "3"]);
         assert_eq!(scene.world.counter(|c| &c.queued), 0);
+    }
+}
+
+#[test]
+fn a_session_that_takes_nothing_is_waited_for_once_and_again_when_it_takes_something() {
+    for shards in [1, 2] {
+        let mut scene = scene(QueuePolicy::Drop, Version::V5, shards, 9);
+        send_all(&mut scene);
+        assert!(acks(&scene.world.seen(scene.writer)).len() < usize::from(MESSAGES));
+        scene.world.pass(1_000, 100);
+        assert!(!acks(&scene.world.seen(scene.writer)).is_empty(), "one hold for all of them");
+        let post = |id: u16| Post::new("t", "more", 1, id).encode(Version::V5);
+        assert_eq!(acks(&scene.world.ask(scene.writer, &post(101))), [101], "and none for what comes later");
+        let before = scene.world.counter(|c| &c.dropped_queue);
+        scene.world.nets[scene.reader.0].stalled = false;
+        let reader = scene.reader;
+        read_all(&mut scene.world, reader);
+        for id in 102..=106 {
+            assert_eq!(acks(&scene.world.ask(scene.writer, &post(id))), [id], "it has room again");
+        }
+        assert_eq!(acks(&scene.world.ask(scene.writer, &post(107))), [], "it is waited for again");
+        assert_eq!(scene.world.counter(|c| &c.dropped_queue), before);
+    }
+}
+
+#[test]
+fn a_client_that_comes_back_to_a_full_queue_is_waited_for() {
+    for shards in [1, 2] {
+        let mut scene = scene(QueuePolicy::Drop, Version::V5, shards, 10);
+        for id in 1..=2 {
+            scene.world.ask(scene.writer, &Post::new("t", "in flight", 1, id).encode(Version::V5));
+        }
+        scene.world.hang_up(scene.reader, 0);
+        scene.world.run();
+        send_all(&mut scene);
+        scene.world.pass(5_000, 500);
+        scene.world.seen(scene.writer);
+        let hello = Hello::new(Version::V5, &super::id_on("reader", 0, shards)).persistent();
+        let back = scene.world.join(0, &hello);
+        let answers = scene.world.ask(scene.writer, &Post::new("t", "new", 1, 100).encode(Version::V5));
+        assert_eq!(acks(&answers), [], "it has had no time yet to take what it has");
+        assert!(payloads(&read_all(&mut scene.world, back)).contains(&"new".to_owned()));
     }
 }
 

@@ -21,7 +21,7 @@ pub struct Lanes {
     pub refused: u64,
     /// Batches that went through.
     pub pushed: u64,
-    /// The largest batch so far, in bytes.
+    /// The largest batch so far, in bytes, with the payloads beside it.
     pub batch_bytes_seen_max: usize,
 }
 
@@ -90,7 +90,8 @@ impl MeshPort for Port {
             return Err(batch);
         }
         lanes.pushed += 1;
-        lanes.batch_bytes_seen_max = lanes.batch_bytes_seen_max.max(batch.bytes.len());
+        let bytes = batch.bytes.len() + batch.payloads.iter().map(|payload| payload.len()).sum::<usize>();
+        lanes.batch_bytes_seen_max = lanes.batch_bytes_seen_max.max(bytes);
         let index = lanes.index(self.id, to.index());
         lanes.lanes[index].push_back(batch);
         Ok(())

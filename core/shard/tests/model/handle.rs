@@ -242,9 +242,9 @@ impl Actor {
         let record = &mut history.published[publish];
         record.acked = record.acked.min(now);
         record.reason = reason;
-        record.fate = match (reason < 0x80, record.retain) {
+        record.fate = match (reason < 0x80, record.retain && record.sends > 1) {
             (true, _) => Fate::Accepted,
-            // No session had room, but what is retained does not wait for sessions.
+            // An earlier sending may have been accepted, and be retained.
             (false, true) => Fate::Maybe,
             (false, false) => Fate::Never,
         };
