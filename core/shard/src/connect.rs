@@ -107,7 +107,7 @@ impl Shard {
         let connect_stamp = self.links.at(id).map_or(0, |link| link.connect_stamp);
         if let Some(session) = self.session_of(client_id) {
             if self.sessions.at(session).is_some_and(|home| home.connect_stamp > connect_stamp) {
-                return self.come_too_late(now, id, client_id);
+                return self.come_too_late(now, id, connect, session);
             }
             self.take_over(now, session, connect.clean_start);
         }
@@ -119,10 +119,7 @@ impl Shard {
             return;
         }
         let session_id = existing.unwrap_or_else(|| self.session_open(client_id));
-        let keep_alive = match self.settings.server_keep_alive_seconds {
-            Some(seconds) if connect.version == Version::V5 => seconds,
-            _ => connect.keep_alive,
-        };
+        let keep_alive = self.keep_alive_of(connect);
         let (alias_in, alias_out) =
             (self.settings.topic_alias_maximum, self.settings.topic_alias_outbound_max);
         let Some(link) = self.links.at_mut(id) else { return };
@@ -169,14 +166,45 @@ impl Shard {
         });
     }
 
-    /// A CONNECT was under way, or waited for a decision, while a later one of the same ClientID was accepted:
-    /// the later one is the one that takes over [MQTT-3.1.4-3], and this one closes as if that had just happened.
-    /// Its client may be long gone.
-    fn come_too_late(&mut self, now: Now, id: ConnId, client_id: &str) {
+    /// A CONNECT was under way, or waited for a decision, while a later one of the same ClientID was accepted. What
+    /// its client sees is that it was accepted and that the later one took over [MQTT-3.1.4-3], as if both had come
+    /// to the session in their order; its will is due. The session and what the later one did to it stay. The client
+    /// may be long gone.
+    fn come_too_late(&mut self, now: Now, id: ConnId, connect: &Connect<'_>, session: SessionId) {
+        let client_id = self.client_id(session).unwrap_or_default().to_owned();
         self.log(LogLevel::Info, || {
             format!("Client {client_id} has connected again since, closing the older connection.")
         });
+        self.counters().takeovers.add(1);
+        let expiry_seconds = expiry_of(connect).min(self.settings.session_expiry_seconds_max);
+        let keep_alive = self.keep_alive_of(connect);
+        self.send_connack(id, connect, !connect.clean_start, None, keep_alive, expiry_seconds);
+        self.say_taken_over(id);
+        if let Some(will) = connect.will.map(|will| will_of(&will, self.uid_of(session)))
+            && will.delay_seconds == 0
+        {
+            self.publish_will_now(now, &will);
+        }
         self.link_finish(now, id);
+    }
+
+    /// Seconds of keep alive that hold for a client.
+    fn keep_alive_of(&self, connect: &Connect<'_>) -> u16 {
+        match self.settings.server_keep_alive_seconds {
+            Some(seconds) if connect.version == Version::V5 => seconds,
+            _ => connect.keep_alive,
+        }
+    }
+
+    /// Tells a client of 5.0 that another connection has its session now.
+    fn say_taken_over(&mut self, id: ConnId) {
+        if self.links.at(id).is_some_and(|l| l.conn.version == Version::V5 && l.conn.is_open()) {
+            let mut buffer = PropertiesBuffer::new();
+            let text = "Another client connected with this ClientID.";
+            let properties = self.explain(id, &mut buffer, text);
+            let reason = ReasonCode::SESSION_TAKEN_OVER;
+            self.send(id, &Packet::Disconnect(Disconnect { reason, properties }));
+        }
     }
 
     /// A client comes back to a session, or starts it anew. A connection it still has is closed with 0x8E
@@ -191,13 +219,7 @@ impl Shard {
                 // The session ends now, so a delayed will is due now [MQTT-3.1.3-9].
                 self.change(session, Change::ExpirySet { expiry_seconds: 0 });
             }
-            if self.links.at(old).is_some_and(|l| l.conn.version == Version::V5 && l.conn.is_open()) {
-                let mut buffer = PropertiesBuffer::new();
-                let text = "Another client connected with this ClientID.";
-                let properties = self.explain(old, &mut buffer, text);
-                let reason = ReasonCode::SESSION_TAKEN_OVER;
-                self.send(old, &Packet::Disconnect(Disconnect { reason, properties }));
-            }
+            self.say_taken_over(old);
             self.link_finish(now, old);
         }
         if clean_start && self.sessions.at(session).is_some() {

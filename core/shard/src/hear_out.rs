@@ -15,8 +15,12 @@ impl Shard {
     /// Whether the CONNECT of `id` has to wait until the connection that its session has was heard out.
     pub(crate) fn must_hear_out(&mut self, id: ConnId, client_id: &str) -> bool {
         let attached = self.session_of(client_id).and_then(|session| self.sessions.at(session));
-        let Some(Attached::Link(old)) = attached.map(|home| home.attached) else { return false };
-        if self.links.at(id).is_none_or(|link| link.heard == Some(old)) {
+        let Some((Attached::Link(old), newest)) = attached.map(|home| (home.attached, home.connect_stamp))
+        else {
+            return false;
+        };
+        // One that comes too late takes nothing over.
+        if self.links.at(id).is_none_or(|link| link.heard == Some(old) || link.connect_stamp < newest) {
             return false;
         }
         let Some(link) = self.links.at(old).filter(|link| link.conn.is_open() && !link.ended) else {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use ringmq_proto::session::Change;
+use ringmq_proto::session::{Change, Will};
 use ringmq_proto::time::{Now, Wall};
 use ringmq_wire::message::{Message, MessageParts, Payload};
 use ringmq_wire::{
@@ -266,6 +266,11 @@ impl Shard {
     pub(crate) fn publish_will(&mut self, now: Now, id: SessionId) {
         let Some(will) = self.sessions.at(id).and_then(|home| home.session.will.clone()) else { return };
         self.change(id, Change::WillCleared);
+        self.publish_will_now(now, &will);
+    }
+
+    /// Publishes a will's message, whose expiry begins now.
+    pub(crate) fn publish_will_now(&mut self, now: Now, will: &Will) {
         let retain = will.message.retain();
         let message = Message::new(MessageParts {
             topic: will.message.topic(),

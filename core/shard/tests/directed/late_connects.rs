@@ -30,9 +30,18 @@ fn hello(version: Version, id: &str) -> Hello {
 fn check(world: &mut World, late: NetId, newer: NetId, id: &str, label: &str) {
     assert!(world.nets[late.0].closed(), "{label}: the older connection closes");
     assert!(!world.nets[newer.0].closed(), "{label}: the newer one stays");
-    assert_eq!(world.seen(late), vec![], "{label}: the older one was never accepted");
+    let told: &[Seen] = &world.seen(late);
+    match told {
+        [] => assert!(world.nets[late.0].client_gone, "{label}: the older one is told"),
+        [Seen::Connack(connack), rest @ ..] => {
+            assert_eq!(connack.reason, 0, "{label}");
+            let v5 = world.nets[late.0].version == Version::V5;
+            assert_eq!(rest, if v5 { &[Seen::Disconnect(0x8E)][..] } else { &[] }, "{label}: [MQTT-3.1.4-3]");
+        }
+        other => panic!("{label}: the older one saw {other:?}"),
+    }
     assert_eq!(world.counter(|c| &c.sessions_connected), 1, "{label}");
-    assert_eq!(world.counter(|c| &c.takeovers), 0, "{label}");
+    assert_eq!(world.counter(|c| &c.takeovers), 1, "{label}");
     let version = world.nets[newer.0].version;
     world.ask(newer, &packets::subscribe(version, 9, &[("alive", with_qos(0))], None));
     world.ask(newer, &Post::new("alive", id, 0, 0).encode(version));
@@ -50,6 +59,8 @@ fn one_that_was_delayed_between_shards_takes_nothing_over() {
             for gone in [true, false] {
                 let label = format!("{version:?}, moving {moving}, gone {gone}");
                 let mut world = World::new(&Setup::new(2, 1).moving(moving));
+                let mourner = world.join(0, &Hello::new(version, &id_on("mourner", 0, 2)));
+                subscribe(&mut world, mourner, "w", 0);
                 let id = id_on("same", 1, 2);
                 let late = world.dial(0, version);
                 let clean = hello(version, &id).clean(true).will("w", b"will", Qos::AtMostOnce, false);
@@ -62,6 +73,9 @@ fn one_that_was_delayed_between_shards_takes_nothing_over() {
                 world.send(newer, &hello(version, &id).encode());
                 run_without(&mut world, on_its_way(moving));
                 assert!(matches!(world.next_seen(newer), Some(Seen::Connack(c)) if c.reason == 0), "{label}");
+                world.run();
+                assert_eq!(payloads(&publishes(world.seen(mourner))), ["will"], "{label}: as if taken over");
+                world.hang_up(mourner, 0);
                 world.run();
                 check(&mut world, late, newer, &id, &label);
             }
