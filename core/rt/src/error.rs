@@ -69,7 +69,9 @@ impl fmt::Display for StartError {
             Self::Listen { address, error } if error.kind() == io::ErrorKind::AddrInUse => {
                 write!(f, "cannot listen on {address}: address already in use (another broker?)")
             }
-            Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
+            Self::Listen { address, error } => {
+                write!(f, "cannot listen on {address}: {error}{}", remedy(error))
+            }
             Self::Memlock { needed, allowed } => write!(
                 f,
                 "io_uring needs {} KiB of lockable memory and this process may lock {} KiB: raise it with \
@@ -81,9 +83,24 @@ impl fmt::Display for StartError {
                 write!(f, "io_uring cannot be used here: {reason}; use --driver epoll")
             }
             Self::Pin { cpu, error } => write!(f, "cannot pin a shard to CPU {cpu}: {error}"),
-            Self::System { doing, error } => write!(f, "{doing} failed: {error}"),
+            Self::System { doing, error } => write!(f, "{doing} failed: {error}{}", remedy(error)),
             Self::Panicked { message } => write!(f, "a shard panicked while starting: {message}"),
         }
+    }
+}
+
+/// What an operator can do about an error of the system, to be put behind it; nothing where nothing is known.
+pub(crate) fn remedy(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EMFILE) => {
+            "; this process has all the descriptors it may have: raise the limit with `ulimit -n` or \
+             LimitNOFILE= in the service file, or let fewer clients in"
+        }
+        Some(libc::ENFILE) => {
+            "; this machine has no descriptor left: raise the sysctl fs.file-max, or let fewer clients in"
+        }
+        Some(libc::ENOBUFS | libc::ENOMEM) => "; the kernel has no memory left for it",
+        _ => "",
     }
 }
 

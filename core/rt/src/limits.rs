@@ -16,6 +16,12 @@ pub(crate) const ACCEPTS_PER_TURN_MAX: usize = 64;
 /// How long a listener rests after accept failed for want of descriptors or memory, in milliseconds: it
 /// would fail again at once, and spinning helps nobody.
 pub(crate) const ACCEPT_REST: u64 = 100;
+/// How often a listener says that it cannot accept, in milliseconds: the operator needs one line, not ten a
+/// second.
+pub(crate) const ACCEPT_WORD: u64 = 10_000;
+/// How long a shard goes without looking at its listeners when there was no descriptor for their readiness,
+/// in milliseconds.
+pub(crate) const DEAF_MAX: u64 = 100;
 /// Connections the kernel keeps ready for one listener before it refuses; the kernel's own maximum applies.
 pub(crate) const BACKLOG: i32 = 4096;
 /// Times a drain of the lanes is repeated in one turn for the sake of queries; what still wants one has it
