@@ -105,10 +105,14 @@ pub(crate) fn remedy(error: &io::Error) -> &'static str {
 }
 
 impl StartError {
-    /// Why an executor did not start. glommio hands errors on as text; the one an operator can mend is
-    /// locked memory that suffices for some shards and not for all.
+    /// Why an executor did not start. glommio hands errors on as text, in which the system's number is looked
+    /// for; no memory means locked memory that suffices for some shards and not for all.
     pub(crate) fn of_executor(error: io::Error) -> Self {
-        if !error.to_string().contains("os error 12") {
+        let text = error.to_string();
+        let number = text.split_once("(os error ").and_then(|(_, rest)| rest.split_once(')'));
+        let number = number.and_then(|(number, _)| number.parse().ok());
+        if number != Some(libc::ENOMEM) {
+            let error = number.map_or(error, io::Error::from_raw_os_error);
             return Self::System { doing: "starting an executor", error };
         }
         let reason = "there is not enough lockable memory for an executor of every shard: raise it with \
@@ -136,6 +140,9 @@ mod tests {
             StartError::of_executor(io::Error::other("IO error: Cannot allocate memory (os error 12)"));
         let text = short.to_string();
         assert!(text.contains("ulimit -l") && text.contains("--driver epoll"), "{text}");
+        let starved = io::Error::other("IO error occurred: Too many open files (os error 24)");
+        let text = StartError::of_executor(starved).to_string();
+        assert!(text.contains("ulimit -n") && text.contains("Too many open files"), "{text}");
         let other = StartError::of_executor(io::Error::other("no thread")).to_string();
         assert_eq!(other, "starting an executor failed: no thread");
     }

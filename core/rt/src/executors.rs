@@ -63,6 +63,11 @@ pub fn trim() {
     berths.iter().for_each(|berth| berth.change(|waiting| waiting.end = true));
 }
 
+/// How many executors must be made if so many are wanted.
+pub(crate) fn to_be_made(wanted: usize) -> usize {
+    wanted.saturating_sub(parked().len())
+}
+
 /// Runs the job on a parked executor or on a new one.
 pub(crate) fn run(job: Job) {
     let berth = parked().pop();

@@ -41,6 +41,12 @@ pub(crate) const PORT_ATTEMPTS_MAX: usize = 32;
 pub(crate) const CLOSE_READS_MAX: usize = 4;
 /// How long the kernel takes to finish closing a listener, in milliseconds (measured: 2 on Linux 6.18).
 pub(crate) const LISTENER_CLOSE: u64 = 2;
+/// Descriptors of an executor: three rings and its notifier (counted with glommio 0.9).
+pub(crate) const EXECUTOR_DESCRIPTORS: usize = 4;
+/// Descriptors that a shard opens for its driver, the larger of the two: epoll set, its readiness, the reserve.
+pub(crate) const SHARD_DESCRIPTORS: usize = 3;
+/// Descriptors that are open only for a moment while executors are made: glommio's own look at io_uring.
+pub(crate) const START_DESCRIPTORS: usize = 2;
 /// How long an executor waits for its next use before it ends, in milliseconds.
 pub(crate) const EXECUTOR_IDLE: u64 = 10_000;
 /// Memory an executor must be allowed to lock, in bytes: glommio refuses to start under it.

@@ -19,7 +19,7 @@ use crate::doorbell::Doorbell;
 use crate::epoll::{self, EpollSockets};
 use crate::error::StartError;
 use crate::executors::{self, Done, Job};
-use crate::limits::LISTENER_CLOSE;
+use crate::limits::{EXECUTOR_DESCRIPTORS, LISTENER_CLOSE, SHARD_DESCRIPTORS, START_DESCRIPTORS};
 use crate::mailbox::{Inlet, Mailbox, Order};
 use crate::mesh::{lanes, shard};
 use crate::shared::{Progress, Shared};
@@ -39,6 +39,10 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     let doorbells = (0..options.shards).map(|_| Doorbell::new()).collect::<io::Result<Vec<_>>>();
     let doorbells =
         doorbells.map_err(|error| StartError::System { doing: "making a pair of sockets", error })?;
+    let executors = if driver == Driver::Uring { executors::to_be_made(options.shards) } else { 0 };
+    probe::descriptors_suffice(
+        executors * EXECUTOR_DESCRIPTORS + options.shards * SHARD_DESCRIPTORS + START_DESCRIPTORS,
+    )?;
     let (doorbells, ears): (Vec<_>, Vec<_>) = doorbells.into_iter().unzip();
     let shared = Arc::new(Shared::new(doorbells.into_iter().map(Mailbox::new).collect(), &options));
     let mut running = Running {

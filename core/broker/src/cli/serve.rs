@@ -47,8 +47,8 @@ impl Args {
         let signals = match listen_to_signals() {
             Ok(signals) => signals,
             Err(error) => {
-                say(&format!("cannot listen to signals: {error}"));
-                return ExitCode::FAILURE;
+                let error = ringmq_rt::StartError::System { doing: "listening to signals", error };
+                return refuse(&say, &StartError::Runtime(error));
             }
         };
         match Broker::start(options) {
