@@ -214,6 +214,12 @@ impl Subscription {
     pub fn shard(&self) -> usize {
         self.shard.index()
     }
+    /// Its name, as [`PublishError::Full`](crate::PublishError::Full) and the log tell of it: the session's
+    /// ClientID.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.local.client_id(self.shard)
+    }
     /// Messages that were handed over and wait to be read.
     #[must_use]
     pub fn waiting(&self) -> usize {
