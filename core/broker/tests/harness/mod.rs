@@ -6,6 +6,7 @@ use std::fs;
 use std::future::Future;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
@@ -20,15 +21,24 @@ pub const SOON: Duration = Duration::from_secs(10);
 /// The drivers this machine can run: epoll always, io_uring unless it is forbidden here.
 pub fn drivers() -> Vec<DriverChoice> {
     let auto = Broker::builder().port(0).shards(Shards::Count(1)).start().unwrap();
-    match auto.driver() {
+    let drivers = match auto.driver() {
         Driver::Uring => vec![DriverChoice::Epoll, DriverChoice::Uring],
         Driver::Epoll => vec![DriverChoice::Epoll],
-    }
+    };
+    auto.stop();
+    drivers
 }
 
 /// A broker on a free port of 127.0.0.1.
 pub fn options(driver: DriverChoice, shards: u16) -> Options {
     Broker::builder().port(0).shards(Shards::Count(shards)).driver(driver)
+}
+
+/// A program of the examples folder, built with the tests.
+pub fn example(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_ringmq")).with_file_name("examples").join(name);
+    assert!(path.is_file(), "{} is missing: cargo build -p ringmq --examples", path.display());
+    path
 }
 
 /// Waits until it holds; says whether it came to that in time.
