@@ -18,7 +18,7 @@ use ringmq::{
 /// What the subscription holds, and as many again that are handed over to its reader.
 const HOLDS: usize = 10;
 const MESSAGES: usize = 10_000;
-const MESSAGES_OF_SLOW_ROWS: usize = 500;
+const MESSAGES_OF_SLOW_ROWS: usize = 200;
 const QUALITIES: [Qos; 3] = [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce];
 
 /// In which way a message is published.
@@ -81,10 +81,14 @@ impl Tally {
     }
 }
 
-fn messages(way: Way, threads: usize) -> usize {
+fn messages(broker: &Broker, way: Way, threads: usize) -> usize {
     let asked = std::env::var("RINGMQ_MESSAGES").ok();
     let asked = asked.map(|text| text.parse().unwrap_or_else(|_| panic!("not a number: {text}")));
-    let slow = way == Way::Try && threads > 1 || matches!(way, Way::Within(_));
+    let slow = match way {
+        Way::Try => threads > 1 || broker.shards() == 1,
+        Way::Within(_) => true,
+        Way::Together(_) => false,
+    };
     asked.unwrap_or(if slow { MESSAGES_OF_SLOW_ROWS } else { MESSAGES })
 }
 
@@ -138,7 +142,7 @@ fn check(broker: &Broker, way: Way, qos: Qos, threads: usize) {
     let drops_before = drops() + drops_qos0();
     let subscription = broker.subscribe(["own"], SubscribeOptions::default().maxlen(HOLDS)).unwrap();
     let name = subscription.name();
-    let each = messages(way, threads) / threads;
+    let each = messages(broker, way, threads) / threads;
     let begun = Instant::now();
     let mut all = Tally::default();
     if threads == 1 {

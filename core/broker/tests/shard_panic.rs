@@ -205,16 +205,29 @@ fn rested(driver: DriverChoice) -> (usize, usize) {
     (descriptors(), parked)
 }
 
+/// Comes with a panic and brings another.
+struct Spiteful;
+
+impl Drop for Spiteful {
+    fn drop(&mut self) {
+        panic!("once more");
+    }
+}
+
 #[test]
 fn a_panic_that_says_nothing_is_reported_with_its_shard() {
     let _alone = alone();
-    everywhere(|driver, shards| {
-        let (broker, panicked_on) = fragile(options(driver, shards), || Box::new(7_u32));
-        Client::connect(broker.addresses()[0], "publisher").send_publish("fatal", 1);
-        let failure = broker.wait_failed(SOON).expect("a shard has panicked");
-        let shard = panicked_on.load(Ordering::SeqCst);
-        assert_eq!(failure, format!("shard {shard} panicked, the broker stops: no message"));
-    });
+    let payloads: [Payload; 2] = [|| Box::new(7_u32), || Box::new(Spiteful)];
+    for payload in payloads {
+        everywhere(|driver, shards| {
+            let (broker, panicked_on) = fragile(options(driver, shards), payload);
+            Client::connect(broker.addresses()[0], "publisher").send_publish("fatal", 1);
+            let failure = broker.wait_failed(SOON).expect("a shard has panicked");
+            let shard = panicked_on.load(Ordering::SeqCst);
+            assert_eq!(failure, format!("shard {shard} panicked, the broker stops: no message"));
+            assert!(broker.stop().failed);
+        });
+    }
 }
 
 /// Panics when it is dropped, which is when its shard leaves.

@@ -19,10 +19,10 @@ fn a_start_that_has_too_few_descriptors_leaves_nothing() {
         let before = descriptors();
         let mut refusals = 0;
         let broker = (0..DESCRIPTORS_MAX).find_map(|more| {
-            let lowered = Rlimit { current: Some(before as u64 + more), ..limit.clone() };
+            let lowered = Rlimit { current: Some(before as u64 + more), ..limit };
             setrlimit(Resource::Nofile, lowered).unwrap();
             let started = options(driver, 2).start();
-            setrlimit(Resource::Nofile, limit.clone()).unwrap();
+            setrlimit(Resource::Nofile, limit).unwrap();
             let error = match started {
                 Ok(broker) => return Some(broker),
                 Err(error) => error.to_string(),

@@ -138,7 +138,7 @@ async fn serve(run: Run) -> Done {
 
 /// Turns a panic into an error.
 fn guarded<T>(act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| Err(io::Error::other(panic_message(&*panic))))
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| Err(io::Error::other(panic_message(panic))))
 }
 
 impl Berth {

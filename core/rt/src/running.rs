@@ -280,7 +280,7 @@ fn guard(shared: &Arc<Shared>, life: impl FnOnce() -> Result<(), StartError>) {
         Ok(Ok(())) => shared.note(|progress| progress.gone += 1),
         Ok(Err(error)) => not_started(shared, error),
         Err(panic) => {
-            shared.fail(format!("a shard panicked, the broker stops: {}", panic_message(&*panic)));
+            shared.fail(format!("a shard panicked, the broker stops: {}", panic_message(panic)));
             shared.note(|progress| progress.gone += 1);
         }
     }
@@ -341,7 +341,7 @@ fn settle_in<S: Sockets>(
         shared.note(|progress| progress.ready += 1);
         Ok(worker)
     }));
-    settled.unwrap_or_else(|panic| Err(StartError::Panicked { message: panic_message(&*panic) }))
+    settled.unwrap_or_else(|panic| Err(StartError::Panicked { message: panic_message(panic) }))
 }
 
 fn pin(cpu: Option<usize>) -> Result<(), StartError> {

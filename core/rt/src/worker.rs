@@ -118,7 +118,7 @@ impl<S: Sockets> Worker<S> {
         match catch_unwind(AssertUnwindSafe(|| self.turn_unguarded())) {
             Ok(next) => next,
             Err(panic) => {
-                let said = panic_message(&*panic);
+                let said = panic_message(panic);
                 self.shared.fail(format!("shard {} panicked, the broker stops: {said}", self.id.index()));
                 Next::Leave
             }
@@ -129,7 +129,7 @@ impl<S: Sockets> Worker<S> {
     pub(crate) fn leave(self) {
         let (shared, id) = (Arc::clone(&self.shared), self.id.index());
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(self))) {
-            let said = panic_message(&*panic);
+            let said = panic_message(panic);
             shared.fail(format!("shard {id} panicked while it left, the broker stops: {said}"));
         }
     }
@@ -543,9 +543,14 @@ fn ticket(input: &LocalInput) -> Option<ringmq_shard::LocalTicket> {
     }
 }
 
-/// What a panic said.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+/// What a panic said. The value it came with may panic once more when it is dropped.
+pub(crate) fn panic_message(panic: Box<dyn Any + Send>) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("no message").to_owned()
+    let text = text.unwrap_or("no message").to_owned();
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        // Who panics twice gets no third time.
+        std::mem::forget(again);
+    }
+    text
 }
