@@ -87,7 +87,7 @@ fn messages(broker: &Broker, way: Way, threads: usize) -> usize {
     let slow = match way {
         Way::Try => threads > 1 || broker.shards() == 1,
         Way::Within(_) => true,
-        Way::Together(_) => false,
+        Way::Together(_) => broker.shards() == 1,
     };
     asked.unwrap_or(if slow { MESSAGES_OF_SLOW_ROWS } else { MESSAGES })
 }
