@@ -15,6 +15,7 @@ use futures_io::AsyncRead;
 use glommio::net::TcpStream;
 use glommio::timer::Timer;
 use ringmq_shard::ConnId;
+use rustix::io::{DupFlags, dup3};
 
 use crate::epoll::Poller;
 use crate::limits::{CONNECTIONS_PER_TURN_MAX, DEAF_MAX};
@@ -205,8 +206,10 @@ fn socket(list: &Arc<ReadyList>, fd: OwnedFd, token: Token) -> UringSocket {
 /// One more descriptor of the same thing, for the reserve if there is none left.
 fn duplicate(fd: BorrowedFd<'_>, reserve: &mut Option<OwnedFd>) -> io::Result<OwnedFd> {
     fd.try_clone_to_owned().or_else(|error| {
-        drop(reserve.take().ok_or(error)?);
-        fd.try_clone_to_owned()
+        // Onto the reserve's own number, in one step, so that no other thread takes it in between.
+        let mut taken = reserve.take().ok_or(error)?;
+        dup3(fd, &mut taken, DupFlags::CLOEXEC)?;
+        Ok(taken)
     })
 }
 
