@@ -116,15 +116,17 @@ impl Broker {
     pub fn counters(&self) -> &Arc<Counters> {
         self.running().counters()
     }
-    /// Why the broker has failed; nothing while it works. A failed broker has stopped: its clients are
-    /// disconnected and its handles say so.
+    /// Which shard has panicked and why; nothing while the broker works. A failed broker ends by itself: its
+    /// clients are disconnected, its ports closed, and everybody who waits at a handle or subscription is
+    /// told at once. What is left to do is to stop or drop it.
     #[must_use]
     pub fn failed(&self) -> Option<String> {
-        let failed = self.running().failed();
-        if failed.is_some() {
-            self.answers.close();
-        }
-        failed
+        self.running().failed()
+    }
+    /// Waits at most so long for the broker to fail, and says why it did.
+    #[must_use]
+    pub fn wait_failed(&self, timeout: Duration) -> Option<String> {
+        self.running().wait_failed(timeout)
     }
     /// A session to publish with, on each shard in turn. The decider is not asked about this program's own
     /// sessions: who holds the broker may do everything.
@@ -196,7 +198,7 @@ impl Options {
 }
 
 fn runtime_options(resolved: Resolved, answers: &Arc<Answers>) -> ringmq_rt::Options {
-    let answers = Arc::clone(answers);
+    let (answers, failing) = (Arc::clone(answers), Arc::clone(answers));
     let allow_all = |_: ShardId, _: Decisions| -> Box<dyn Decider> { Box::new(AllowAll) };
     ringmq_rt::Options {
         shards: resolved.shards,
@@ -209,6 +211,7 @@ fn runtime_options(resolved: Resolved, answers: &Arc<Answers>) -> ringmq_rt::Opt
         seed: random_word(),
         log: Arc::new(log),
         local_done: Arc::new(move |ticket, outcome| answers.done(ticket, outcome)),
+        failed: Arc::new(move |_| failing.fail()),
     }
 }
 

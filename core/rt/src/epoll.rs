@@ -71,16 +71,17 @@ fn flags(read: bool, write: bool) -> epoll::EventFlags {
 /// The sockets of a shard on a plain thread.
 pub(crate) struct EpollSockets {
     poller: Poller,
+    ear: OwnedFd,
     /// What the last sleep ended with.
     woken_by: Vec<Event>,
 }
 
 impl EpollSockets {
-    /// `doorbell` wakes the shard when it becomes readable.
-    pub(crate) fn new(doorbell: BorrowedFd<'_>) -> io::Result<Self> {
+    /// `ear` wakes the shard when it becomes readable.
+    pub(crate) fn new(ear: OwnedFd) -> io::Result<Self> {
         let poller = Poller::new()?;
-        poller.add(doorbell, Token::Doorbell, true, false)?;
-        Ok(Self { poller, woken_by: Vec::new() })
+        poller.add(ear.as_fd(), Token::Doorbell, true, false)?;
+        Ok(Self { poller, ear, woken_by: Vec::new() })
     }
 
     fn sleep(&mut self, at_most: Duration) {
@@ -149,6 +150,9 @@ impl Sockets for EpollSockets {
             self.poller.wait(events, Duration::ZERO);
         } else {
             events.append(&mut self.woken_by);
+        }
+        if events.iter().any(|event| event.token == Token::Doorbell) {
+            receive(self.ear.as_fd(), &mut [0; 64]);
         }
         // What did not fit is reported again: the set is level-triggered.
         false

@@ -69,7 +69,9 @@ impl fmt::Display for StartError {
             Self::Listen { address, error } if error.kind() == io::ErrorKind::AddrInUse => {
                 write!(f, "cannot listen on {address}: address already in use (another broker?)")
             }
-            Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
+            Self::Listen { address, error } => {
+                write!(f, "cannot listen on {address}: {error}{}", remedy(error))
+            }
             Self::Memlock { needed, allowed } => write!(
                 f,
                 "io_uring needs {} KiB of lockable memory and this process may lock {} KiB: raise it with \
@@ -81,17 +83,36 @@ impl fmt::Display for StartError {
                 write!(f, "io_uring cannot be used here: {reason}; use --driver epoll")
             }
             Self::Pin { cpu, error } => write!(f, "cannot pin a shard to CPU {cpu}: {error}"),
-            Self::System { doing, error } => write!(f, "{doing} failed: {error}"),
+            Self::System { doing, error } => write!(f, "{doing} failed: {error}{}", remedy(error)),
             Self::Panicked { message } => write!(f, "a shard panicked while starting: {message}"),
         }
     }
 }
 
+/// What an operator can do about an error of the system, to be put behind it; nothing where nothing is known.
+pub(crate) fn remedy(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EMFILE) => {
+            "; this process has all the descriptors it may have: raise the limit with `ulimit -n` or \
+             LimitNOFILE= in the service file, or let fewer clients in"
+        }
+        Some(libc::ENFILE) => {
+            "; this machine has no descriptor left: raise the sysctl fs.file-max, or let fewer clients in"
+        }
+        Some(libc::ENOBUFS | libc::ENOMEM) => "; the kernel has no memory left for it",
+        _ => "",
+    }
+}
+
 impl StartError {
-    /// Why an executor did not start. glommio hands errors on as text; the one an operator can mend is
-    /// locked memory that suffices for some shards and not for all.
+    /// Why an executor did not start. glommio hands errors on as text, in which the system's number is looked
+    /// for; no memory means locked memory that suffices for some shards and not for all.
     pub(crate) fn of_executor(error: io::Error) -> Self {
-        if !error.to_string().contains("os error 12") {
+        let text = error.to_string();
+        let number = text.split_once("(os error ").and_then(|(_, rest)| rest.split_once(')'));
+        let number = number.and_then(|(number, _)| number.parse().ok());
+        if number != Some(libc::ENOMEM) {
+            let error = number.map_or(error, io::Error::from_raw_os_error);
             return Self::System { doing: "starting an executor", error };
         }
         let reason = "there is not enough lockable memory for an executor of every shard: raise it with \
@@ -119,6 +140,9 @@ mod tests {
             StartError::of_executor(io::Error::other("IO error: Cannot allocate memory (os error 12)"));
         let text = short.to_string();
         assert!(text.contains("ulimit -l") && text.contains("--driver epoll"), "{text}");
+        let starved = io::Error::other("IO error occurred: Too many open files (os error 24)");
+        let text = StartError::of_executor(starved).to_string();
+        assert!(text.contains("ulimit -n") && text.contains("Too many open files"), "{text}");
         let other = StartError::of_executor(io::Error::other("no thread")).to_string();
         assert_eq!(other, "starting an executor failed: no thread");
     }

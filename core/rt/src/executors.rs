@@ -63,6 +63,11 @@ pub fn trim() {
     berths.iter().for_each(|berth| berth.change(|waiting| waiting.end = true));
 }
 
+/// How many executors must be made if so many are wanted.
+pub(crate) fn to_be_made(wanted: usize) -> usize {
+    wanted.saturating_sub(parked().len())
+}
+
 /// Runs the job on a parked executor or on a new one.
 pub(crate) fn run(job: Job) {
     let berth = parked().pop();
@@ -133,7 +138,7 @@ async fn serve(run: Run) -> Done {
 
 /// Turns a panic into an error.
 fn guarded<T>(act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| Err(io::Error::other(panic_message(&*panic))))
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| Err(io::Error::other(panic_message(panic))))
 }
 
 impl Berth {

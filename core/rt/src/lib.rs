@@ -17,6 +17,7 @@ mod error;
 mod executors;
 mod limits;
 mod listen;
+mod listener;
 mod mailbox;
 mod mesh;
 mod probe;
@@ -74,6 +75,8 @@ pub type MakeDecider = dyn Fn(ShardId, Decisions) -> Box<dyn Decider> + Send + S
 pub type Log = dyn Fn(LogLevel, &str) + Send + Sync;
 /// Takes the answer to a request of an in-process handle; called on a shard's thread, must not block.
 pub type LocalDone = dyn Fn(LocalTicket, LocalOutcome) + Send + Sync;
+/// Is told why the broker has failed, while all shards still stand; called on any thread, must not block.
+pub type Failed = dyn Fn(&str) + Send + Sync;
 
 /// Everything a broker is started with.
 #[derive(Clone)]
@@ -98,4 +101,6 @@ pub struct Options {
     pub log: Arc<Log>,
     /// Where the answers to in-process handles go.
     pub local_done: Arc<LocalDone>,
+    /// Who is told when the broker fails. Requests under way then may stay without an answer.
+    pub failed: Arc<Failed>,
 }

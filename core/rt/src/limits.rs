@@ -16,6 +16,12 @@ pub(crate) const ACCEPTS_PER_TURN_MAX: usize = 64;
 /// How long a listener rests after accept failed for want of descriptors or memory, in milliseconds: it
 /// would fail again at once, and spinning helps nobody.
 pub(crate) const ACCEPT_REST: u64 = 100;
+/// How often a listener says that it cannot accept, in milliseconds: the operator needs one line, not ten a
+/// second.
+pub(crate) const ACCEPT_WORD: u64 = 10_000;
+/// How long a shard goes without looking at its listeners when there was no descriptor for their readiness,
+/// in milliseconds.
+pub(crate) const DEAF_MAX: u64 = 100;
 /// Connections the kernel keeps ready for one listener before it refuses; the kernel's own maximum applies.
 pub(crate) const BACKLOG: i32 = 4096;
 /// Times a drain of the lanes is repeated in one turn for the sake of queries; what still wants one has it
@@ -38,6 +44,12 @@ pub(crate) const CLOSE_READS_MAX: usize = 4;
 pub(crate) const HEAR_OUT_READS_MAX: usize = 16;
 /// How long the kernel takes to finish closing a listener, in milliseconds (measured: 2 on Linux 6.18).
 pub(crate) const LISTENER_CLOSE: u64 = 2;
+/// Descriptors of an executor: three rings and its notifier (counted with glommio 0.9).
+pub(crate) const EXECUTOR_DESCRIPTORS: usize = 4;
+/// Descriptors that a shard opens for its driver, the larger of the two: epoll set, its readiness, the reserve.
+pub(crate) const SHARD_DESCRIPTORS: usize = 3;
+/// Descriptors that are open only for a moment while executors are made: glommio's own look at io_uring.
+pub(crate) const START_DESCRIPTORS: usize = 2;
 /// How long an executor waits for its next use before it ends, in milliseconds.
 pub(crate) const EXECUTOR_IDLE: u64 = 10_000;
 /// Memory an executor must be allowed to lock, in bytes: glommio refuses to start under it.

@@ -78,6 +78,7 @@ impl Mailbox {
 
     /// Takes nothing more in, and gives back what was left.
     pub(crate) fn close(&self) -> Mail {
+        self.doorbell.take_down();
         let mut mail = self.lock();
         self.filled.store(false, Ordering::Relaxed);
         std::mem::replace(&mut *mail, Mail { closed: true, ..Mail::default() })

@@ -3,6 +3,7 @@
 
 use std::os::fd::OwnedFd;
 
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::io_uring::{
     IoringOp, IoringOpFlags, IoringRegisterOp, io_uring_params, io_uring_probe, io_uring_probe_op,
     io_uring_register, io_uring_setup,
@@ -94,6 +95,16 @@ fn reason(error: rustix::io::Errno) -> String {
         _ => "the kernel refused it",
     };
     format!("{why}: {error}")
+}
+
+/// Whether so many descriptors can be had: opens them and closes them again. glommio does not say what is
+/// wrong when it has too few, it panics and blames the kernel.
+pub(crate) fn descriptors_suffice(count: usize) -> Result<(), StartError> {
+    let opened: Result<Vec<OwnedFd>, _> = (0..count).map(|_| eventfd(0, EventfdFlags::CLOEXEC)).collect();
+    opened.map(drop).map_err(|error| StartError::System {
+        doing: "opening the descriptors that the shards need",
+        error: error.into(),
+    })
 }
 
 /// The first needed operation that the kernel does not have.

@@ -19,7 +19,7 @@ use crate::doorbell::Doorbell;
 use crate::epoll::{self, EpollSockets};
 use crate::error::StartError;
 use crate::executors::{self, Done, Job};
-use crate::limits::LISTENER_CLOSE;
+use crate::limits::{EXECUTOR_DESCRIPTORS, LISTENER_CLOSE, SHARD_DESCRIPTORS, START_DESCRIPTORS};
 use crate::mailbox::{Inlet, Mailbox, Order};
 use crate::mesh::{lanes, shard};
 use crate::shared::{Progress, Shared};
@@ -36,12 +36,15 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     check(&options)?;
     let (driver, driver_reason) = probe::choose(options.driver)?;
     let bound = listen::bind(&options.listen, options.shards)?;
-    let mailboxes = (0..options.shards).map(|_| Doorbell::new().map(Mailbox::new)).collect::<io::Result<_>>();
-    let mailboxes =
-        mailboxes.map_err(|error| StartError::System { doing: "making a pair of sockets", error })?;
-    let counters = Arc::new(Counters::new(options.shards));
-    let (log, local_done) = (Arc::clone(&options.log), Arc::clone(&options.local_done));
-    let shared = Arc::new(Shared::new(mailboxes, counters, log, local_done));
+    let doorbells = (0..options.shards).map(|_| Doorbell::new()).collect::<io::Result<Vec<_>>>();
+    let doorbells =
+        doorbells.map_err(|error| StartError::System { doing: "making a pair of sockets", error })?;
+    let executors = if driver == Driver::Uring { executors::to_be_made(options.shards) } else { 0 };
+    probe::descriptors_suffice(
+        executors * EXECUTOR_DESCRIPTORS + options.shards * SHARD_DESCRIPTORS + START_DESCRIPTORS,
+    )?;
+    let (doorbells, ears): (Vec<_>, Vec<_>) = doorbells.into_iter().unzip();
+    let shared = Arc::new(Shared::new(doorbells.into_iter().map(Mailbox::new).collect(), &options));
     let mut running = Running {
         shared,
         addresses: bound.addresses,
@@ -50,7 +53,7 @@ pub fn start(options: Options) -> Result<Running, StartError> {
         threads: Vec::new(),
         stopped: false,
     };
-    for seat in seats(&options, &running.shared, bound.listeners) {
+    for seat in seats(&options, &running.shared, bound.listeners.into_iter().zip(ears)) {
         running.seat(seat);
     }
     running.await_start()?;
@@ -67,7 +70,11 @@ fn check(options: &Options) -> Result<(), StartError> {
     Ok(())
 }
 
-fn seats(options: &Options, shared: &Arc<Shared>, listeners: Vec<Vec<OwnedFd>>) -> Vec<Seat> {
+fn seats(
+    options: &Options,
+    shared: &Arc<Shared>,
+    descriptors: impl Iterator<Item = (Vec<OwnedFd>, OwnedFd)>,
+) -> Vec<Seat> {
     let (first, second) = options.partition_key.split_at(8);
     let word = |half: &[u8]| u64::from_le_bytes(half.try_into().expect("half of 16 bytes"));
     let common = Common {
@@ -78,8 +85,8 @@ fn seats(options: &Options, shared: &Arc<Shared>, listeners: Vec<Vec<OwnedFd>>) 
         counters: Arc::clone(&shared.counters),
         partition_key: options.partition_key,
     };
-    let ends = lanes(options.shards).into_iter().zip(listeners).enumerate();
-    ends.map(|(index, ((lanes_out, lanes_in), listeners))| Seat {
+    let ends = lanes(options.shards).into_iter().zip(descriptors).enumerate();
+    ends.map(|(index, ((lanes_out, lanes_in), (listeners, ear)))| Seat {
         id: shard(index),
         common: common.clone(),
         // An odd multiplier keeps the shards' seeds apart.
@@ -90,6 +97,7 @@ fn seats(options: &Options, shared: &Arc<Shared>, listeners: Vec<Vec<OwnedFd>>) 
         lanes_out,
         lanes_in,
         listeners,
+        ear,
     })
     .collect()
 }
@@ -109,6 +117,8 @@ pub struct Running {
 pub struct StopReport {
     /// Connections that were cut off because the deadline came first.
     pub left: u64,
+    /// Whether a shard panicked, before the stop or during it; the log says which and why.
+    pub failed: bool,
 }
 
 impl Running {
@@ -187,7 +197,8 @@ impl Running {
             self.leave();
         }
         // Counted by whoever cut them off: a shard at its own deadline, or a worker that left.
-        StopReport { left: self.shared.counters.sum(|shard| &shard.stop_left) }
+        let left = self.shared.counters.sum(|shard| &shard.stop_left);
+        StopReport { left, failed: self.failed().is_some() }
     }
 
     /// Gives an order to all shards and waits until all have done it, or the moment comes, or all is lost.
@@ -269,18 +280,16 @@ fn guard(shared: &Arc<Shared>, life: impl FnOnce() -> Result<(), StartError>) {
         Ok(Ok(())) => shared.note(|progress| progress.gone += 1),
         Ok(Err(error)) => not_started(shared, error),
         Err(panic) => {
-            shared.fail(format!("a shard panicked, the broker stops: {}", panic_message(&*panic)));
+            shared.fail(format!("a shard panicked, the broker stops: {}", panic_message(panic)));
             shared.note(|progress| progress.gone += 1);
         }
     }
 }
 
 fn on_thread(seat: Seat) -> Result<(), StartError> {
-    pin(seat.cpu)?;
-    let shared = Arc::clone(&seat.shared);
-    let sockets = EpollSockets::new(shared.mailbox(seat.id).doorbell.ear()).map_err(no_poller)?;
-    let mut worker = take_seat(seat, sockets)?;
+    let mut worker = settle_in(seat, EpollSockets::new)?;
     epoll::run(&mut worker);
+    worker.leave();
     Ok(())
 }
 
@@ -305,12 +314,10 @@ async fn on_executor(seat: Seat) -> Done {
     let shared = Arc::clone(&seat.shared);
     let before = sched_getaffinity(None);
     let mut result = Ok(());
-    match settle_in(seat) {
+    match settle_in(seat, UringSockets::new) {
         Ok(mut worker) => {
             uring::run(&mut worker).await;
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(worker))) {
-                shared.fail(format!("a shard panicked while it left: {}", panic_message(&*panic)));
-            }
+            worker.leave();
         }
         Err(error) => result = Err(error),
     }
@@ -321,25 +328,20 @@ async fn on_executor(seat: Seat) -> Done {
     Box::new(move || guard(&shared, || result))
 }
 
-fn settle_in(seat: Seat) -> Result<Worker<UringSockets>, StartError> {
+/// Makes the shard on its thread and begins to listen; `sockets` makes the driver's part around the bell's ear.
+fn settle_in<S: Sockets>(
+    seat: Seat,
+    sockets: impl FnOnce(OwnedFd) -> io::Result<S>,
+) -> Result<Worker<S>, StartError> {
     let settled = catch_unwind(AssertUnwindSafe(|| {
         pin(seat.cpu)?;
-        let sockets = UringSockets::new(seat.shared.mailbox(seat.id).doorbell.ear()).map_err(no_poller)?;
-        take_seat(seat, sockets)
+        let shared = Arc::clone(&seat.shared);
+        let worker = Worker::new(seat, sockets)
+            .map_err(|error| StartError::System { doing: "waiting for connections", error })?;
+        shared.note(|progress| progress.ready += 1);
+        Ok(worker)
     }));
-    settled.unwrap_or_else(|panic| Err(StartError::Panicked { message: panic_message(&*panic) }))
-}
-
-fn take_seat<S: Sockets>(seat: Seat, sockets: S) -> Result<Worker<S>, StartError> {
-    let shared = Arc::clone(&seat.shared);
-    let worker = Worker::new(seat, sockets)
-        .map_err(|error| StartError::System { doing: "waiting for connections", error })?;
-    shared.note(|progress| progress.ready += 1);
-    Ok(worker)
-}
-
-fn no_poller(error: io::Error) -> StartError {
-    StartError::System { doing: "making an epoll set", error }
+    settled.unwrap_or_else(|panic| Err(StartError::Panicked { message: panic_message(panic) }))
 }
 
 fn pin(cpu: Option<usize>) -> Result<(), StartError> {

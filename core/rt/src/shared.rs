@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::error::StartError;
 use crate::mailbox::{Mailbox, Order};
 use crate::mesh::Stuck;
-use crate::{LocalDone, Log};
+use crate::{Failed, LocalDone, Log, Options};
 
 /// Shared by all threads of one broker.
 pub(crate) struct Shared {
@@ -21,6 +21,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) log: Arc<Log>,
     pub(crate) local_done: Arc<LocalDone>,
+    failed: Arc<Failed>,
     progress: Mutex<Progress>,
     changed: Condvar,
 }
@@ -39,20 +40,15 @@ pub(crate) struct Progress {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        mailboxes: Box<[Mailbox]>,
-        counters: Arc<Counters>,
-        log: Arc<Log>,
-        local_done: Arc<LocalDone>,
-    ) -> Self {
-        let stuck = Arc::new(Stuck::new(mailboxes.len()));
+    pub(crate) fn new(mailboxes: Box<[Mailbox]>, options: &Options) -> Self {
         Self {
+            stuck: Arc::new(Stuck::new(mailboxes.len())),
+            counters: Arc::new(Counters::new(mailboxes.len())),
             mailboxes,
-            stuck,
-            counters,
             clock: Clock::new(),
-            log,
-            local_done,
+            log: Arc::clone(&options.log),
+            local_done: Arc::clone(&options.local_done),
+            failed: Arc::clone(&options.failed),
             progress: Mutex::default(),
             changed: Condvar::new(),
         }
@@ -78,13 +74,14 @@ impl Shared {
     }
 
     /// The broker cannot go on: says so loudly and makes all shards leave, so that none waits for one that
-    /// is gone.
+    /// is gone. Who asks for the failure once he was told of it finds it.
     pub(crate) fn fail(&self, failure: String) {
         // A log that panics, perhaps the very failure, must not keep the shards from leaving.
         let _ = catch_unwind(AssertUnwindSafe(|| (self.log)(LogLevel::Error, &failure)));
         self.note(|progress| {
-            progress.failure.get_or_insert(failure);
+            progress.failure.get_or_insert_with(|| failure.clone());
         });
+        let _ = catch_unwind(AssertUnwindSafe(|| (self.failed)(&failure)));
         self.order_all(Order::Leave);
     }
 

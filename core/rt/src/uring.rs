@@ -15,9 +15,10 @@ use futures_io::AsyncRead;
 use glommio::net::TcpStream;
 use glommio::timer::Timer;
 use ringmq_shard::ConnId;
+use rustix::io::{DupFlags, dup3};
 
 use crate::epoll::Poller;
-use crate::limits::CONNECTIONS_PER_TURN_MAX;
+use crate::limits::{CONNECTIONS_PER_TURN_MAX, DEAF_MAX};
 use crate::sockets::{Event, Next, Read, Sockets, Token};
 use crate::worker::Worker;
 
@@ -102,6 +103,8 @@ pub(crate) struct UringSockets {
     poller_ready: Option<TcpStream>,
     poller_waker: Waker,
     doorbell: UringSocket,
+    /// A descriptor to give up when there is none left and one is needed for a moment.
+    reserve: Option<OwnedFd>,
 }
 
 /// Shorter than the reactor's way to its next look at timers.
@@ -113,22 +116,23 @@ const SLEEP_MAX: Duration = Duration::from_secs(1);
 const POLLER: Token = Token::Listener(u16::MAX);
 
 impl UringSockets {
-    /// To be called on the executor. `doorbell` wakes the shard when it becomes readable.
-    pub(crate) fn new(doorbell: BorrowedFd<'_>) -> io::Result<Self> {
+    /// To be called on the executor. `ear` wakes the shard when it becomes readable.
+    pub(crate) fn new(ear: OwnedFd) -> io::Result<Self> {
         let list = Arc::<ReadyList>::default();
         let poller_waker = waker(&list, POLLER);
-        let doorbell = socket(&list, doorbell.try_clone_to_owned()?, Token::Doorbell);
+        let doorbell = socket(&list, ear, Token::Doorbell);
         let poller = Poller::new()?;
-        let mut sockets = Self { list, poller, poller_ready: None, poller_waker, doorbell };
+        let reserve = Some(poller.as_fd().try_clone_to_owned()?);
+        let mut sockets = Self { list, poller, poller_ready: None, poller_waker, doorbell, reserve };
         sockets.arm_poller()?;
         Ok(sockets)
     }
 
     /// Asks to be told once when the epoll set has something.
     fn arm_poller(&mut self) -> io::Result<()> {
-        // Ends the former stream first, and with it its descriptor.
+        // Ends the former stream first, and with it its descriptor. Another thread may be quicker to take it.
         self.poller_ready = None;
-        let mut stream = stream(self.poller.as_fd().try_clone_to_owned()?);
+        let mut stream = stream(duplicate(self.poller.as_fd(), &mut self.reserve)?);
         if poll_read(&mut stream, &self.poller_waker, &mut []).is_ready() {
             self.list.push(POLLER.to_u64());
         }
@@ -136,8 +140,22 @@ impl UringSockets {
         Ok(())
     }
 
+    /// Whether nobody will tell when the epoll set has something.
+    fn is_deaf(&self) -> bool {
+        self.poller_ready.is_none()
+    }
+
+    /// Takes a reserve again if the last one was given up.
+    fn restock(&mut self) {
+        if self.reserve.is_none() {
+            self.reserve = self.poller.as_fd().try_clone_to_owned().ok();
+        }
+    }
+
     /// Sleeps until something is ready, or that long.
     async fn sleep(&self, at_most: Duration) {
+        let deaf = self.is_deaf().then_some(Duration::from_millis(DEAF_MAX));
+        let at_most = deaf.map_or(at_most, |deaf| deaf.min(at_most));
         let mut timer = Timer::new(at_most);
         let list = &self.list;
         poll_fn(|cx| {
@@ -162,10 +180,9 @@ impl UringSockets {
 
     fn gather_from_poller(&mut self, events: &mut Vec<Event>) {
         self.poller.wait(events, Duration::ZERO);
-        if self.arm_poller().is_err() {
-            // Out of descriptors: come back in the next turn rather than go deaf.
-            self.list.push(POLLER.to_u64());
-        }
+        // Out of descriptors: each turn looks by itself until there is one, and sleeps are short.
+        drop(self.arm_poller());
+        self.restock();
     }
 }
 
@@ -184,6 +201,16 @@ fn socket(list: &Arc<ReadyList>, fd: OwnedFd, token: Token) -> UringSocket {
     list.push(token.to_u64());
     let waker = waker(list, token);
     UringSocket { stream: stream(fd), waker, token: token.to_u64(), waits_to_write: false }
+}
+
+/// One more descriptor of the same thing, for the reserve if there is none left.
+fn duplicate(fd: BorrowedFd<'_>, reserve: &mut Option<OwnedFd>) -> io::Result<OwnedFd> {
+    fd.try_clone_to_owned().or_else(|error| {
+        // Onto the reserve's own number, in one step, so that no other thread takes it in between.
+        let mut taken = reserve.take().ok_or(error)?;
+        dup3(fd, &mut taken, DupFlags::CLOEXEC)?;
+        Ok(taken)
+    })
 }
 
 /// Wraps any descriptor: glommio begins at once to wait until it is readable.
@@ -206,8 +233,9 @@ impl Sockets for UringSockets {
     }
 
     fn detach(&mut self, socket: UringSocket) -> io::Result<OwnedFd> {
-        let fd = socket.as_fd().try_clone_to_owned();
+        let fd = duplicate(socket.as_fd(), &mut self.reserve);
         self.release(socket);
+        self.restock();
         fd
     }
 
@@ -261,7 +289,7 @@ impl Sockets for UringSockets {
         let mut ready = self.list.lock();
         let taken = ready.tokens.len().min(CONNECTIONS_PER_TURN_MAX);
         let more = taken < ready.tokens.len();
-        let (mut poller, mut doorbell) = (false, false);
+        let (mut poller, mut doorbell) = (self.is_deaf(), false);
         for word in ready.tokens.drain(..taken) {
             let token = Token::from_u64(word);
             match token {

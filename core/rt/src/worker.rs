@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringmq_net::Layer;
-use ringmq_proto::time::{Mono, Now};
+use ringmq_proto::time::Now;
 use ringmq_shard::{
     Common, ConnId, Effect, Input, LocalInput, LocalOutcome, LogLevel, Parts, PeerAddress, Shard, ShardId,
 };
@@ -20,13 +20,14 @@ use rustix::net::SocketFlags;
 use crate::MakeDecider;
 use crate::connections::{Connection, Connections};
 use crate::limits::{
-    ACCEPT_REST, ACCEPTS_PER_TURN_MAX, DRAINS_PER_TURN_MAX, FLUSHES_PER_TURN_MAX, HEAR_OUT_READS_MAX,
-    READ_BUFFER_BYTES, READ_BYTES_PER_TURN_MAX, SLEEP_MAX, WRITE_BYTES_PER_TURN_MAX, WRITE_SLICES_MAX,
+    ACCEPTS_PER_TURN_MAX, DRAINS_PER_TURN_MAX, FLUSHES_PER_TURN_MAX, HEAR_OUT_READS_MAX, READ_BUFFER_BYTES,
+    READ_BYTES_PER_TURN_MAX, SLEEP_MAX, WRITE_BYTES_PER_TURN_MAX, WRITE_SLICES_MAX,
 };
+use crate::listener::Listener;
 use crate::mailbox::{Arrival, Decisions, Mail, Order};
 use crate::mesh::{LanesIn, LanesOut, Port, PortState, shard};
 use crate::shared::Shared;
-use crate::sockets::{Event, Next, Read, Sockets, Token, receive, say_goodbye, send, total};
+use crate::sockets::{Event, Next, Read, Sockets, Token, say_goodbye, send, total};
 
 /// What a shard's thread is given to begin with.
 pub(crate) struct Seat {
@@ -39,12 +40,8 @@ pub(crate) struct Seat {
     pub(crate) lanes_out: LanesOut,
     pub(crate) lanes_in: LanesIn,
     pub(crate) listeners: Vec<OwnedFd>,
-}
-
-/// A listening socket and when it may accept again, if it has to rest.
-struct Listener {
-    fd: OwnedFd,
-    rests_until: Option<Mono>,
+    /// What becomes readable when the shard's bell is rung.
+    pub(crate) ear: OwnedFd,
 }
 
 /// One shard with its sockets and lanes; lives on the shard's thread alone.
@@ -70,8 +67,9 @@ pub(crate) struct Worker<S: Sockets> {
 }
 
 impl<S: Sockets> Worker<S> {
-    /// Sets the shard up and begins to listen.
-    pub(crate) fn new(seat: Seat, mut sockets: S) -> io::Result<Self> {
+    /// Sets the shard up and begins to listen; `sockets` makes the driver's part around the bell's ear.
+    pub(crate) fn new(seat: Seat, sockets: impl FnOnce(OwnedFd) -> io::Result<S>) -> io::Result<Self> {
+        let mut sockets = sockets(seat.ear)?;
         let shared = seat.shared;
         for (index, fd) in seat.listeners.iter().enumerate() {
             sockets.listen(fd.as_fd(), index as u16, true)?;
@@ -97,7 +95,7 @@ impl<S: Sockets> Worker<S> {
             shared,
             sockets,
             connections: Connections::new(),
-            listeners: seat.listeners.into_iter().map(|fd| Listener { fd, rests_until: None }).collect(),
+            listeners: seat.listeners.into_iter().map(Listener::new).collect(),
             lanes: seat.lanes_in,
             port: state,
             mail: Mail::default(),
@@ -120,10 +118,19 @@ impl<S: Sockets> Worker<S> {
         match catch_unwind(AssertUnwindSafe(|| self.turn_unguarded())) {
             Ok(next) => next,
             Err(panic) => {
-                let said = panic_message(&*panic);
+                let said = panic_message(panic);
                 self.shared.fail(format!("shard {} panicked, the broker stops: {said}", self.id.index()));
                 Next::Leave
             }
+        }
+    }
+
+    /// Closes everything; also a panic in that is caught and said.
+    pub(crate) fn leave(self) {
+        let (shared, id) = (Arc::clone(&self.shared), self.id.index());
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(self))) {
+            let said = panic_message(panic);
+            shared.fail(format!("shard {id} panicked while it left, the broker stops: {said}"));
         }
     }
 
@@ -234,16 +241,12 @@ impl<S: Sockets> Worker<S> {
             match event.token {
                 Token::Connection(conn) => bytes += self.serve_connection(now, conn, event),
                 Token::Listener(index) => self.accept(now, usize::from(index)),
-                Token::Doorbell => self.silence_doorbell(),
+                Token::Doorbell => (),
             }
             self.flush_if_pressed(now);
         }
         events.drain(..served);
         self.events = events;
-    }
-
-    fn silence_doorbell(&mut self) {
-        receive(self.shared.mailbox(self.id).doorbell.ear(), &mut self.buffer);
     }
 
     /// Returns how many bytes were read.
@@ -329,10 +332,13 @@ impl<S: Sockets> Worker<S> {
 
     fn accept(&mut self, now: Now, index: usize) {
         for _ in 0..ACCEPTS_PER_TURN_MAX {
-            let Some(listener) = self.listeners.get(index) else { return };
+            let Some(listener) = self.listeners.get_mut(index) else { return };
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
             match rustix::net::acceptfrom_with(&listener.fd, flags) {
                 Ok((fd, address)) => {
+                    if let Some(line) = listener.succeeded() {
+                        (self.shared.log)(LogLevel::Info, line);
+                    }
                     let socket = address.and_then(|address| address.try_into().ok());
                     let conn = self.shard.accept(now, PeerAddress { socket, listener: index as u16 });
                     self.attach(now, fd, conn);
@@ -357,17 +363,20 @@ impl<S: Sockets> Worker<S> {
     // Listeners -------------------------------------------------------------------------------------------
 
     fn rest_listener(&mut self, now: Now, index: usize, error: io::Error) {
-        self.log(LogLevel::Warning, &format!("no connection can be accepted for {ACCEPT_REST} ms: {error}"));
         let listener = &mut self.listeners[index];
         drop(self.sockets.listen(listener.fd.as_fd(), index as u16, false));
-        listener.rests_until = Some(now.mono.plus(ACCEPT_REST));
+        if let Some(line) = listener.failed(now.mono, &error) {
+            self.log(LogLevel::Warning, &line);
+        }
     }
 
     fn wake_listeners(&mut self, now: Now) {
         for (index, listener) in self.listeners.iter_mut().enumerate() {
             if listener.rests_until.is_some_and(|until| until <= now.mono) {
-                let listens = self.sockets.listen(listener.fd.as_fd(), index as u16, true).is_ok();
-                listener.rests_until = (!listens).then(|| now.mono.plus(ACCEPT_REST));
+                match self.sockets.listen(listener.fd.as_fd(), index as u16, true) {
+                    Ok(()) => listener.rests_until = None,
+                    Err(_) => listener.rest(now.mono),
+                }
             }
         }
     }
@@ -555,9 +564,14 @@ fn ticket(input: &LocalInput) -> Option<ringmq_shard::LocalTicket> {
     }
 }
 
-/// What a panic said.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+/// What a panic said. The value it came with may panic once more when it is dropped.
+pub(crate) fn panic_message(panic: Box<dyn Any + Send>) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("no message").to_owned()
+    let text = text.unwrap_or("no message").to_owned();
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        // Who panics twice gets no third time.
+        std::mem::forget(again);
+    }
+    text
 }

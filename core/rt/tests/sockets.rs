@@ -12,8 +12,8 @@ use bytes::Bytes;
 use harness::{Client, PATIENCE, address, drivers, options, packet, text, unmoved, with_log};
 use ringmq_rt::{Decisions, Options, start};
 use ringmq_shard::{
-    Answer, Decider, LocalDelivery, LocalId, LocalInput, LocalOutcome, LocalSink, LocalTicket, Question,
-    ShardId, Ticket, Verdict,
+    Answer, Decider, LocalDelivery, LocalId, LocalInput, LocalOutcome, LocalSink, LocalTicket, LogLevel,
+    Question, ShardId, Ticket, Verdict,
 };
 use ringmq_wire::{PropertiesBuffer, Qos, ReasonCode, SubscriptionOptions};
 
@@ -280,5 +280,56 @@ fn a_panic_in_one_shard_stops_the_whole_broker_and_says_so() {
         let begun = Instant::now();
         drop(running);
         assert!(begun.elapsed() < Duration::from_secs(3));
+    }
+}
+
+/// Panics when its session ends, which a stop does in its last step.
+struct NoEnd;
+
+impl LocalSink for NoEnd {
+    fn push(&mut self, _: &LocalDelivery<'_>) -> bool {
+        true
+    }
+    fn flush(&mut self) {}
+    fn end(&mut self) {
+        panic!("it must not end");
+    }
+}
+
+#[test]
+fn a_panic_during_a_stop_ends_it_at_once_and_is_told() {
+    for driver in drivers() {
+        for shards in [1, 2, 4] {
+            let (options, log) = with_log(options(driver, shards));
+            let running = start(options).unwrap();
+            let mut clients: Vec<_> =
+                (0..6).map(|i| Client::connect(address(&running), &format!("client-{i}"))).collect();
+            let open = LocalInput::Open { local: LocalId(1), sink: Box::new(NoEnd), queue_messages_max: 1 };
+            running.inlet(ShardId(0)).push(open).unwrap();
+            let begun = Instant::now();
+            assert!(running.stop(PATIENCE).failed);
+            assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+            assert_eq!(*log.lock().unwrap(), ["shard 0 panicked, the broker stops: it must not end"]);
+            clients.iter_mut().for_each(|client| assert!(client.is_closed()));
+        }
+    }
+}
+
+#[test]
+fn a_log_that_panics_does_not_keep_a_failed_broker_half_alive() {
+    for driver in drivers() {
+        let options = Options {
+            decider: Arc::new(|_, _| Box::new(Fragile)),
+            log: Arc::new(|level, line| assert_ne!(level, LogLevel::Error, "no room for {line}")),
+            ..options(driver, 3)
+        };
+        let running = start(options).unwrap();
+        let mut others: Vec<_> =
+            (0..6).map(|i| Client::connect(address(&running), &format!("other-{i}"))).collect();
+        Client::socket(address(&running)).send(&Client::connect_packet("fatal"));
+        let failure = running.wait_failed(PATIENCE).unwrap();
+        assert!(failure.contains("a fatal client"), "{failure}");
+        others.iter_mut().for_each(|client| assert!(client.is_closed()));
+        assert!(running.stop(PATIENCE).failed);
     }
 }

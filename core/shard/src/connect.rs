@@ -16,7 +16,7 @@ use crate::fault::Fault;
 use crate::input::ConnId;
 use crate::limits::Settings;
 use crate::links::{Park, Said};
-use crate::local_session::LOCAL_PREFIX;
+use crate::local::LOCAL_PREFIX;
 use crate::receive::Step;
 use crate::sessions::{Attached, SessionId};
 use crate::timer::{TIMER_AHEAD_MAX, Timer};

@@ -7,9 +7,22 @@ use bytes::Bytes;
 use ringmq_wire::message::Message;
 use ringmq_wire::{PropertiesBuffer, Qos, ReasonCode, SubscriptionOptions};
 
+use crate::input::ShardId;
+
 /// One in-process handle; unique in its broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LocalId(pub u64);
+
+/// What the names of handles' sessions begin with; no client may use it, so none can take one over.
+pub(crate) const LOCAL_PREFIX: &str = "$local/";
+
+impl LocalId {
+    /// The ClientID of the handle's session on this shard, by which errors and log lines name it.
+    #[must_use]
+    pub fn client_id(self, shard: ShardId) -> String {
+        format!("{LOCAL_PREFIX}{}/{}", shard.0, self.0)
+    }
+}
 
 /// One request of an in-process handle; unique in its broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

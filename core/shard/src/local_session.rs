@@ -17,9 +17,6 @@ use crate::{Effect, Shard};
 /// Publishes that wait for room in a lane; beyond it in-process ones are refused.
 const DEFERRED_MAX: usize = 10_000;
 
-/// What the names of handles' sessions begin with; no client may use it, so none can take one over.
-pub const LOCAL_PREFIX: &str = "$local/";
-
 /// A handle that is open.
 pub struct Local {
     session: SessionId,
@@ -58,7 +55,7 @@ impl Shard {
         if self.stopping != Stopping::No {
             return sink.end();
         }
-        let session = self.session_open(&format!("{LOCAL_PREFIX}{}/{}", self.id.0, local.0));
+        let session = self.session_open(&local.client_id(self.id));
         if let Some(home) = self.sessions.at_mut(session) {
             home.attached = Attached::Local(local);
             home.queue_messages_max = queue_messages_max.max(1);

@@ -28,14 +28,18 @@ pub struct Args {
 }
 
 impl Args {
-    /// Runs the broker.
+    /// Runs the broker on the whole machine, or on what was typed.
     pub fn run(self) -> ExitCode {
+        self.run_over(base())
+    }
+    /// Runs the broker with `base`, changed by what was typed.
+    pub fn run_over(self, base: Options) -> ExitCode {
         if self.list_keys {
             return list_keys();
         }
         // A program started by another may find its stderr closed; then there is nobody to tell.
         let say = |text: &str| drop(writeln!(io::stderr(), "ringmq: {text}"));
-        let options = match self.raw.and_then(|raw| raw.over(base())) {
+        let options = match self.raw.and_then(|raw| raw.over(base)) {
             Ok(options) => options,
             Err(error) => return refuse(&say, &StartError::Config(error)),
         };
@@ -43,8 +47,8 @@ impl Args {
         let signals = match listen_to_signals() {
             Ok(signals) => signals,
             Err(error) => {
-                say(&format!("cannot listen to signals: {error}"));
-                return ExitCode::FAILURE;
+                let error = ringmq_rt::StartError::System { doing: "listening to signals", error };
+                return refuse(&say, &StartError::Runtime(error));
             }
         };
         match Broker::start(options) {
@@ -86,7 +90,12 @@ fn serve(broker: Broker, signals: &Receiver<i32>, say: &impl Fn(&str)) -> ExitCo
     };
     let name = signal_hook::low_level::signal_name(signal).unwrap_or("signal");
     say(&format!("{name}: stopping; once more ends at once"));
-    match broker.stop().left {
+    let report = broker.stop();
+    if report.failed {
+        say("the broker has failed while it stopped, its log says why");
+        return ExitCode::FAILURE;
+    }
+    match report.left {
         0 => say("stopped, nothing left"),
         left => say(&format!("stopped at the deadline, {left} clients were not served to the end")),
     }

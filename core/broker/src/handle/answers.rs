@@ -2,6 +2,7 @@
 //! per answer; it never waits for a reader.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -14,8 +15,24 @@ use ringmq_shard::{LocalOutcome, LocalTicket};
 pub(super) enum Answer {
     /// The shard's word.
     Outcome(LocalOutcome),
-    /// The broker has stopped and nobody will answer.
+    /// Nobody will answer any more.
+    Ended(Ending),
+}
+
+/// Why nobody answers any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The broker was stopped.
     Stopped,
+    /// A shard panicked.
+    Failed,
+}
+
+/// Wakes a task. Wakers come from whatever executor awaits; one that panics must not take a shard with it.
+pub(super) fn wake(waker: Waker) {
+    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+        tracing::error!("a waker of this program's own executor panicked; its task may never run again");
+    }
 }
 
 /// Locks even when a thread panicked while it held the lock: the values here are whole between statements.
@@ -44,7 +61,7 @@ impl Slot {
         };
         self.ready.notify_all();
         if let Some(waker) = waker {
-            waker.wake();
+            wake(waker);
         }
     }
 }
@@ -58,6 +75,7 @@ pub(crate) struct Answers {
     stripes: [Mutex<HashMap<u64, Arc<Slot>>>; STRIPES],
     next: AtomicU64,
     closed: AtomicBool,
+    failed: AtomicBool,
 }
 
 impl Answers {
@@ -67,8 +85,8 @@ impl Answers {
         let slot = Arc::new(Slot::default());
         lock(self.stripe(ticket)).insert(ticket, Arc::clone(&slot));
         // After the insertion, so that either `close` finds the slot or this finds it closed.
-        if self.closed.load(Ordering::SeqCst) {
-            slot.fill(Answer::Stopped);
+        if let Some(ending) = self.ending() {
+            slot.fill(Answer::Ended(ending));
         }
         Pending { answers: Arc::clone(self), ticket, slot }
     }
@@ -82,16 +100,24 @@ impl Answers {
     /// The broker has stopped: everybody is told, and later requests are refused.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
+        let ending = self.ending().unwrap_or(Ending::Stopped);
         for stripe in &self.stripes {
             let waiting: Vec<_> = lock(stripe).drain().collect();
             for (_, slot) in waiting {
-                slot.fill(Answer::Stopped);
+                slot.fill(Answer::Ended(ending));
             }
         }
     }
-    /// Whether the broker has stopped.
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::SeqCst)
+    /// The broker has failed: as `close`, and whoever asks is told that it was no stop.
+    pub(crate) fn fail(&self) {
+        self.failed.store(true, Ordering::SeqCst);
+        self.close();
+    }
+    /// Why nobody answers any more; nothing while somebody does.
+    pub(super) fn ending(&self) -> Option<Ending> {
+        let closed = self.closed.load(Ordering::SeqCst);
+        let failed = self.failed.load(Ordering::SeqCst);
+        closed.then_some(if failed { Ending::Failed } else { Ending::Stopped })
     }
     fn stripe(&self, ticket: u64) -> &Mutex<HashMap<u64, Arc<Slot>>> {
         &self.stripes[(ticket % STRIPES as u64) as usize]
@@ -164,8 +190,8 @@ mod tests {
         let before = answers.open();
         let waiting = std::thread::spawn(move || before.wait(Instant::now() + Duration::from_secs(10)));
         answers.close();
-        assert_eq!(waiting.join().unwrap(), Some(Answer::Stopped));
-        assert_eq!(answers.open().wait(Instant::now()), Some(Answer::Stopped));
+        assert_eq!(waiting.join().unwrap(), Some(Answer::Ended(Ending::Stopped)));
+        assert_eq!(answers.open().wait(Instant::now()), Some(Answer::Ended(Ending::Stopped)));
     }
 
     #[test]

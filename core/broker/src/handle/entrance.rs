@@ -83,7 +83,7 @@ impl Entrance {
                 Err(input) => input,
             };
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.answers.is_closed() {
+            if left.is_zero() || self.answers.ending().is_some() {
                 return Err(input);
             }
             std::thread::sleep(pause.min(left));

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use ringmq_shard::{LocalId, LocalInput, LocalOutcome, ShardId};
 use ringmq_wire::{Place, PropertiesBuffer, Property, Qos, ReasonCode, TopicName, Violation};
 
-use super::answers::{Answer, Pending};
+use super::answers::{Answer, Ending, Pending};
 use super::entrance::{Entrance, moment_in};
 use super::queue::Watch;
 
@@ -48,6 +48,8 @@ impl Drop for Session {
 pub enum OpenError {
     /// The broker has stopped; start another.
     Stopped,
+    /// The broker has failed, its log says why; start another.
+    Failed,
     /// The shard took no request for 5 s; try later.
     Busy,
     /// There is no shard of this number; choose a smaller one.
@@ -58,6 +60,7 @@ impl std::fmt::Display for OpenError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Stopped => f.write_str("the broker has stopped"),
+            Self::Failed => f.write_str("the broker has failed, its log says why"),
             Self::Busy => f.write_str("the shard takes no requests: too many are waiting"),
             Self::NoShard(number) => write!(f, "there is no shard {number}"),
         }
@@ -65,6 +68,15 @@ impl std::fmt::Display for OpenError {
 }
 
 impl std::error::Error for OpenError {}
+
+impl From<Ending> for OpenError {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Stopped => Self::Stopped,
+            Ending::Failed => Self::Failed,
+        }
+    }
+}
 
 /// How a message is published.
 #[derive(Clone, Debug)]
@@ -170,6 +182,8 @@ pub enum PublishError {
     Timeout,
     /// The broker has stopped.
     Stopped,
+    /// The broker has failed, its log says why; the message may have been delivered.
+    Failed,
     /// The broker refused for another reason.
     Refused(ReasonCode),
 }
@@ -190,6 +204,7 @@ impl std::fmt::Display for PublishError {
             Self::Busy => f.write_str("the shard takes no requests: too many are waiting"),
             Self::Timeout => f.write_str("no answer in time"),
             Self::Stopped => f.write_str("the broker has stopped"),
+            Self::Failed => f.write_str("the broker has failed, its log says why"),
             Self::Refused(reason) => write!(f, "refused: {reason}"),
         }
     }
@@ -197,14 +212,23 @@ impl std::fmt::Display for PublishError {
 
 impl std::error::Error for PublishError {}
 
+impl From<Ending> for PublishError {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Stopped => Self::Stopped,
+            Ending::Failed => Self::Failed,
+        }
+    }
+}
+
 impl Handle {
     /// Opens a session on the chosen shard, or on each in turn.
     pub(crate) fn open(entrance: &Arc<Entrance>, shard: Option<usize>) -> Result<Self, OpenError> {
         let home = entrance.home(shard).ok_or(OpenError::NoShard(shard.unwrap_or_default()))?;
         let local = entrance.new_local();
         let answers = entrance.answers();
-        if answers.is_closed() {
-            return Err(OpenError::Stopped);
+        if let Some(ending) = answers.ending() {
+            return Err(ending.into());
         }
         let left = Arc::new(AtomicBool::new(false));
         let session = Session { entrance: Arc::clone(entrance), local, shard: home, left: Arc::clone(&left) };
@@ -218,7 +242,7 @@ impl Handle {
                 // An inlet that took nothing must not look like a shard that went away.
                 session.left.store(true, Ordering::SeqCst);
                 drop(open);
-                Err(if answers.is_closed() { OpenError::Stopped } else { OpenError::Busy })
+                Err(answers.ending().map_or(OpenError::Busy, OpenError::from))
             }
         }
     }
@@ -296,8 +320,8 @@ impl Handle {
             return Err(PublishError::TooLarge);
         }
         let answers = entrance.answers();
-        if answers.is_closed() {
-            return Err(PublishError::Stopped);
+        if let Some(ending) = answers.ending() {
+            return Err(ending.into());
         }
         let pending = answers.open();
         let entered = enter(LocalInput::Publish {
@@ -312,8 +336,7 @@ impl Handle {
         });
         match entered {
             true => Ok(PendingPublish { pending, qos: options.qos }),
-            false if answers.is_closed() => Err(PublishError::Stopped),
-            false => Err(PublishError::Busy),
+            false => Err(answers.ending().map_or(PublishError::Busy, PublishError::from)),
         }
     }
 }
@@ -346,7 +369,7 @@ impl Future for PendingPublish {
 
 fn judge(answer: Answer, qos: Qos) -> Result<Published, PublishError> {
     match answer {
-        Answer::Stopped => Err(PublishError::Stopped),
+        Answer::Ended(ending) => Err(ending.into()),
         Answer::Outcome(LocalOutcome::Published { reason, matched, dropped, full }) => match full {
             Some(subscription) if qos != Qos::AtMostOnce => {
                 Err(PublishError::Full { subscription, matched, dropped })
@@ -395,7 +418,8 @@ mod tests {
             ),
             (outcome(ReasonCode::QUOTA_EXCEEDED, 1, Some("slow")), Qos::ExactlyOnce, Err(full)),
             (outcome(ReasonCode::NOT_AUTHORIZED, 0, None), Qos::AtMostOnce, Err(PublishError::NotAuthorized)),
-            (Answer::Stopped, Qos::AtMostOnce, Err(PublishError::Stopped)),
+            (Answer::Ended(Ending::Stopped), Qos::AtMostOnce, Err(PublishError::Stopped)),
+            (Answer::Ended(Ending::Failed), Qos::AtLeastOnce, Err(PublishError::Failed)),
         ];
         for (answer, qos, expected) in rows {
             assert_eq!(judge(answer.clone(), qos), expected, "{answer:?}");

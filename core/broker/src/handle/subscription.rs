@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ringmq_shard::{LocalId, LocalInput, LocalOutcome, ShardId};
 use ringmq_wire::{Qos, ReasonCode, RetainHandling, SubscriptionOptions, TopicFilter, Violation};
 
-use super::answers::Answer;
+use super::answers::{Answer, Ending};
 use super::entrance::{Entrance, moment_in};
 use super::queue::{Queue, ReceivedMessage, Sink, Taken};
 
@@ -111,6 +111,17 @@ pub enum SubscribeError {
     Timeout,
     /// The broker has stopped.
     Stopped,
+    /// The broker has failed, its log says why.
+    Failed,
+}
+
+impl From<Ending> for SubscribeError {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Stopped => Self::Stopped,
+            Ending::Failed => Self::Failed,
+        }
+    }
 }
 
 impl std::fmt::Display for SubscribeError {
@@ -123,6 +134,7 @@ impl std::fmt::Display for SubscribeError {
             Self::Busy => f.write_str("the shard takes no requests: too many are waiting"),
             Self::Timeout => f.write_str("no answer in time"),
             Self::Stopped => f.write_str("the broker has stopped"),
+            Self::Failed => f.write_str("the broker has failed, its log says why"),
         }
     }
 }
@@ -136,6 +148,8 @@ pub enum RecvError {
     Timeout,
     /// The session has ended and everything was read: the broker has stopped, or a full queue ended it.
     Ended,
+    /// The broker has failed, its log says why; everything that had arrived was read.
+    Failed,
 }
 
 impl std::fmt::Display for RecvError {
@@ -143,6 +157,7 @@ impl std::fmt::Display for RecvError {
         f.write_str(match self {
             Self::Timeout => "no message in time",
             Self::Ended => "the subscription has ended",
+            Self::Failed => "the broker has failed, its log says why",
         })
     }
 }
@@ -199,6 +214,12 @@ impl Subscription {
     pub fn shard(&self) -> usize {
         self.shard.index()
     }
+    /// Its name, as [`PublishError::Full`](crate::PublishError::Full) and the log tell of it: the session's
+    /// ClientID.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.local.client_id(self.shard)
+    }
     /// Messages that were handed over and wait to be read.
     #[must_use]
     pub fn waiting(&self) -> usize {
@@ -224,7 +245,7 @@ impl Subscription {
     pub fn iter(&self) -> Messages<'_> {
         Messages { subscription: self }
     }
-    /// The next message on any executor; nothing when the session has ended.
+    /// The next message on any executor; nothing when the session has ended. Why it has, `try_recv` says then.
     pub async fn next(&self) -> Option<ReceivedMessage> {
         poll_fn(|context| self.poll_next(context)).await
     }
@@ -254,7 +275,7 @@ impl Subscription {
                 Err(SubscribeError::Refused { filter: filters[0].clone(), reason })
             }
             Some(Answer::Outcome(_)) | None => Err(SubscribeError::Timeout),
-            Some(Answer::Stopped) => Err(SubscribeError::Stopped),
+            Some(Answer::Ended(ending)) => Err(ending.into()),
         }
     }
     fn judge(&self, taken: Taken) -> Result<ReceivedMessage, RecvError> {
@@ -264,6 +285,9 @@ impl Subscription {
                     self.entrance.push_reserved(self.shard, LocalInput::Room { local: self.local });
                 }
                 Ok(*message)
+            }
+            Taken::Ended if self.entrance.answers().ending() == Some(Ending::Failed) => {
+                Err(RecvError::Failed)
             }
             Taken::Ended => Err(RecvError::Ended),
             Taken::Nothing => Err(RecvError::Timeout),
@@ -294,7 +318,7 @@ impl Iterator for Messages<'_> {
         loop {
             match self.subscription.recv(STEP) {
                 Ok(message) => return Some(message),
-                Err(RecvError::Ended) => return None,
+                Err(RecvError::Ended | RecvError::Failed) => return None,
                 Err(RecvError::Timeout) => {}
             }
         }
@@ -321,12 +345,12 @@ fn enter(
     input: LocalInput,
     deadline: Instant,
 ) -> Result<(), SubscribeError> {
-    let closed = || entrance.answers().is_closed();
-    if closed() {
-        return Err(SubscribeError::Stopped);
+    let ending = || entrance.answers().ending();
+    if let Some(ending) = ending() {
+        return Err(ending.into());
     }
-    let busy = |_: LocalInput| if closed() { SubscribeError::Stopped } else { SubscribeError::Busy };
-    entrance.enter(shard, input, deadline).map_err(busy)
+    let refused = |_: LocalInput| ending().map_or(SubscribeError::Busy, SubscribeError::from);
+    entrance.enter(shard, input, deadline).map_err(refused)
 }
 
 fn granted(filters: &[String], codes: &[ReasonCode]) -> Result<Vec<Qos>, SubscribeError> {

@@ -39,6 +39,7 @@ pub fn options(driver: DriverChoice, shards: usize) -> Options {
             }
         }),
         local_done: Arc::new(|_, _| ()),
+        failed: Arc::new(|_| ()),
     }
 }
 
