@@ -16,10 +16,11 @@ mod poller;
 mod process;
 mod report;
 mod stamp;
+pub mod storm;
 mod template;
 
 pub use failure::Failure;
-pub use load::run;
+pub use load::{raise_descriptor_limit, run};
 pub use plan::{Plan, Scenario, WINDOW_MESSAGES_MAX};
 pub use report::Report;
 pub use stamp::STAMP_BYTES;

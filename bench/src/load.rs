@@ -411,7 +411,7 @@ fn reading_process(error: std::io::Error) -> Failure {
 }
 
 /// Takes as many descriptors as this user may have; too few show when a connection fails.
-fn raise_descriptor_limit() {
+pub fn raise_descriptor_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     let _ = setrlimit(Resource::Nofile, limit);

@@ -42,6 +42,11 @@ impl Poller {
         Ok(epoll::modify(&self.set, fd, epoll::EventData::new_u64(index as u64), flags)?)
     }
 
+    /// Watches a connection no more.
+    pub(crate) fn remove(&self, fd: impl AsFd) -> io::Result<()> {
+        Ok(epoll::delete(&self.set, fd)?)
+    }
+
     /// Fills `ready` with what is ready, after waiting at most so long for the first.
     pub(crate) fn wait(&self, ready: &mut Vec<Ready>, wait: Duration) -> io::Result<()> {
         ready.clear();

@@ -89,10 +89,10 @@ impl Report {
 }
 
 /// A flat JSON object being written.
-struct Object(String);
+pub(crate) struct Object(String);
 
 impl Object {
-    fn new() -> Object {
+    pub(crate) fn new() -> Object {
         Object(String::from("{"))
     }
 
@@ -104,17 +104,17 @@ impl Object {
     }
 
     /// Adds a text of ours, which needs no escapes.
-    fn text(&mut self, name: &str, text: &str) {
+    pub(crate) fn text(&mut self, name: &str, text: &str) {
         self.name(name);
         let _ = write!(self.0, "\"{text}\"");
     }
 
-    fn number(&mut self, name: &str, number: f64) {
+    pub(crate) fn number(&mut self, name: &str, number: f64) {
         self.name(name);
         let _ = write!(self.0, "{number}");
     }
 
-    fn end(mut self) -> String {
+    pub(crate) fn end(mut self) -> String {
         self.0.push('}');
         self.0
     }

@@ -207,3 +207,15 @@ def test_many_sessions_on_every_shard(connect, shard_names):
     for name in names:
         connect(name, properties=KEPT).disconnect()
     assert all(connect(name, clean=False).connack.session_present for name in names)
+
+
+def test_what_was_sent_before_leaving_is_not_lost_to_the_next_connection(connect, ids, version):
+    """A client publishes at QoS 0, leaves and comes back at once under the same name: its new connection takes
+    over only after what the old one had sent was processed, wherever both were accepted [MQTT-3.14.4-1]."""
+    receiver, name = connect(ids.one()), ids.one()
+    receiver.subscribe("brief", qos=0)
+    for number in range(100):
+        peer = connect(name, version)
+        peer.send(mqtt.publish("brief", str(number), version=version), mqtt.disconnect(version=version))
+        peer.drop()
+    assert [int(found.payload) for found in receiver.messages(100)] == list(range(100))

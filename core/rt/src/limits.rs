@@ -33,6 +33,9 @@ pub(crate) const PORT_ATTEMPTS_MAX: usize = 32;
 /// Reads thrown away before a socket with unread bytes is closed. Closing over unread bytes resets the
 /// connection, and the reset could overtake the last packet on its way to the client.
 pub(crate) const CLOSE_READS_MAX: usize = 4;
+/// Reads of a connection that is heard out before another takes its session over: what a client had under way when
+/// it came back, and no more than a turn reads from all.
+pub(crate) const HEAR_OUT_READS_MAX: usize = 16;
 /// How long the kernel takes to finish closing a listener, in milliseconds (measured: 2 on Linux 6.18).
 pub(crate) const LISTENER_CLOSE: u64 = 2;
 /// How long an executor waits for its next use before it ends, in milliseconds.

@@ -20,8 +20,8 @@ use rustix::net::SocketFlags;
 use crate::MakeDecider;
 use crate::connections::{Connection, Connections};
 use crate::limits::{
-    ACCEPT_REST, ACCEPTS_PER_TURN_MAX, DRAINS_PER_TURN_MAX, FLUSHES_PER_TURN_MAX, READ_BUFFER_BYTES,
-    READ_BYTES_PER_TURN_MAX, SLEEP_MAX, WRITE_BYTES_PER_TURN_MAX, WRITE_SLICES_MAX,
+    ACCEPT_REST, ACCEPTS_PER_TURN_MAX, DRAINS_PER_TURN_MAX, FLUSHES_PER_TURN_MAX, HEAR_OUT_READS_MAX,
+    READ_BUFFER_BYTES, READ_BYTES_PER_TURN_MAX, SLEEP_MAX, WRITE_BYTES_PER_TURN_MAX, WRITE_SLICES_MAX,
 };
 use crate::mailbox::{Arrival, Decisions, Mail, Order};
 use crate::mesh::{LanesIn, LanesOut, Port, PortState, shard};
@@ -268,13 +268,33 @@ impl<S: Sockets> Worker<S> {
         if !connection.wants_bytes() {
             return 0;
         }
-        match self.sockets.read(&mut connection.socket, &mut self.buffer) {
+        let read = self.sockets.read(&mut connection.socket, &mut self.buffer);
+        self.take_read(now, conn, read)
+    }
+
+    /// Hands the shard what has arrived on a connection, whether or not the driver has said so yet.
+    fn hear_out(&mut self, now: Now, conn: ConnId) {
+        for _ in 0..HEAR_OUT_READS_MAX {
+            let Some(connection) = self.connections.find(conn).filter(|c| c.wants_bytes()) else { break };
+            let read = receive(connection.socket.as_fd(), &mut self.buffer);
+            self.take_read(now, conn, read);
+            if !matches!(read, Read::Bytes(_)) {
+                break;
+            }
+        }
+        self.shard.handle(now, Input::HeardOut { conn });
+    }
+
+    /// Returns how many bytes it were.
+    fn take_read(&mut self, now: Now, conn: ConnId, read: Read) -> usize {
+        match read {
             Read::Nothing => 0,
             Read::Ended => {
                 self.end(now, conn);
                 0
             }
             Read::Bytes(bytes) => {
+                let Some(connection) = self.connections.find(conn) else { return 0 };
                 let shard = &mut self.shard;
                 let opened = connection.layer.open(&self.buffer[..bytes], &mut |plain| {
                     shard.handle(now, Input::Bytes { conn, bytes: plain });
@@ -388,6 +408,7 @@ impl<S: Sockets> Worker<S> {
             Effect::Close(conn) => self.close(conn),
             Effect::Pause(conn) => self.pause(now, conn, true),
             Effect::Resume(conn) => self.pause(now, conn, false),
+            Effect::HearOut(conn) => self.hear_out(now, conn),
             Effect::Move { conn, to, parcel } => self.hand_over(conn, to, parcel),
             Effect::LocalDone { ticket, outcome } => (self.shared.local_done)(ticket, outcome),
             Effect::Log(level, line) => self.log(level, &line),

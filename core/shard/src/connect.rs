@@ -50,6 +50,7 @@ impl Shard {
             .and(|| self.ask_will(now, id, connect, &client_id))
         {
             Said::Open => return Step::Wait(Park::Decision),
+            Said::Allow if self.must_hear_out(id, &client_id) => return Step::Wait(Park::Hearing),
             Said::Allow => self.asked_enough(id),
             Said::Deny => {
                 let code = ReasonCode::BAD_USER_NAME_OR_PASSWORD;

@@ -39,6 +39,9 @@ pub enum Effect {
     Pause(ConnId),
     /// Read again.
     Resume(ConnId),
+    /// Read what has arrived on this connection, as far as it is read at all, then say
+    /// [`crate::Input::HeardOut`], always and at once: another connection waits to take its session over.
+    HearOut(ConnId),
     /// Hand the socket to another shard, which calls [`crate::Shard::adopt`]; this shard has forgotten it.
     Move {
         /// Which connection.

@@ -42,6 +42,11 @@ pub enum Input<'a> {
         /// Which connection.
         conn: ConnId,
     },
+    /// All that had arrived on a connection when [`crate::Effect::HearOut`] was carried out has been handed in.
+    HeardOut {
+        /// Which connection; it may be gone.
+        conn: ConnId,
+    },
     /// The first `bytes` of [`crate::Shard::output`] were taken by the kernel.
     Wrote {
         /// Which connection.

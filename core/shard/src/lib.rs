@@ -13,6 +13,7 @@ mod disconnect;
 pub mod effect;
 mod fault;
 mod fill;
+mod hear_out;
 pub mod input;
 pub mod limits;
 mod links;
@@ -141,6 +142,8 @@ pub struct Shard {
     dirty_locals: Vec<LocalId>,
     lane_waiters: VecDeque<ConnId>,
     resuming: VecDeque<ConnId>,
+    /// Connections that are heard out, each with one that waits for that.
+    hearing: Vec<(ConnId, ConnId)>,
     ending: Vec<SessionId>,
     stopping: Stopping,
     pressed: bool,
@@ -195,6 +198,7 @@ impl Shard {
             dirty_locals: Vec::new(),
             lane_waiters: VecDeque::new(),
             resuming: VecDeque::new(),
+            hearing: Vec::new(),
             ending: Vec::new(),
             stopping: Stopping::No,
             pressed: false,
@@ -258,6 +262,7 @@ impl Shard {
         match input {
             Input::Bytes { conn, bytes } => self.receive(now, conn, bytes),
             Input::Ended { conn } => self.ended(now, conn),
+            Input::HeardOut { conn } => self.heard_out(now, conn),
             Input::Wrote { conn, bytes } => self.wrote(now, conn, bytes),
             Input::Mesh { from, batch } => self.mesh(now, from, batch),
             Input::MeshDrained => self.mesh_drained(now),

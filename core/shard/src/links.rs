@@ -30,6 +30,8 @@ pub enum Park {
     Lane,
     /// The owners of the groups it joins.
     Join,
+    /// What the connection it takes over from has sent.
+    Hearing,
 }
 
 /// What a decider said so far to the questions of the packet that waits.
@@ -107,6 +109,8 @@ pub struct Link {
     pub connect_stamp: u64,
     /// Its session.
     pub session: Option<SessionId>,
+    /// The connection that was heard out so that this one takes over from it.
+    pub heard: Option<ConnId>,
     /// What it waits for.
     pub park: Option<Park>,
     /// Its publishes that wait for a full queue; it publishes nothing more until there are none.
@@ -142,6 +146,7 @@ impl Link {
             relay: None,
             connect_stamp: 0,
             session: None,
+            heard: None,
             park: None,
             holds: 0,
             parked: Vec::new(),
@@ -293,6 +298,7 @@ impl Shard {
         link.conn.inbox = Vec::new();
         link.parked = Vec::new();
         self.detach(now, id);
+        self.heard_out(now, id);
         self.timers.arm(now.mono.plus(self.settings.linger), Timer::Linger(id));
         self.mark_link_dirty(id);
     }
@@ -301,6 +307,7 @@ impl Shard {
     pub(crate) fn link_drop(&mut self, now: Now, id: ConnId) {
         self.detach(now, id);
         let Some(link) = self.links.remove(id) else { return };
+        self.heard_out(now, id);
         if link.way == Way::Socket {
             self.counters().connections.sub(1);
         }

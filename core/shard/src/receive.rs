@@ -166,7 +166,7 @@ impl Shard {
     pub(crate) fn resume(&mut self, now: Now, id: ConnId) {
         let Some(link) = self.links.at_mut(id).filter(|l| l.conn.is_open()) else { return };
         let open_questions = link.questions.iter().any(|(_, said)| *said == Said::Open);
-        if link.holds > 0 || open_questions || link.park == Some(Park::Join) {
+        if link.holds > 0 || open_questions || matches!(link.park, Some(Park::Join | Park::Hearing)) {
             // It waits for something else too; whether its socket is read may have changed.
             return self.after_input(now, id);
         }

@@ -193,6 +193,16 @@ pub enum Frame<'a> {
         bytes: u32,
     },
     /// Flush and close.
+    TunnelHearOut {
+        /// The connection at the receiver, which sends what has arrived there and then `TunnelHeard`.
+        conn: ConnId,
+    },
+    /// What had arrived was sent.
+    TunnelHeard {
+        /// The connection at the sender.
+        conn: ConnId,
+    },
+    /// The connection is over.
     TunnelClose {
         /// The connection, at the receiver.
         conn: ConnId,
@@ -425,6 +435,8 @@ impl Frame<'_> {
                 out.put_u32(*bytes);
             }
             Self::TunnelClose { conn } => head(19, conn),
+            Self::TunnelHearOut { conn } => head(21, conn),
+            Self::TunnelHeard { conn } => head(22, conn),
             _ => unreachable!("all other kinds are written above"),
         }
     }
@@ -523,6 +535,8 @@ impl Frame<'_> {
             17 => Frame::TunnelOutput { conn, bytes: take.bytes()? },
             18 => Frame::TunnelWritten { conn, bytes: take.u32()? },
             19 => Frame::TunnelClose { conn },
+            21 => Frame::TunnelHearOut { conn },
+            22 => Frame::TunnelHeard { conn },
             _ => return None,
         })
     }
@@ -584,6 +598,8 @@ mod tests {
             Frame::TunnelOutput { conn, bytes: b"" },
             Frame::TunnelWritten { conn, bytes: 11 },
             Frame::TunnelClose { conn },
+            Frame::TunnelHearOut { conn },
+            Frame::TunnelHeard { conn },
         ]
     }
 

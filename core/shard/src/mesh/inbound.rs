@@ -95,6 +95,8 @@ impl Shard {
             Frame::TunnelTaken { conn, bytes } => self.relay_taken(conn, bytes as usize),
             Frame::TunnelOutput { conn, bytes } => self.relay_output(conn, bytes),
             Frame::TunnelWritten { conn, bytes } => self.tunnel_written(from, conn, bytes as usize),
+            Frame::TunnelHearOut { conn } => self.tunnel_hear_out(from, conn),
+            Frame::TunnelHeard { conn } => self.tunnel_heard(now, from, conn),
             Frame::TunnelClose { conn } => self.link_finish(now, conn),
             _ => {}
         }

@@ -6,6 +6,7 @@ mod deciders;
 mod feeders;
 mod forgotten;
 mod full_rings;
+mod hear_out;
 mod late_connects;
 mod local_handles;
 mod mended;

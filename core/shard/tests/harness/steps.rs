@@ -237,6 +237,7 @@ impl World {
             Effect::Write(conn) => self.owned(shard, conn).writable = true,
             Effect::Pause(conn) => self.owned(shard, conn).paused = true,
             Effect::Resume(conn) => self.owned(shard, conn).paused = false,
+            Effect::HearOut(conn) => self.hear_out(shard, conn),
             Effect::Close(conn) => {
                 let net = self.owners.remove(&(shard, conn)).expect("a connection is closed once");
                 self.trace.event("close", &[net.0 as u64]);
@@ -258,6 +259,21 @@ impl World {
             Effect::WorkStopped => self.work_stopped[shard] = true,
             Effect::Stopped => self.stopped[shard] = true,
         }
+    }
+
+    /// Reads what has arrived, as far as the connection is read at all.
+    fn hear_out(&mut self, shard: usize, conn: ringmq_shard::ConnId) {
+        if let Some(id) = self.owners.get(&(shard, conn)).copied() {
+            self.trace.event("hear out", &[id.0 as u64]);
+            while !self.nets[id.0].paused && !self.nets[id.0].to_broker.is_empty() {
+                self.read(id);
+            }
+            let net = &self.nets[id.0];
+            if !net.paused && net.client_gone && !net.ended_told {
+                self.end(id);
+            }
+        }
+        self.give(shard, Input::HeardOut { conn });
     }
 
     fn owned(&mut self, shard: usize, conn: ringmq_shard::ConnId) -> &mut super::net::Net {

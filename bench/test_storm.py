@@ -1,0 +1,71 @@
+"""Storms, short: every promise is kept while clients are killed, stalled and taken over, on both drivers, with
+connections that move to their session's shard and with connections that do not.
+
+By hand and for longer: `ringmq-storm soak --help`, and the same for `slow-reader` and `retained`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+
+sys.path.insert(0, str(ROOT / "testsuite"))
+
+import broker_process  # noqa: E402
+
+SETTINGS = [{"driver": "uring"}, {"driver": "epoll"}, {"driver": "auto", "no_move": True}]
+
+
+@pytest.fixture(scope="session")
+def storm_binary():
+    """`ringmq-storm`, built as the broker under test is."""
+    subprocess.run(["cargo", "build", "-q", "--profile", "tests", "-p", "ringmq-bench"], cwd=ROOT, check=True)
+    return TARGET / "tests" / "ringmq-storm"
+
+
+@pytest.fixture(params=SETTINGS, ids=["uring", "epoll", "no-move"])
+def storm(request, storm_binary):
+    """`storm(name, *arguments)` runs a storm against a broker of two shards and gives its figures."""
+    broker = broker_process.start_ringmq(shards=2, arguments=["--sys-interval", 1, "--publish-hold", 300],
+                                         **{"no_move": False, **request.param})
+
+    def run(name, *arguments):
+        done = subprocess.run(
+            [storm_binary, name, "--port", str(broker.port), "--broker-pid", str(broker.process.pid),
+             *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    yield run
+    broker.stop()
+
+
+def test_soak(storm):
+    """QoS 1 none lost, QoS 2 none lost and none twice, order kept, sessions there when clients come back."""
+    figures = storm("soak", "--connections", 200, "--seconds", 6, "--settling-seconds", 6, "--rate", 3000,
+                    "--blows", 60)
+    assert figures["kept"] == 1 and figures["lost_qos1"] == figures["lost_qos2"] == figures["faults"] == 0
+    assert figures["delivered"] > figures["published"] > 1000 and figures["takeovers"] > 10
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+def test_slow_reader(storm, qos):
+    """One reader of `#` that does not read: the pairs lose nothing, and what it missed is counted exactly."""
+    figures = storm("slow-reader", "--pairs", 20, "--rate", 4000, "--payload-bytes", 4096, "--seconds", 2,
+                    "--rounds", 1, "--qos", qos)
+    assert figures["received"] + figures["dropped"] == figures["published"] > 1000
+    assert figures["dropped"] > 0 and figures["lost"] == 0
+
+
+def test_retained(storm):
+    """All retained messages arrive at a subscriber that takes twenty at a time, and nobody ends on an older
+    value while values change."""
+    figures = storm("retained", "--topics", 5000, "--seconds", 4, "--rate", 3000)
+    assert figures["kept"] == 1 and figures["behind"] == figures["went_back"] == 0
+    assert figures["changes"] > 1000

@@ -1,0 +1,74 @@
+//! What a client sent on its old connection is heard before its new connection takes the session over.
+
+use ringmq_wire::{Qos, ReasonCode};
+
+use super::{VERSIONS, id_on, payloads, read_all, subscribe};
+use crate::harness::packets;
+use crate::harness::world::{Setup, World};
+use crate::harness::{Hello, Post};
+
+/// A client publishes at QoS 0, takes its leave and comes back at once, over all places of both connections and
+/// many orders of what happens: nothing it said is lost, and its will is not published [MQTT-3.14.4-3].
+#[test]
+fn last_words_are_heard_before_the_takeover() {
+    for version in VERSIONS {
+        for (shards, moving) in [(1, true), (2, true), (2, false), (4, true), (4, false)] {
+            for seed in 0..40 {
+                let label = format!("{version:?}, {shards} shards, moving {moving}, seed {seed}");
+                let mut world = World::new(&Setup::new(shards, seed).moving(moving));
+                let watcher = world.join(0, &Hello::new(version, "watcher"));
+                subscribe(&mut world, watcher, "#", 0);
+                let id = id_on("same", shards - 1, shards);
+                let hello = Hello::new(version, &id).will("will", b"will", Qos::AtMostOnce, false);
+                let mut expected = Vec::new();
+                let mut last = world.join(seed as usize % shards, &hello);
+                for number in 0..4 {
+                    let word = number.to_string();
+                    world.send(last, &Post::new("word", &word, 0, 0).encode(version));
+                    world.send(last, &packets::disconnect(version, ReasonCode::SUCCESS));
+                    world.hang_up(last, 0);
+                    expected.push(word);
+                    last = world.dial((seed as usize + number) % shards, version);
+                    world.send(last, &hello.encode());
+                    // The client says the next words once it is accepted, as any client does.
+                    while world.nets[last.0].received.is_empty() {
+                        assert!(world.step(), "{label}: never accepted");
+                    }
+                    world.seen(last);
+                }
+                world.run();
+                assert_eq!(payloads(&read_all(&mut world, watcher)), expected, "{label}");
+                assert!(!world.nets[last.0].closed(), "{label}");
+            }
+        }
+    }
+}
+
+/// A connection that is not read, because its publishes wait, is not waited for: the takeover comes at once.
+#[test]
+fn a_connection_that_is_not_read_does_not_hold_up_the_takeover() {
+    for (shards, moving) in [(1, true), (2, true), (2, false)] {
+        let mut setup = Setup::new(shards, 7).moving(moving);
+        setup.settings.queue_messages_max = 1;
+        setup.settings.inflight_messages_max = 1;
+        setup.settings.park_bytes_max = 64;
+        let mut world = World::new(&setup);
+        let version = ringmq_wire::Version::V5;
+        let reader = world.join(0, &Hello::new(version, "reader"));
+        subscribe(&mut world, reader, "t", 1);
+        world.nets[reader.0].stalled = true;
+        let id = id_on("same", shards - 1, shards);
+        let old = world.join(0, &Hello::new(version, &id).persistent());
+        for numbers in [1..6, 6..40] {
+            for number in numbers {
+                world.send(old, &Post::new("t", "full", 1, number).encode(version));
+            }
+            world.run();
+        }
+        // A tunnel's socket is read as far as its window goes, its bytes wait at the session's shard.
+        assert_eq!(world.nets[old.0].paused, moving, "{shards} shards: whether it is read");
+        let new = world.join(0, &Hello::new(version, &id).persistent());
+        assert!(world.nets[old.0].closed() && !world.nets[new.0].closed());
+        assert_eq!(world.counter(|c| &c.takeovers), 1);
+    }
+}
