@@ -84,6 +84,29 @@ def test_refuse_for_an_offline_session(start_broker, peers, ids):
     back.message("full", b"again")
 
 
+@pytest.mark.parametrize("qos", [1, 2])
+def test_refused_and_retained(start_broker, peers, ids, qos):
+    """A retained publish that is refused has not replaced what the topic had, or cleared it."""
+    broker = start_broker("--queue-messages-max", QUEUE, "--queue-policy", "refuse")
+    publisher, name = peers(broker.port, ids.one()), ids.one()
+    offline_session(peers, broker.port, name, topic="#")
+    for number in range(QUEUE):
+        publisher.publish("else", str(number), qos=1, reason=0)
+    topics = [f"kept/{number}" for number in range(4)]
+    for topic in topics:
+        publisher.publish(topic, b"old", qos=0, retain=True)
+        publisher.publish(topic, b"new", qos=qos, retain=True, reason=0x97)
+        publisher.publish(topic, b"", qos=qos, retain=True, reason=0x97)
+    publisher.publish("never/kept", b"new", qos=qos, retain=True, reason=0x97)
+    for reader_name in ids.take(2):
+        reader = peers(broker.port, reader_name)
+        reader.subscribe("kept/#", "never/kept", qos=1)
+        found = {message.topic: message.payload for message in reader.messages(len(topics))}
+        assert found == {topic: b"old" for topic in topics}
+        reader.ping()
+        reader.expect_silence()
+
+
 def test_refuse_in_older_versions(start_broker, peers, ids):
     """3.1.1 has no code for it: the publisher is closed without an acknowledgement."""
     broker = start_broker("--queue-messages-max", QUEUE, "--queue-policy", "refuse")

@@ -209,8 +209,7 @@ impl Shard {
         aggregate: Option<AggregateId>,
         hold: u64,
     ) {
-        let (queue_bytes_max, hold_max) =
-            (self.settings.queue_bytes_max, (self.settings.hold_messages_max, self.settings.hold_bytes_max));
+        let queue_bytes_max = self.settings.queue_bytes_max;
         let Some(home) = self.sessions.at(id) else { return };
         let bytes = entry.bytes();
         let qos = entry.qos;
@@ -226,7 +225,6 @@ impl Shard {
         if !home.session.queue.has_room(bytes, messages_max, queue_bytes_max) {
             self.relieve(now, id);
         }
-        let hopeless = self.waits_for_itself(id, &entry);
         let Some(home) = self.sessions.at_mut(id) else { return };
         let room = home.session.queue.has_room(bytes, messages_max, queue_bytes_max);
         if room && (qos == Qos::AtMostOnce || home.held.is_empty()) {
@@ -238,12 +236,7 @@ impl Shard {
         if qos == Qos::AtMostOnce {
             return self.drop_full(now, id, qos, aggregate);
         }
-        let full_since = *home.full_since.get_or_insert(now.mono);
-        let may_hold = home.attached != Attached::Nobody
-            && !hopeless
-            && full_since.plus(hold) > now.mono
-            && (home.held.len() as u32) < hold_max.0
-            && (home.held.is_empty() || home.held_bytes + bytes <= hold_max.1);
+        let may_hold = self.may_hold(now, id, &entry, hold);
         match aggregate.filter(|_| may_hold) {
             Some(aggregate) => self.hold(now, id, entry, aggregate, hold),
             None => {
@@ -253,6 +246,21 @@ impl Shard {
                 }
             }
         }
+    }
+
+    /// Whether a message may wait behind a full queue: for a client that is there and has taken something lately,
+    /// and within the bounds of what is held.
+    fn may_hold(&mut self, now: Now, id: SessionId, entry: &Entry, hold: u64) -> bool {
+        let (messages_max, bytes_max) = (self.settings.hold_messages_max, self.settings.hold_bytes_max);
+        if self.waits_for_itself(id, entry) {
+            return false;
+        }
+        let Some(home) = self.sessions.at_mut(id) else { return false };
+        let full_since = *home.full_since.get_or_insert(now.mono);
+        home.attached != Attached::Nobody
+            && full_since.plus(hold) > now.mono
+            && (home.held.len() as u32) < messages_max
+            && (home.held.is_empty() || home.held_bytes + entry.bytes() <= bytes_max)
     }
 
     /// A queue is full in the middle of a turn: what its connection or handle can take goes there now, and

@@ -137,8 +137,9 @@ impl Shard {
         let before = (home.session.queue.len() as u64, home.session.queue.bytes());
         home.session.apply(change);
         let after = (home.session.queue.len() as u64, home.session.queue.bytes());
+        let awaited = home.full_since.is_some();
         self.count_queue(before, after);
-        if after.0 < before.0 {
+        if awaited && after.0 < before.0 {
             self.made_progress(id);
         }
     }
