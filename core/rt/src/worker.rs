@@ -27,7 +27,7 @@ use crate::listener::Listener;
 use crate::mailbox::{Arrival, Decisions, Mail, Order};
 use crate::mesh::{LanesIn, LanesOut, Port, PortState, shard};
 use crate::shared::Shared;
-use crate::sockets::{Event, Next, Read, Sockets, Token, say_goodbye, send, total};
+use crate::sockets::{Event, Next, Read, Sockets, Token, receive, say_goodbye, send, total};
 
 /// What a shard's thread is given to begin with.
 pub(crate) struct Seat {
