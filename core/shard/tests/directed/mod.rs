@@ -2,6 +2,7 @@
 //! looks inside a shard.
 
 mod deciders;
+mod found_by_fuzzing;
 mod local_handles;
 mod mended;
 mod mesh_full;
