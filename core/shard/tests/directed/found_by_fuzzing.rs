@@ -91,3 +91,19 @@ fn an_answer_that_just_fits_is_sent() {
     let acks = world.ask(net, &Post::new("t/1", "", 1, 7).encode(Version::V5));
     assert!(acks.contains(&Seen::Ack(AckKind::Puback, 7, ReasonCode::SUCCESS.value())), "{acks:?}");
 }
+
+/// A second CONNECT is a protocol error, whatever else is wrong with it; 0x84 or 0x85 may not stand in DISCONNECT
+/// [MQTT-3.1.0-2] [MQTT-3.14.2-1].
+#[test]
+fn a_second_connect_that_is_wrong_itself_is_a_protocol_error() {
+    let bad_name = vec![0x10, 2, 0, 0];
+    let level_9 = vec![0x10, 12, 0, 4, b'M', b'Q', b'T', b'T', 9, 0, 0, 0, 0, 0];
+    let cut = vec![0x10, 0];
+    for second in [bad_name, level_9, cut, Hello::new(Version::V5, "c").encode()] {
+        let mut world = World::new(&Setup::new(1, 1));
+        let net = world.join(0, &Hello::new(Version::V5, "c"));
+        let error = ReasonCode::PROTOCOL_ERROR.value();
+        assert_eq!(world.ask(net, &second), [Seen::Disconnect(error)], "{second:02x?}");
+        assert!(world.nets[net.0].closed());
+    }
+}
