@@ -114,8 +114,11 @@ impl Handles {
 
     /// Takes all that there is, of every handle; true when there was anything.
     pub fn fetch_all(&mut self, world: &mut World) -> bool {
-        let handles = 0..HANDLES_MAX as u8;
-        handles.fold(false, |any, handle| self.fetch(world, handle, 7) || any)
+        let mut any = false;
+        for handle in 0..HANDLES_MAX as u8 {
+            any |= self.fetch(world, handle, 7);
+        }
+        any
     }
 
     /// No answer came twice or to nothing.

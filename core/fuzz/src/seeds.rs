@@ -165,10 +165,12 @@ fn noise(count: usize, bytes: usize) -> Vec<Vec<u8>> {
 mod tests {
     use super::*;
 
+    type Taker = (&'static str, fn(&[u8]));
+
     /// Every target that takes bytes has seeds, and takes them.
     #[test]
     fn every_target_takes_its_seeds() {
-        let takers: [(&str, fn(&[u8])); 7] = [
+        let takers: [Taker; 7] = [
             ("frame", crate::frame),
             ("decode_client", crate::decode_client),
             ("decode_server", crate::decode_server),

@@ -30,10 +30,10 @@ pub fn stream(bytes: &[u8]) {
 struct Verdict {
     accepted: bool,
     closed: bool,
-    violations: u64,
-    /// The code of CONNACK or DISCONNECT. With more shards than one a packet may wait for another shard while a
-    /// fault behind it is found already: then it depends on the split which of two faults comes first.
-    last_word: Option<u8>,
+    /// Violations, and the code of CONNACK or DISCONNECT. With more shards than one a packet may wait for another
+    /// shard while pings and acknowledgements behind it go on: then it depends on the split whether a fault of
+    /// those is found before a goodbye or a fault of what waits.
+    words: Option<(u64, Option<u8>)>,
 }
 
 fn one_run(shape: u8, greeting: u8, hostile: &[u8], piece_bytes: usize) -> Verdict {
@@ -59,7 +59,8 @@ fn one_run(shape: u8, greeting: u8, hostile: &[u8], piece_bytes: usize) -> Verdi
     hostile.chunks(piece_bytes).for_each(|piece| feed(&mut world, piece));
     let verdict = verdict(&world, net, &witness);
     let warned = world.logs.iter().filter(|(level, _)| *level >= LogLevel::Warning).count() as u64;
-    assert!(warned >= verdict.violations, "{} violations, {warned} lines of log", verdict.violations);
+    let violations = world.counter(|c| &c.violations);
+    assert!(warned >= violations, "{violations} violations, {warned} lines of log");
     world.pass(1_000, TICK);
     assert_consistent(&world);
     others_are_served(&mut world);
@@ -84,12 +85,11 @@ fn verdict(world: &World, net: NetId, witness: &Witness) -> Verdict {
         Seen::Disconnect(reason) => Some(*reason),
         _ => None,
     };
-    let alone = world.shard_count() == 1;
+    let (alone, violations) = (world.shard_count() == 1, world.counter(|c| &c.violations));
     Verdict {
         accepted: witness.accepted(),
         closed: world.nets[net.0].closed(),
-        violations: world.counter(|c| &c.violations),
-        last_word: alone.then(|| witness.inbox.iter().filter_map(word).next_back()).flatten(),
+        words: alone.then(|| (violations, witness.inbox.iter().filter_map(word).next_back())),
     }
 }
 
@@ -122,6 +122,10 @@ mod tests {
         one_run(0, greeting, bytes, 1)
     }
 
+    fn violations(verdict: &Verdict) -> u64 {
+        verdict.words.expect("one shard").0
+    }
+
     /// Behind each CONNECT the bytes are judged as packets of that version, before one only CONNECT is taken.
     #[test]
     fn bytes_reach_the_whole_receive_path() {
@@ -129,14 +133,18 @@ mod tests {
         for greeting in 1..4 {
             let verdict = fed(greeting, &good);
             assert_eq!(
-                (verdict.accepted, verdict.closed, verdict.violations),
+                (verdict.accepted, verdict.closed, violations(&verdict)),
                 (true, false, 0),
                 "{greeting}"
             );
             let verdict = fed(greeting, &[0xff; 9]);
-            assert_eq!((verdict.accepted, verdict.closed, verdict.violations), (true, true, 1), "{greeting}");
+            assert_eq!(
+                (verdict.accepted, verdict.closed, violations(&verdict)),
+                (true, true, 1),
+                "{greeting}"
+            );
         }
         let verdict = fed(0, &good);
-        assert_eq!((verdict.accepted, verdict.closed, verdict.violations), (false, true, 1));
+        assert_eq!((verdict.accepted, verdict.closed, violations(&verdict)), (false, true, 1));
     }
 }

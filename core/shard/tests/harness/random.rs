@@ -32,11 +32,11 @@ impl Random {
     /// A number from 0 to `end`, `end` excluded.
     pub fn below(&mut self, end: usize) -> usize {
         assert!(end > 0, "nothing to choose from");
-        self.from_tape(end).unwrap_or_else(|| (self.next() % end as u64) as usize)
+        self.choice_of_tape(end).unwrap_or_else(|| (self.next() % end as u64) as usize)
     }
 
     /// The tape's next choice; one of a single possibility takes nothing from it.
-    fn from_tape(&mut self, end: usize) -> Option<usize> {
+    fn choice_of_tape(&mut self, end: usize) -> Option<usize> {
         if end == 1 {
             return None;
         }
