@@ -8,6 +8,9 @@ use crate::harness::world::World;
 /// What a message may take beyond its packet: the entry, the topic and its properties once more.
 const MESSAGE_BYTES_MAX: u64 = 6_000;
 
+/// What one read of a driver brings at most. A tunnel passes a read on as one piece, in a batch of that size.
+pub const READ_BYTES_MAX: usize = 4_000;
+
 /// Bounds that a short script can reach.
 pub fn small_settings(moving: bool, queue_policy: QueuePolicy) -> Settings {
     Settings {
@@ -66,6 +69,7 @@ pub fn assert_bounded(world: &World, handles: u64) {
     at_most("retained", world.counter(|c| &c.retained), shards * settings.retained_messages_max as u64);
     let retained_bytes = settings.retained_bytes_max + MESSAGE_BYTES_MAX;
     at_most("bytes retained", world.counter(|c| &c.retained_bytes), shards * retained_bytes);
+    const { assert!(READ_BYTES_MAX as u64 + 100 < MESSAGE_BYTES_MAX) };
     let batch = world.lanes.borrow().batch_bytes_seen_max as u64;
     at_most("bytes of a batch", batch, settings.mesh_batch_bytes as u64 + MESSAGE_BYTES_MAX);
 }

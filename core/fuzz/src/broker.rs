@@ -6,7 +6,7 @@
 use ringmq_shard::QueuePolicy;
 use ringmq_wire::{ReasonCode, Version};
 
-use crate::bounds::{assert_bounded, assert_consistent, assert_stopped, small_settings};
+use crate::bounds::{READ_BYTES_MAX, assert_bounded, assert_consistent, assert_stopped, small_settings};
 use crate::handles::{Handles, OPENED_MAX};
 use crate::harness::deciders::Mood;
 use crate::harness::net::NetId;
@@ -59,6 +59,7 @@ impl Broker {
         };
         let mut world = World::new(&setup);
         world.ragged = shape.ragged;
+        world.read_bytes_max = READ_BYTES_MAX;
         if shape.denied > 200 {
             let denied = ["publish one", "subscribe two", "connect three"];
             world.book.borrow_mut().denied.push(denied[usize::from(shape.denied) % 3].to_owned());

@@ -16,11 +16,15 @@
 //!
 //! # Running
 //!
-//! `cargo install cargo-fuzz --locked` once; a C++ compiler is needed. Then `core/fuzz/run 60` runs every target
-//! for 60 seconds, `core/fuzz/run 600 connection` one of them for ten minutes, on any toolchain; a nightly does
-//! without the script: `cargo +nightly fuzz run connection`, in this folder or with `--fuzz-dir core/fuzz`.
-//! What is found lies in `artifacts/TARGET`, and `core/fuzz/run 0 TARGET FILE` shows it again.
-//! Inputs that led somewhere new are kept in `corpus`; neither folder is committed.
+//! `testsuite/run --only fuzz` installs cargo-fuzz below `build/` and runs every target for seconds from its
+//! seeds; a C++ compiler is needed. `core/fuzz/run 60` then runs every target for 60 seconds,
+//! `core/fuzz/run 600 connection` one of them for ten minutes, on any toolchain; a nightly does without the script:
+//! `cargo +nightly fuzz run connection`, in this folder or with `--fuzz-dir core/fuzz`.
+//! What is found lies in `artifacts/TARGET`, and `core/fuzz/run 0 TARGET FILE` shows it again; with `RINGMQ_LOUD=1`
+//! in the environment the targets with shards print each step. A finding becomes a test in
+//! `core/shard/tests/directed/found_by_fuzzing.rs`, or beside the code it concerns, before it is mended.
+//! Inputs that led somewhere new are kept in `corpus`; neither folder is committed. Seeds are made by code
+//! (`seeds.rs`) whenever a target runs.
 #![forbid(unsafe_code)]
 
 mod bounds;

@@ -4,7 +4,7 @@
 use ringmq_shard::{LogLevel, QueuePolicy};
 use ringmq_wire::Version;
 
-use crate::bounds::{assert_bounded, assert_consistent, assert_stopped, small_settings};
+use crate::bounds::{READ_BYTES_MAX, assert_bounded, assert_consistent, assert_stopped, small_settings};
 use crate::harness::net::NetId;
 use crate::harness::packets::{self, AckKind, Hello, Post, Seen, with_qos};
 use crate::harness::world::{Setup, World};
@@ -41,6 +41,7 @@ fn one_run(shape: u8, greeting: u8, hostile: &[u8], piece_bytes: usize) -> Verdi
     let policy = if shape & 0x80 == 0 { QueuePolicy::Drop } else { QueuePolicy::End };
     setup.settings = small_settings(shape & 0x40 == 0, policy);
     let mut world = World::new(&setup);
+    world.read_bytes_max = READ_BYTES_MAX;
     let net = world.dial(0, Version::V5);
     let mut witness = Witness::new(&world.common.settings);
     let mut feed = |world: &mut World, bytes: &[u8]| {
