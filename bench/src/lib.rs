@@ -8,6 +8,7 @@
 
 mod connection;
 mod failure;
+pub mod garbage;
 mod handshake;
 mod ledger;
 mod load;

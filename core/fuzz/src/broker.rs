@@ -1,136 +1,48 @@
 //! A broker of a few shards as values, with bounds so small that a short script reaches them, and clients that
-//! do what a script says: what a client should do, what it may do, and any bytes whatever.
+//! do what a script says: what a client should do, what it may do, and any bytes whatever. After each step the
+//! bounds hold and every packet that arrived was owed; once all clients behave, everything is answered; in the
+//! end the broker stops.
 
-use arbitrary::Arbitrary;
-use ringmq_shard::{Batch, Input, QueuePolicy, Settings, ShardId};
-use ringmq_wire::{
-    Packet, PropertiesBuffer, Property, Qos, ReasonCode, Sender, SubscriptionOptions, Version, decode, frame,
-};
+use ringmq_shard::QueuePolicy;
+use ringmq_wire::{ReasonCode, Version};
 
+use crate::bounds::{READ_BYTES_MAX, assert_bounded, assert_consistent, assert_stopped, small_settings};
+use crate::handles::{Handles, OPENED_MAX};
 use crate::harness::deciders::Mood;
 use crate::harness::net::NetId;
-use crate::harness::packets::{self, AckKind, Hello, Post, Seen};
+use crate::harness::packets::{self, AckKind, Seen};
 use crate::harness::world::{Setup, World};
+use crate::script::{Script, Shape, Step};
+use crate::witness::Witness;
+use crate::writing;
 
 /// Connections that one script may open; more is more of the same.
 const NETS_MAX: usize = 8;
-/// Steps of one script that are carried out.
-const STEPS_MAX: usize = 60;
 /// Time between two looks at the clock while time passes, in milliseconds.
 const TICK: u64 = 100;
+/// Rounds of calm after which a broker that still has something to say is taken to talk for ever.
+const CALM_ROUNDS_MAX: usize = 200;
 
-const TOPICS: [&str; 6] = ["a", "a/b", "a/b/c", "$x/a", "b", "ab/水"];
-const FILTERS: [&str; 8] = ["a", "a/+", "#", "+/b/#", "$share/g/a/#", "$share/h/#", "$x/#", "b"];
-const CLIENT_IDS: [&str; 5] = ["one", "two", "three", "水", ""];
-
-/// A broker and what happens to it.
-#[derive(Arbitrary, Clone, Debug)]
-pub struct Script {
-    setup: Shape,
-    steps: Vec<Step>,
-}
-
-#[derive(Arbitrary, Clone, Debug)]
-struct Shape {
-    shards: u8,
-    seed: u16,
-    moving: bool,
-    ragged: bool,
-    statistics: bool,
-    late_percent: u8,
-    lane_capacity: u8,
-    policy: u8,
-}
-
-/// One thing that a client, or the time, does. Numbers are taken modulo what there is.
-#[derive(Arbitrary, Clone, Debug)]
-enum Step {
-    Dial { shard: u8 },
-    Raw { net: u8, bytes: Vec<u8> },
-    Connect { net: u8, hello: Greeting },
-    Publish { net: u8, post: Letter },
-    Subscribe { net: u8, id: u8, filter: u8, options: u8, identifier: u8 },
-    Unsubscribe { net: u8, id: u8, filter: u8 },
-    Ack { net: u8, kind: u8, id: u8, reason: u8 },
-    Obey { net: u8 },
-    Ping { net: u8 },
-    Disconnect { net: u8, reason: u8 },
-    HangUp { net: u8, lost: u8 },
-    Stall { net: u8, stalled: bool },
-    Steps { count: u8 },
-    Settle { answering: bool },
-    Pass { milliseconds: u16 },
-}
-
-#[derive(Arbitrary, Clone, Debug)]
-struct Greeting {
-    version: u8,
-    client_id: u8,
-    clean: bool,
-    keep_alive_seconds: u8,
-    expiry_seconds: u8,
-    window: u8,
-    packet_bytes_max: u8,
-    aliases: u8,
-    will: Option<Letter>,
-    will_delay_seconds: u8,
-}
-
-#[derive(Arbitrary, Clone, Debug)]
-struct Letter {
-    topic: u8,
-    qos: u8,
-    id: u8,
-    retain: bool,
-    again: bool,
-    payload_bytes: u16,
-    expiry_seconds: u8,
-    alias: u8,
-}
-
-/// Carries a script out: every packet of the broker is a right one, the broker comes to rest after each stretch
-/// of work, and in the end it stops.
+/// Carries a script out.
 pub fn connection(script: &Script) {
     let mut broker = Broker::new(&script.setup);
-    for step in script.steps.iter().take(STEPS_MAX) {
+    for step in &script.steps {
         broker.take(step);
+        broker.check();
     }
+    broker.calm();
     broker.stop();
-}
-
-/// Hands any bytes to a shard as a batch of its peer, then has a client do its work there.
-pub fn mesh(bytes: &[u8]) {
-    let mut setup = Setup::new(2, 7);
-    setup.settings = small_settings(true, QueuePolicy::Drop);
-    let mut world = World::new(&setup);
-    let subscriber = world.join(0, &Hello::new(Version::V5, "one").persistent());
-    let filters = [("#", packets::with_qos(2)), ("$share/g/#", packets::with_qos(1))];
-    world.ask(subscriber, &packets::subscribe(Version::V5, 1, &filters, Some(3)));
-    world.ask(subscriber, &Post::new("a", "kept", 1, 2).retained().encode(Version::V5));
-    let mut batch = Batch { bytes: bytes.to_vec(), payloads: Vec::new() };
-    let shard = world.shard_of(subscriber).expect("it is connected");
-    let peer = ShardId(1 - shard as u16);
-    world.give(shard, Input::Mesh { from: peer, batch: &mut batch });
-    assert!(batch.bytes.is_empty() && batch.payloads.is_empty(), "a batch comes back empty");
-    world.run();
-    world.pass(2_000, TICK);
-    let late = world.join(0, &Hello::new(Version::V311, "late"));
-    let answers = world.ask(late, &packets::pingreq(Version::V311));
-    assert!(answers.contains(&Seen::Pingresp), "the shard serves: {answers:?}");
 }
 
 struct Broker {
     world: World,
     clients: Vec<Client>,
+    handles: Handles,
 }
 
-/// What a client knows.
 struct Client {
     net: NetId,
-    /// What it has written so far, until that tells the version.
-    sent: Vec<u8>,
-    /// The version its CONNECT named, once there was one.
-    version: Option<Version>,
+    witness: Witness,
 }
 
 impl Broker {
@@ -147,7 +59,12 @@ impl Broker {
         };
         let mut world = World::new(&setup);
         world.ragged = shape.ragged;
-        let mut broker = Self { world, clients: Vec::new() };
+        world.read_bytes_max = READ_BYTES_MAX;
+        if shape.denied > 200 {
+            let denied = ["publish one", "subscribe two", "connect three"];
+            world.book.borrow_mut().denied.push(denied[usize::from(shape.denied) % 3].to_owned());
+        }
+        let mut broker = Self { world, clients: Vec::new(), handles: Handles::default() };
         broker.dial(0);
         broker
     }
@@ -156,36 +73,14 @@ impl Broker {
         if self.clients.len() < NETS_MAX {
             let shard = usize::from(shard) % self.world.shard_count();
             let net = self.world.dial(shard, Version::V5);
-            self.clients.push(Client { net, sent: Vec::new(), version: None });
+            let witness = Witness::new(&self.world.common.settings);
+            self.clients.push(Client { net, witness });
         }
     }
 
     fn take(&mut self, step: &Step) {
         match step {
             Step::Dial { shard } => self.dial(*shard),
-            Step::Raw { net, bytes } => self.send(*net, bytes),
-            Step::Connect { net, hello } => self.send(*net, &greeting(hello)),
-            Step::Publish { net, post } => self.send(*net, &publish(self.version(*net), post)),
-            Step::Subscribe { net, id, filter, options, identifier } => {
-                let version = self.version(*net);
-                let filter = FILTERS[usize::from(*filter) % FILTERS.len()];
-                let filters = [(filter, subscription_options(version, filter, *options))];
-                let identifier =
-                    (version == Version::V5 && *identifier > 0).then_some(u32::from(*identifier));
-                self.send(*net, &packets::subscribe(version, packet_id(*id), &filters, identifier));
-            }
-            Step::Unsubscribe { net, id, filter } => {
-                let filters = [FILTERS[usize::from(*filter) % FILTERS.len()]];
-                self.send(*net, &packets::unsubscribe(self.version(*net), packet_id(*id), &filters));
-            }
-            Step::Ack { net, kind, id, reason } => self.acknowledge(*net, *kind, *id, *reason),
-            Step::Obey { net } => self.obey(*net),
-            Step::Ping { net } => self.send(*net, &packets::pingreq(self.version(*net))),
-            Step::Disconnect { net, reason } => {
-                let reason =
-                    if reason % 2 == 0 { ReasonCode::SUCCESS } else { ReasonCode::DISCONNECT_WITH_WILL };
-                self.send(*net, &packets::disconnect(self.version(*net), reason));
-            }
             Step::HangUp { net, lost } => {
                 let net = self.client(*net).net;
                 self.world.hang_up(net, usize::from(*lost));
@@ -198,7 +93,59 @@ impl Broker {
             Step::Settle { answering: true } => self.world.run_answering(),
             Step::Settle { answering: false } => self.world.run(),
             Step::Pass { milliseconds } => self.world.pass(u64::from(*milliseconds) % 5_000, TICK),
+            Step::Obey { net } => _ = self.obey(*net),
+            _ => self.take_from_client(step),
         }
+    }
+
+    fn take_from_client(&mut self, step: &Step) {
+        match step {
+            Step::Raw { net, bytes, length } => {
+                let length = usize::from(*length) % (bytes.len() + 1);
+                self.send(*net, &bytes[..length]);
+            }
+            Step::Connect { net, hello } => self.send(*net, &writing::greeting(hello)),
+            Step::Publish { net, post } => self.send(*net, &writing::publish(self.version(*net), post)),
+            Step::Subscribe { net, id, filter, options, identifier } => {
+                let version = self.version(*net);
+                self.send(*net, &writing::subscribe(version, *id, *filter, *options, *identifier));
+            }
+            Step::Unsubscribe { net, id, filter } => {
+                let (id, filters) = (writing::packet_id(*id), [writing::filter(*filter)]);
+                self.send(*net, &packets::unsubscribe(self.version(*net), id, &filters));
+            }
+            Step::Ack { net, kind, id, reason } => {
+                self.send(*net, &writing::acknowledgement(self.version(*net), *kind, *id, *reason));
+            }
+            Step::Ping { net } => self.send(*net, &packets::pingreq(self.version(*net))),
+            Step::Disconnect { net, reason } => {
+                let reasons = [ReasonCode::SUCCESS, ReasonCode::DISCONNECT_WITH_WILL];
+                self.send(*net, &packets::disconnect(self.version(*net), reasons[usize::from(*reason) % 2]));
+            }
+            _ => self.take_from_handle(step),
+        }
+    }
+
+    fn take_from_handle(&mut self, step: &Step) {
+        let Self { world, handles, .. } = self;
+        match step {
+            Step::Open { handle, room, queue } => handles.open(world, *handle, *room, *queue),
+            Step::Say { handle, post, hold } => handles.say(world, *handle, post, *hold),
+            Step::Listen { handle, filter, options } => handles.listen(world, *handle, *filter, *options),
+            Step::Unlisten { handle, filter } => handles.unlisten(world, *handle, *filter),
+            Step::Fetch { handle, room } => _ = handles.fetch(world, *handle, *room),
+            Step::Shut { handle } => handles.shut(world, *handle),
+            _ => unreachable!("the other steps are taken elsewhere"),
+        }
+    }
+
+    /// What holds after each step.
+    fn check(&mut self) {
+        assert_bounded(&self.world, OPENED_MAX);
+        for client in &mut self.clients {
+            client.witness.read(&mut self.world.nets[client.net.0].received);
+        }
+        self.handles.take_answers(&mut self.world);
     }
 
     fn client(&self, net: u8) -> &Client {
@@ -207,205 +154,88 @@ impl Broker {
 
     /// The version in which a client writes.
     fn version(&self, net: u8) -> Version {
-        self.client(net).version.unwrap_or(Version::V5)
+        self.client(net).witness.version.unwrap_or(Version::V5)
     }
 
     fn send(&mut self, net: u8, bytes: &[u8]) {
         let index = usize::from(net) % self.clients.len();
         let client = &mut self.clients[index];
-        if client.version.is_none() {
-            client.sent.extend_from_slice(bytes);
-            client.version = version_of(&client.sent);
+        if self.world.nets[client.net.0].client_gone {
+            return;
         }
-        let (net, version) = (client.net, client.version);
-        if let Some(version) = version {
-            self.world.nets[net.0].version = version;
+        client.witness.wrote(bytes);
+        if let Some(version) = client.witness.version {
+            self.world.nets[client.net.0].version = version;
         }
-        if !self.world.nets[net.0].client_gone {
-            self.world.send(net, bytes);
-        }
+        self.world.send(client.net, bytes);
     }
 
-    fn acknowledge(&mut self, net: u8, kind: u8, id: u8, reason: u8) {
+    /// The client answers what has arrived as the protocol asks; true when it had something to say.
+    fn obey(&mut self, net: u8) -> bool {
+        let index = usize::from(net) % self.clients.len();
         let version = self.version(net);
-        let kinds = [AckKind::Puback, AckKind::Pubrec, AckKind::Pubrel, AckKind::Pubcomp];
-        let kind = kinds[usize::from(kind) % kinds.len()];
-        let refusal = match kind {
-            AckKind::Puback | AckKind::Pubrec => ReasonCode::UNSPECIFIED_ERROR,
-            AckKind::Pubrel | AckKind::Pubcomp => ReasonCode::PACKET_IDENTIFIER_NOT_FOUND,
-        };
-        let reason = if reason < 200 || version < Version::V5 { ReasonCode::SUCCESS } else { refusal };
-        self.send(net, &packets::ack(version, kind, packet_id(id), reason));
+        let seen = std::mem::take(&mut self.clients[index].witness.inbox);
+        let answers: Vec<_> = seen.iter().filter_map(lawful_answer).collect();
+        for (kind, id) in &answers {
+            self.send(net, &packets::ack(version, *kind, *id, ReasonCode::SUCCESS));
+        }
+        !answers.is_empty()
     }
 
-    /// The client reads what has arrived and answers as the protocol asks.
-    fn obey(&mut self, net: u8) {
-        let version = self.version(net);
-        let answer = |kind, id| packets::ack(version, kind, id, ReasonCode::SUCCESS);
-        for seen in self.seen(net) {
-            match seen {
-                Seen::Publish(publish) if publish.qos == 1 => {
-                    self.send(net, &answer(AckKind::Puback, publish.id));
-                }
-                Seen::Publish(publish) if publish.qos == 2 => {
-                    self.send(net, &answer(AckKind::Pubrec, publish.id));
-                }
-                Seen::Ack(AckKind::Pubrec, id, reason) if reason < 0x80 => {
-                    self.send(net, &answer(AckKind::Pubrel, id));
-                }
-                Seen::Ack(AckKind::Pubrel, id, _) => self.send(net, &answer(AckKind::Pubcomp, id)),
-                _ => {}
+    /// All clients read and answer, and time passes: then whatever was asked has been answered.
+    fn calm(&mut self) {
+        self.world.ragged = false;
+        self.world.nets.iter_mut().for_each(|net| net.stalled = false);
+        for round in 0.. {
+            assert!(round < CALM_ROUNDS_MAX, "the broker does not come to an end");
+            self.world.run_answering();
+            self.check();
+            let mut any = self.handles.fetch_all(&mut self.world);
+            for net in 0..self.clients.len() {
+                any |= self.obey(net as u8);
             }
+            if any {
+                continue;
+            }
+            if round >= 10 {
+                break;
+            }
+            self.world.advance(400);
         }
+        self.world.run_answering();
+        assert_consistent(&self.world);
+        self.handles.assert_answered();
+        let up = |client: &&Client| {
+            let net = &self.world.nets[client.net.0];
+            !net.closed() && !net.client_gone
+        };
+        self.clients.iter().filter(up).for_each(|client| client.witness.assert_answered());
     }
 
-    /// The packets that have arrived at a client. Before a CONNECT there is no version to read them in.
-    fn seen(&mut self, net: u8) -> Vec<Seen> {
-        let (net, known) = (self.client(net).net, self.client(net).version.is_some());
-        if known { self.world.seen(net) } else { Vec::new() }
-    }
-
-    /// All that clients have received is right, and the broker stops within its deadlines, whoever reads no more.
+    /// The broker stops within its deadlines, whoever reads no more.
     fn stop(&mut self) {
-        self.world.run();
         self.world.stop_work();
         self.world.stop_connections();
         self.world.pass(3_000, TICK);
-        for index in 0..self.clients.len() {
-            self.seen(index as u8);
-        }
-        assert!(self.world.stopped.iter().all(|stopped| *stopped), "stopped: {:?}", self.world.stopped);
+        self.check();
+        assert_stopped(&self.world);
     }
 }
 
-/// Bounds that a short script can reach.
-fn small_settings(moving: bool, queue_policy: QueuePolicy) -> Settings {
-    Settings {
-        packet_bytes_max: 2_000,
-        connect_packet_bytes_max: 500,
-        connect_timeout: 1_000,
-        receive_maximum: 3,
-        inflight_messages_max: 3,
-        topic_alias_maximum: 2,
-        topic_alias_outbound_max: 2,
-        queue_messages_max: 4,
-        queue_bytes_max: 3_000,
-        publish_hold: 300,
-        hold_messages_max: 3,
-        hold_bytes_max: 2_000,
-        queue_policy,
-        park_bytes_max: 400,
-        decision_timeout: 500,
-        subscriptions_per_session_max: 4,
-        topic_levels_max: 4,
-        sessions_max: 6,
-        connections_max: 5,
-        retained_messages_max: 4,
-        retained_bytes_max: 3_000,
-        retained_page_messages: 2,
-        retained_page_bytes: 500,
-        output_high_water_bytes: 400,
-        mesh_batch_bytes: 300,
-        mesh_spill_bytes_max: 1_000,
-        tunnel_window_bytes: 400,
-        linger: 200,
-        stop_deadline: 1_000,
-        sys_interval_seconds: 0,
-        moving,
-        ..Settings::default()
-    }
-}
-
-/// The version that the first packet names, when it is a CONNECT.
-fn version_of(sent: &[u8]) -> Option<Version> {
-    let first = frame::split(sent, u32::MAX).ok()??;
-    match decode(Version::V5, Sender::Client, &first) {
-        Ok(Packet::Connect(connect)) => Some(connect.version),
+fn lawful_answer(seen: &Seen) -> Option<(AckKind, u16)> {
+    match seen {
+        Seen::Publish(publish) if publish.qos == 1 => Some((AckKind::Puback, publish.id)),
+        Seen::Publish(publish) if publish.qos == 2 => Some((AckKind::Pubrec, publish.id)),
+        Seen::Ack(AckKind::Pubrec, id, reason) if *reason < 0x80 => Some((AckKind::Pubrel, *id)),
+        Seen::Ack(AckKind::Pubrel, id, _) => Some((AckKind::Pubcomp, *id)),
         _ => None,
     }
-}
-
-fn greeting(greeting: &Greeting) -> Vec<u8> {
-    let version = [Version::V31, Version::V311, Version::V5][usize::from(greeting.version) % 3];
-    let id = CLIENT_IDS[usize::from(greeting.client_id) % CLIENT_IDS.len()];
-    let mut hello =
-        Hello::new(version, id).clean(greeting.clean).keep_alive(greeting.keep_alive_seconds.into());
-    if let Some(will) = &greeting.will {
-        let payload = vec![b'w'; usize::from(will.payload_bytes) % 1_000];
-        hello = hello.will(topic(will), &payload, qos(will.qos), will.retain);
-    }
-    if version == Version::V5 {
-        add_properties(greeting, &mut hello);
-    }
-    hello.encode()
-}
-
-/// Zero leaves a property out.
-fn add_properties(greeting: &Greeting, hello: &mut Hello) {
-    let properties = &mut hello.properties;
-    if greeting.expiry_seconds > 0 {
-        properties.push_u32(Property::SessionExpiryInterval, greeting.expiry_seconds.into());
-    }
-    if greeting.window > 0 {
-        properties.push_u16(Property::ReceiveMaximum, greeting.window.into());
-    }
-    if greeting.packet_bytes_max > 0 {
-        properties.push_u32(Property::MaximumPacketSize, greeting.packet_bytes_max.into());
-    }
-    if greeting.aliases > 0 {
-        properties.push_u16(Property::TopicAliasMaximum, greeting.aliases.into());
-    }
-    if greeting.will.is_some() && greeting.will_delay_seconds > 0 {
-        hello.will_properties.push_u32(Property::WillDelayInterval, greeting.will_delay_seconds.into());
-    }
-}
-
-fn publish(version: Version, letter: &Letter) -> Vec<u8> {
-    let payload = vec![b'p'; usize::from(letter.payload_bytes) % 2_500];
-    let mut post = Post::new(topic(letter), payload, qos(letter.qos).value(), packet_id(letter.id));
-    (post.retain, post.dup) = (letter.retain, letter.again && qos(letter.qos) != Qos::AtMostOnce);
-    if version == Version::V5 {
-        post.properties = publish_properties(letter);
-    }
-    post.encode(version)
-}
-
-/// Zero leaves a property out.
-fn publish_properties(letter: &Letter) -> PropertiesBuffer {
-    let mut properties = PropertiesBuffer::new();
-    if letter.expiry_seconds > 0 {
-        properties.push_u32(Property::MessageExpiryInterval, letter.expiry_seconds.into());
-    }
-    if letter.alias > 0 {
-        properties.push_u16(Property::TopicAlias, letter.alias.into());
-    }
-    properties
-}
-
-/// Options that may be written: only a QoS before 5.0, and no-local never for a shared subscription.
-fn subscription_options(version: Version, filter: &str, byte: u8) -> SubscriptionOptions {
-    let mask = if version == Version::V5 { 0x3F } else { 0x03 };
-    let mut options = SubscriptionOptions::from_u8(byte & mask).unwrap_or_default();
-    options.no_local &= !filter.starts_with("$share/");
-    options
-}
-
-fn topic(letter: &Letter) -> &'static str {
-    TOPICS[usize::from(letter.topic) % TOPICS.len()]
-}
-
-fn qos(number: u8) -> Qos {
-    Qos::from_u8(number % 3).unwrap_or_default()
-}
-
-/// Never zero.
-fn packet_id(id: u8) -> u16 {
-    u16::from(id % 8) + 1
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::script::{Greeting, Letter};
 
     fn shape() -> Shape {
         Shape {
@@ -415,6 +245,7 @@ mod tests {
             ragged: true,
             statistics: false,
             late_percent: 0,
+            denied: 0,
             lane_capacity: 1,
             policy: 0,
         }
@@ -433,6 +264,11 @@ mod tests {
             will: None,
             will_delay_seconds: 0,
         }
+    }
+
+    fn seen(broker: &mut Broker, net: usize) -> Vec<Seen> {
+        broker.check();
+        std::mem::take(&mut broker.clients[net].witness.inbox).into()
     }
 
     fn letter() -> Letter {
@@ -461,28 +297,22 @@ mod tests {
             Step::Settle { answering: true },
         ];
         steps.iter().for_each(|step| broker.take(step));
-        assert!(matches!(broker.seen(0)[..], [Seen::Connack(_), Seen::Suback(2, _)]));
-        assert!(matches!(broker.seen(1)[..], [Seen::Connack(_)]));
+        assert!(matches!(seen(&mut broker, 0)[..], [Seen::Connack(_), Seen::Suback(2, _)]));
+        assert!(matches!(seen(&mut broker, 1)[..], [Seen::Connack(_)]));
         let exchange = [
             Step::Publish { net: 1, post: letter() },
             Step::Settle { answering: true },
             Step::Obey { net: 1 },
             Step::Settle { answering: true },
         ];
-        exchange.iter().for_each(|step| broker.take(step));
-        assert!(matches!(broker.seen(1)[..], [Seen::Ack(AckKind::Pubcomp, 4, 0)]));
-        let delivered = broker.seen(0);
+        for step in &exchange {
+            broker.take(step);
+            broker.check();
+        }
+        assert!(matches!(seen(&mut broker, 1)[..], [Seen::Ack(AckKind::Pubcomp, 4, 0)]));
+        let delivered = seen(&mut broker, 0);
         let [Seen::Publish(publish)] = &delivered[..] else { panic!("one message: {delivered:?}") };
         assert_eq!((publish.topic.as_str(), publish.qos, publish.payload.len()), ("a", 2, 9));
         broker.stop();
-    }
-
-    /// What a client writes before its CONNECT is complete does not pass for a version.
-    #[test]
-    fn the_version_is_the_one_in_connect() {
-        let bytes = greeting(&Greeting { version: 0, ..hello(0) });
-        assert_eq!(version_of(&bytes), Some(Version::V31));
-        assert_eq!(version_of(&bytes[..bytes.len() - 1]), None);
-        assert_eq!(version_of(&packets::pingreq(Version::V5)), None);
     }
 }

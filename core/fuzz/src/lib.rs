@@ -8,26 +8,52 @@
 //! | `decode_client` | one packet of a client | in each version: a violation, or a packet that encodes to its equal |
 //! | `decode_server` | one packet of a server | the same |
 //! | `record` | a record, and a body with right checksums around it | an error, or a command that writes the same bytes |
-//! | `connection` | what clients of one to three shards do | the broker answers with right packets, comes to rest and stops |
+//! | `stream` | a client of any bytes at one to three shards | refused or served by the rules, the same at any split, and others are served |
+//! | `connection` | what clients and handles of one to three shards do | every packet was owed, bounds hold after each step, all is answered, it stops |
+//! | `model` | who does what when, in the shards' own model | the judge of the whole history: nothing lost, doubled, out of order or acknowledged early |
 //! | `mesh` | a batch from a peer | the shard takes it or refuses it and goes on serving |
+//! | `peer` | what a server sends and an application asks | the client's machine writes right packets, and every request ends once |
 //!
 //! # Running
 //!
-//! `cargo install cargo-fuzz --locked` once; a C++ compiler is needed. Then `core/fuzz/run 60` runs every target
-//! for 60 seconds, `core/fuzz/run 600 connection` one of them for ten minutes, on any toolchain; a nightly does
-//! without the script: `cargo +nightly fuzz run connection`, in this folder or with `--fuzz-dir core/fuzz`.
-//! What is found lies in `artifacts/TARGET`, and `core/fuzz/run 0 TARGET FILE` shows it again.
-//! Inputs that led somewhere new are kept in `corpus`; neither folder is committed.
+//! `testsuite/run --only fuzz` installs cargo-fuzz below `build/` and runs every target for seconds from its
+//! seeds; a C++ compiler is needed. `core/fuzz/run 60` then runs every target for 60 seconds,
+//! `core/fuzz/run 600 connection` one of them for ten minutes, on any toolchain; a nightly does without the script:
+//! `cargo +nightly fuzz run connection`, in this folder or with `--fuzz-dir core/fuzz`.
+//! What is found lies in `artifacts/TARGET`, and `core/fuzz/run 0 TARGET FILE` shows it again; with `RINGMQ_LOUD=1`
+//! in the environment the targets with shards print each step. A finding becomes a test in
+//! `core/shard/tests/directed/found_by_fuzzing.rs`, or beside the code it concerns, before it is mended.
+//! Inputs that led somewhere new are kept in `corpus`; neither folder is committed. Seeds are made by code
+//! (`seeds.rs`) whenever a target runs.
 #![forbid(unsafe_code)]
 
+mod bounds;
 mod broker;
+mod handles;
 // The world in which the shards' own tests run: fake sockets, lanes, deciders and time, seeded.
 #[path = "../../shard/tests/harness/mod.rs"]
 #[allow(dead_code, missing_docs, unreachable_pub, unused_imports)]
 mod harness;
+mod mesh;
+#[allow(dead_code, missing_docs, unreachable_pub)]
+mod model;
 mod packets;
+mod peer;
 mod records;
+mod script;
+mod seeds;
+mod stream;
+mod witness;
+mod writing;
 
-pub use broker::{Script, connection, mesh};
+pub use broker::connection;
+pub use mesh::mesh;
+pub use model::model;
 pub use packets::{decode_client, decode_server, frame};
-pub use records::record;
+pub use peer::{Talk, peer};
+pub use records::stored;
+pub use script::Script;
+#[allow(unused_imports)]
+use seeds::record;
+pub use seeds::write as write_seeds;
+pub use stream::stream;

@@ -3,7 +3,7 @@
 use ringmq_store::record::{VERSION, decode, encode};
 
 /// Reads the bytes as a record, and as the body of a record whose checksums are right.
-pub fn record(bytes: &[u8]) {
+pub fn stored(bytes: &[u8]) {
     read(bytes);
     read(&sealed(bytes));
 }

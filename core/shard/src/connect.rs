@@ -4,6 +4,7 @@
 
 use std::rc::Rc;
 
+use ringmq_proto::conn::ClientLimits;
 use ringmq_proto::session::{Change, NEVER, Will};
 use ringmq_proto::time::Now;
 use ringmq_wire::message::{Message, MessageParts, Payload};
@@ -12,7 +13,7 @@ use ringmq_wire::{
 };
 
 use crate::authz::Question;
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
 use crate::input::ConnId;
 use crate::limits::Settings;
 use crate::links::{Park, Said};
@@ -29,7 +30,7 @@ impl Shard {
     pub(crate) fn connect(&mut self, now: Now, id: ConnId, connect: &Connect<'_>) -> Step {
         if let Some(link) = self.links.at_mut(id) {
             link.conn.version = connect.version;
-            link.conn.limits = ringmq_proto::conn::ClientLimits::of(connect);
+            link.conn.limits = ClientLimits::of(connect);
             if link.connect_stamp == 0 {
                 link.connect_stamp = self.common.stamps.next();
             }
@@ -105,9 +106,18 @@ impl Shard {
         assigned: bool,
     ) {
         let connect_stamp = self.links.at(id).map_or(0, |link| link.connect_stamp);
+        let keep_alive = self.keep_alive_of(connect);
+        let expiry_seconds = expiry_of(connect).min(self.settings.session_expiry_seconds_max);
+        let assigned_id = if assigned { Some(client_id) } else { None };
+        let answer = self.connack_properties(id, connect, assigned_id, keep_alive, expiry_seconds);
+        let bytes = connack(false, &answer).encoded_bytes(connect.version);
+        if bytes > ClientLimits::of(connect).packet_bytes_max as usize {
+            self.refuse(now, id, fault::ANSWER_TOO_LARGE);
+            return;
+        }
         if let Some(session) = self.session_of(client_id) {
             if self.sessions.at(session).is_some_and(|home| home.connect_stamp > connect_stamp) {
-                return self.come_too_late(now, id, connect, session);
+                return self.come_too_late(now, id, connect, session, &answer);
             }
             self.take_over(now, session, connect.clean_start);
         }
@@ -119,7 +129,6 @@ impl Shard {
             return;
         }
         let session_id = existing.unwrap_or_else(|| self.session_open(client_id));
-        let keep_alive = self.keep_alive_of(connect);
         let (alias_in, alias_out) =
             (self.settings.topic_alias_maximum, self.settings.topic_alias_outbound_max);
         let Some(link) = self.links.at_mut(id) else { return };
@@ -128,7 +137,6 @@ impl Shard {
         link.session = Some(session_id);
         let window = link.conn.limits.receive_maximum.min(self.settings.inflight_messages_max);
         let deadline = link.conn.keep_alive.deadline();
-        let expiry_seconds = expiry_of(connect).min(self.settings.session_expiry_seconds_max);
         let will = connect.will.map(|will| will_of(&will, self.uid_of(session_id)));
         self.epochs += 1;
         let epoch = self.epochs;
@@ -147,8 +155,9 @@ impl Shard {
         if let Some(at) = deadline {
             self.timers.arm(at.min(now.mono.plus(TIMER_AHEAD_MAX)), Timer::KeepAlive(id));
         }
-        let assigned_id = if assigned { Some(client_id) } else { None };
-        self.send_connack(id, connect, existing.is_some(), assigned_id, keep_alive, expiry_seconds);
+        // 3.1 has no session present flag: its reserved byte stays zero.
+        let session_present = existing.is_some() && connect.version != Version::V31;
+        self.send(id, &connack(session_present, &answer));
         self.announce_member(session_id);
         self.log_connected(id, connect, client_id);
         self.mark_link_dirty(id);
@@ -170,15 +179,21 @@ impl Shard {
     /// its client sees is that it was accepted and that the later one took over [MQTT-3.1.4-3], as if both had come
     /// to the session in their order; its will is due. The session and what the later one did to it stay. The client
     /// may be long gone.
-    fn come_too_late(&mut self, now: Now, id: ConnId, connect: &Connect<'_>, session: SessionId) {
+    fn come_too_late(
+        &mut self,
+        now: Now,
+        id: ConnId,
+        connect: &Connect<'_>,
+        session: SessionId,
+        answer: &PropertiesBuffer,
+    ) {
         let client_id = self.client_id(session).unwrap_or_default().to_owned();
         self.log(LogLevel::Info, || {
             format!("Client {client_id} has connected again since, closing the older connection.")
         });
         self.counters().takeovers.add(1);
-        let expiry_seconds = expiry_of(connect).min(self.settings.session_expiry_seconds_max);
-        let keep_alive = self.keep_alive_of(connect);
-        self.send_connack(id, connect, !connect.clean_start, None, keep_alive, expiry_seconds);
+        let session_present = !connect.clean_start && connect.version != Version::V31;
+        self.send(id, &connack(session_present, answer));
         self.say_taken_over(id);
         if let Some(will) = connect.will.map(|will| will_of(&will, self.uid_of(session)))
             && will.delay_seconds == 0
@@ -228,33 +243,31 @@ impl Shard {
         }
     }
 
-    fn send_connack(
-        &mut self,
+    /// What CONNACK of success tells a client; nothing before 5.0.
+    fn connack_properties(
+        &self,
         id: ConnId,
         connect: &Connect<'_>,
-        session_present: bool,
         assigned: Option<&str>,
         keep_alive: u16,
         expiry_seconds: u32,
-    ) {
-        // 3.1 has no session present flag: its reserved byte stays zero.
-        let session_present = session_present && connect.version != Version::V31;
+    ) -> PropertiesBuffer {
         let mut buffer = PropertiesBuffer::new();
-        if connect.version == Version::V5 {
-            if expiry_seconds != expiry_of(connect) {
-                buffer.push_u32(Property::SessionExpiryInterval, expiry_seconds);
-            }
-            if keep_alive != connect.keep_alive {
-                buffer.push_u16(Property::ServerKeepAlive, keep_alive);
-            }
-            if let Some(client_id) = assigned {
-                buffer.push_str(Property::AssignedClientIdentifier, client_id);
-            }
-            let wants_response = self.links.at(id).is_some_and(|l| l.conn.limits.response_information);
-            announce(&self.settings, wants_response, &mut buffer);
+        if connect.version < Version::V5 {
+            return buffer;
         }
-        let properties = buffer.as_properties();
-        self.send(id, &Packet::Connack(Connack { session_present, reason: ReasonCode::SUCCESS, properties }));
+        if expiry_seconds != expiry_of(connect) {
+            buffer.push_u32(Property::SessionExpiryInterval, expiry_seconds);
+        }
+        if keep_alive != connect.keep_alive {
+            buffer.push_u16(Property::ServerKeepAlive, keep_alive);
+        }
+        if let Some(client_id) = assigned {
+            buffer.push_str(Property::AssignedClientIdentifier, client_id);
+        }
+        let wants_response = self.links.at(id).is_some_and(|l| l.conn.limits.response_information);
+        announce(&self.settings, wants_response, &mut buffer);
+        buffer
     }
 
     /// A CONNECT that is not accepted: CONNACK with the code of its version, then the connection closes.
@@ -280,6 +293,12 @@ impl Shard {
         }
         unreachable!("every shard owns a partition")
     }
+}
+
+/// A CONNACK of success.
+fn connack(session_present: bool, properties: &PropertiesBuffer) -> Packet<'_> {
+    let properties = properties.as_properties();
+    Packet::Connack(Connack { session_present, reason: ReasonCode::SUCCESS, properties })
 }
 
 /// SplitMix64's finaliser: spreads a counter over all bits.

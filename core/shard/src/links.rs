@@ -10,7 +10,7 @@ use ringmq_wire::{
 };
 
 use crate::authz::{PeerAddress, Ticket};
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
 use crate::input::{ConnId, ShardId};
 use crate::mesh::frame::Frame;
 use crate::output::Output;
@@ -207,22 +207,30 @@ impl Shard {
         link.peer.socket.map_or_else(|| "<unknown>".to_owned(), |a| a.to_string())
     }
 
-    /// Encodes a packet for a connection. One that is larger than the client takes is sent without its
-    /// properties, which only explain it [MQTT-3.1.2-25].
+    /// Encodes a packet for a connection. One that is larger than the client takes is not sent
+    /// [MQTT-3.1.2-24], and as its client waits for it in vain, the connection ends with this turn.
     pub(crate) fn send(&mut self, id: ConnId, packet: &Packet<'_>) {
         let Some(link) = self.links.at_mut(id) else { return };
         let version = link.conn.version;
+        let bytes_max = link.conn.limits.packet_bytes_max;
+        if bytes_max < u32::MAX && packet.encoded_bytes(version) > bytes_max as usize {
+            self.unfit.push(id);
+            return;
+        }
         let before = link.out.len();
         link.out.write(|out| packet.encode(version, out));
-        let added = link.out.len() - before;
-        link.answers += added;
-        let too_large = added > link.conn.limits.packet_bytes_max as usize;
+        link.answers += link.out.len() - before;
         self.counters().packets_sent.add(1);
-        if too_large {
-            self.log(LogLevel::Warning, || "A packet was larger than its client accepts.".to_owned());
-        }
         self.log_packet("Sending", id, packet);
         self.mark_link_dirty(id);
+    }
+
+    /// Ends the connections whose clients could not be sent what they wait for. Those that end already only miss
+    /// their last word.
+    pub(crate) fn end_unfit(&mut self, now: Now) {
+        for id in std::mem::take(&mut self.unfit) {
+            self.fault(now, id, fault::ANSWER_TOO_LARGE);
+        }
     }
 
     /// The connection has something to fill or to write at the end of the turn.

@@ -204,6 +204,11 @@ impl Shard {
         let Some(link) = self.links.at(id) else { return Step::Done };
         let packet = match decode(link.conn.version, Sender::Client, frame) {
             Ok(packet) => packet,
+            Err(_) if link.conn.phase == Phase::Connected && frame.first >> 4 == CONNECT => {
+                // What is wrong with it does not matter, and may have a code that only CONNACK knows.
+                self.fault(now, id, fault::SECOND_CONNECT);
+                return Step::Done;
+            }
             Err(violation) => {
                 self.fault_in_frame(now, id, violation, raw);
                 return Step::Done;
@@ -336,6 +341,9 @@ fn goes_on_while_parked(frame: &Frame<'_>) -> bool {
     let kind = frame.first >> 4;
     PUBACK_TO_PUBCOMP.contains(&kind) || kind == PINGREQ
 }
+
+/// The packet type of CONNECT.
+const CONNECT: u8 = 1;
 
 fn is_connect_v5(bytes: &[u8]) -> bool {
     let body = bytes.iter().skip(1).position(|b| b & 0x80 == 0).map(|at| &bytes[at + 2..]);

@@ -1,7 +1,6 @@
 //! The broker's log on stderr: `<seconds since 1970>: text`, as mosquitto writes it.
 
 use std::fmt::Write as _;
-use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracing::field::{Field, Visit};
@@ -10,13 +9,15 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Sends events to stderr: with `packets` each packet, else what happens to connections and worse.
-pub fn install(packets: bool) {
+use super::log_queue::LogQueue;
+
+/// Sends events to the log: with `packets` each packet, else what happens to connections and worse.
+pub fn install(packets: bool, log: &LogQueue) {
     let level = if packets { Level::DEBUG } else { Level::INFO };
-    // A stderr that was closed must not hurt the broker: a line that cannot be written is lost.
+    let log = log.clone();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(io::stderr)
+        .with_writer(move || log.clone())
         .log_internal_errors(false)
         .event_format(Lines)
         .finish();

@@ -13,6 +13,7 @@ mod client_property;
 mod client_session;
 pub mod completions;
 mod log_format;
+mod log_queue;
 pub mod message_format;
 pub mod publish;
 pub mod request;

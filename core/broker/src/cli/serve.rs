@@ -14,9 +14,12 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::log_format;
+use super::log_queue::LogQueue;
 
 /// The command line or the configuration is wrong.
 const EXIT_CONFIGURATION: u8 = 2;
+/// How long a slow reader of the log may take for the last lines.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How often the broker is asked whether it still works.
 const WATCH: Duration = Duration::from_millis(200);
 
@@ -37,13 +40,26 @@ impl Args {
         if self.list_keys {
             return list_keys();
         }
-        // A program started by another may find its stderr closed; then there is nobody to tell.
-        let say = |text: &str| drop(writeln!(io::stderr(), "ringmq: {text}"));
+        let log = match LogQueue::start(io::stderr()) {
+            Ok(log) => log,
+            Err(error) => {
+                // A program started by another may find its stderr closed; then there is nobody to tell.
+                let _ = writeln!(io::stderr(), "ringmq: cannot start the log's thread: {error}");
+                return ExitCode::FAILURE;
+            }
+        };
+        let code = self.run_with(base, &log);
+        log.drain(LAST_WORDS);
+        code
+    }
+
+    fn run_with(self, base: Options, log: &LogQueue) -> ExitCode {
+        let say = |text: &str| log.push(format!("ringmq: {text}\n").as_bytes());
         let options = match self.raw.and_then(|raw| raw.over(base)) {
             Ok(options) => options,
             Err(error) => return refuse(&say, &StartError::Config(error)),
         };
-        log_format::install(packets_wanted(&options));
+        log_format::install(packets_wanted(&options), log);
         let signals = match listen_to_signals() {
             Ok(signals) => signals,
             Err(error) => {

@@ -5,6 +5,7 @@ mod circles;
 mod deciders;
 mod feeders;
 mod forgotten;
+mod found_by_fuzzing;
 mod full_rings;
 mod hear_out;
 mod late_connects;

@@ -23,6 +23,8 @@ pub struct Lanes {
     pub pushed: u64,
     /// The largest batch so far, in bytes, with the payloads beside it.
     pub batch_bytes_seen_max: usize,
+    /// The bytes of all batches that went through, when somebody wants them.
+    pub kept: Option<Vec<Vec<u8>>>,
 }
 
 impl Lanes {
@@ -30,8 +32,8 @@ impl Lanes {
         let lanes = (0..shards * shards).map(|_| VecDeque::new()).collect();
         let homes = (0..shards * shards).map(|_| Vec::new()).collect();
         let short = vec![false; shards * shards];
-        let all =
-            Self { shards, capacity, lanes, homes, short, refused: 0, pushed: 0, batch_bytes_seen_max: 0 };
+        let (refused, pushed, batch_bytes_seen_max, kept) = (0, 0, 0, None);
+        let all = Self { shards, capacity, lanes, homes, short, refused, pushed, batch_bytes_seen_max, kept };
         Rc::new(RefCell::new(all))
     }
 
@@ -92,6 +94,9 @@ impl MeshPort for Port {
         lanes.pushed += 1;
         let bytes = batch.bytes.len() + batch.payloads.iter().map(|payload| payload.len()).sum::<usize>();
         lanes.batch_bytes_seen_max = lanes.batch_bytes_seen_max.max(bytes);
+        if let Some(kept) = &mut lanes.kept {
+            kept.push(batch.bytes.clone());
+        }
         let index = lanes.index(self.id, to.index());
         lanes.lanes[index].push_back(batch);
         Ok(())

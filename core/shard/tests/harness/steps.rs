@@ -142,7 +142,7 @@ impl World {
     }
 
     fn read(&mut self, id: NetId) {
-        let all = self.nets[id.0].to_broker.len();
+        let all = self.nets[id.0].to_broker.len().min(self.read_bytes_max);
         let bytes = self.part(all);
         let chunk: Vec<u8> = self.nets[id.0].to_broker.drain(..bytes).collect();
         self.nets[id.0].read_this_turn = true;

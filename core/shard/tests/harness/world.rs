@@ -76,6 +76,8 @@ pub struct World {
     pub steps: u64,
     /// Whether bytes are split and writes cut short at random; otherwise all there is goes at once.
     pub ragged: bool,
+    /// Bytes that one read brings at most; a driver's buffer has a size.
+    pub read_bytes_max: usize,
     /// How many percent of the drains that are due are thought over once more: slow shards see more at once.
     pub lazy_percent: usize,
     /// Whether each step is printed: `RINGMQ_LOUD` in the environment, to read a seed that failed.
@@ -125,6 +127,7 @@ impl World {
             stopped: vec![false; shards],
             steps: 0,
             ragged: false,
+            read_bytes_max: usize::MAX,
             lazy_percent: 0,
             loud: std::env::var_os("RINGMQ_LOUD").is_some(),
         }

@@ -79,9 +79,15 @@ struct Run {
 
 /// Runs one seed to its end.
 pub fn run(seed: u64) -> Outcome {
-    let mut random = Random::new(seed);
+    play(seed, &[], &[])
+}
+
+/// The same, but the shape of the run and then what happens in it are chosen by two tapes before the seed.
+pub fn play(seed: u64, shape: &[u8], choices: &[u8]) -> Outcome {
+    let mut random = Random::with_tape(seed, shape);
     let setup = setup(&mut random, seed);
     let mut world = World::new(&setup);
+    world.random = Random::with_tape(seed, choices);
     world.ragged = random.chance(70);
     world.lazy_percent = random.pick(&[0, 0, 50, 95]);
     let inflight_max = usize::from(setup.settings.inflight_messages_max);

@@ -1,0 +1,109 @@
+//! What the fuzz targets found: a test for each fault, named by the rule that was broken.
+
+use ringmq_wire::{Property, ReasonCode, Version};
+
+use super::subscribe;
+use crate::harness::packets::{self, with_qos};
+use crate::harness::world::{Setup, World};
+use crate::harness::{AckKind, Hello, NetId, Post, Seen};
+
+/// 0x95 Packet too large.
+const TOO_LARGE: u8 = 0x95;
+
+/// A CONNECT that names the largest packet its client takes.
+fn small(id: &str, bytes_max: u32) -> Hello {
+    let mut hello = Hello::new(Version::V5, id);
+    hello.properties.push_u32(Property::MaximumPacketSize, bytes_max);
+    hello
+}
+
+fn dial(world: &mut World, hello: &Hello) -> (NetId, Vec<Seen>) {
+    let net = world.dial(0, Version::V5);
+    let seen = world.ask(net, &hello.encode());
+    (net, seen)
+}
+
+fn refused(seen: &[Seen]) -> bool {
+    matches!(seen, [Seen::Connack(connack)] if connack.reason == TOO_LARGE)
+}
+
+/// A CONNACK of success says how many messages the client may send, so it cannot go without its properties: a
+/// client that does not take it is not let in [MQTT-3.1.2-24].
+#[test]
+fn a_client_that_cannot_take_its_connack_is_refused() {
+    for bytes_max in [5, 6, 10] {
+        let mut world = World::new(&Setup::new(1, 1));
+        let (net, seen) = dial(&mut world, &small("c", bytes_max));
+        assert!(refused(&seen), "{bytes_max}: {seen:?}");
+        assert!(world.nets[net.0].closed(), "{bytes_max}");
+        assert_eq!(world.counter(|c| &c.sessions), 0, "{bytes_max}");
+    }
+}
+
+/// Not even the shortest refusal may be longer than what the client takes [MQTT-3.1.2-24].
+#[test]
+fn a_client_that_takes_nothing_is_closed_without_a_word() {
+    for bytes_max in 1..5 {
+        let mut world = World::new(&Setup::new(1, 1));
+        let (net, seen) = dial(&mut world, &small("c", bytes_max));
+        assert_eq!((seen, world.nets[net.0].closed()), (Vec::new(), true), "{bytes_max}");
+    }
+}
+
+/// Who is not let in takes nothing over [MQTT-3.1.4-3].
+#[test]
+fn a_client_that_cannot_take_its_connack_takes_nothing_over() {
+    let mut world = World::new(&Setup::new(1, 1));
+    let first = world.join(0, &Hello::new(Version::V5, "c").persistent());
+    subscribe(&mut world, first, "t", 1);
+    let (_, seen) = dial(&mut world, &small("c", 6));
+    assert!(refused(&seen), "{seen:?}");
+    assert_eq!(world.ask(first, &packets::pingreq(Version::V5)), [Seen::Pingresp]);
+}
+
+/// A SUBACK that the client does not take is never sent, and what it asked cannot be left open: the connection
+/// ends with the reason [MQTT-3.1.2-24] [MQTT-4.13.1-1].
+#[test]
+fn an_answer_that_its_client_cannot_take_ends_the_connection() {
+    let names: Vec<String> = (0..100).map(|number| format!("t/{number}")).collect();
+    let filters: Vec<_> = names.iter().map(|name| (name.as_str(), with_qos(0))).collect();
+    let whole: Vec<&str> = names.iter().map(String::as_str).collect();
+    let asks =
+        [packets::subscribe(Version::V5, 1, &filters, None), packets::unsubscribe(Version::V5, 1, &whole)];
+    for ask in asks {
+        let mut world = World::new(&Setup::new(1, 1));
+        let net = world.join(0, &small("c", 80));
+        assert_eq!(world.ask(net, &ask), [Seen::Disconnect(TOO_LARGE)]);
+        assert!(world.nets[net.0].closed());
+    }
+}
+
+/// What fits exactly is sent.
+#[test]
+fn an_answer_that_just_fits_is_sent() {
+    let mut world = World::new(&Setup::new(1, 1));
+    let net = world.join(0, &small("c", 80));
+    // 2 bytes of header, 2 of packet id, 1 of properties.
+    let names: Vec<String> = (0..75).map(|number| format!("t/{number}")).collect();
+    let filters: Vec<_> = names.iter().map(|name| (name.as_str(), with_qos(0))).collect();
+    let seen = world.ask(net, &packets::subscribe(Version::V5, 1, &filters, None));
+    assert_eq!(seen, [Seen::Suback(1, vec![0; 75])]);
+    let acks = world.ask(net, &Post::new("t/1", "", 1, 7).encode(Version::V5));
+    assert!(acks.contains(&Seen::Ack(AckKind::Puback, 7, ReasonCode::SUCCESS.value())), "{acks:?}");
+}
+
+/// A second CONNECT is a protocol error, whatever else is wrong with it; 0x84 or 0x85 may not stand in DISCONNECT
+/// [MQTT-3.1.0-2] [MQTT-3.14.2-1].
+#[test]
+fn a_second_connect_that_is_wrong_itself_is_a_protocol_error() {
+    let bad_name = vec![0x10, 2, 0, 0];
+    let level_9 = vec![0x10, 12, 0, 4, b'M', b'Q', b'T', b'T', 9, 0, 0, 0, 0, 0];
+    let cut = vec![0x10, 0];
+    for second in [bad_name, level_9, cut, Hello::new(Version::V5, "c").encode()] {
+        let mut world = World::new(&Setup::new(1, 1));
+        let net = world.join(0, &Hello::new(Version::V5, "c"));
+        let error = ReasonCode::PROTOCOL_ERROR.value();
+        assert_eq!(world.ask(net, &second), [Seen::Disconnect(error)], "{second:02x?}");
+        assert!(world.nets[net.0].closed());
+    }
+}
