@@ -37,6 +37,8 @@ pub struct Witness {
 struct Owed {
     puback: VecDeque<u16>,
     pubrec: VecDeque<u16>,
+    /// QoS 2 publishes sent again while their PUBREC was owed: one PUBREC may answer them all.
+    pubrec_again: BTreeMap<u16, u32>,
     pubcomp: BTreeMap<u16, u32>,
     suback: BTreeMap<u16, VecDeque<usize>>,
     unsuback: BTreeMap<u16, VecDeque<usize>>,
@@ -154,6 +156,9 @@ impl Witness {
     fn publishes(&mut self, publish: &Publish<'_>) {
         let Some(id) = publish.packet_id else { return };
         match publish.qos {
+            Qos::ExactlyOnce if self.owed.pubrec.contains(&id.value()) => {
+                *self.owed.pubrec_again.entry(id.value()).or_default() += 1;
+            }
             Qos::ExactlyOnce => self.owed.pubrec.push_back(id.value()),
             _ => self.owed.puback.push_back(id.value()),
         }
@@ -189,7 +194,7 @@ impl Witness {
                 assert_eq!(self.owed.puback.pop_front(), Some(*id), "PUBACK out of order [MQTT-4.6.0-2]");
             }
             Seen::Ack(AckKind::Pubrec, id, _) => {
-                assert_eq!(self.owed.pubrec.pop_front(), Some(*id), "PUBREC out of order [MQTT-4.6.0-3]");
+                self.owed.received(*id);
             }
             Seen::Ack(AckKind::Pubcomp, id, _) => {
                 let owed = self.owed.pubcomp.get_mut(id).filter(|owed| **owed > 0);
@@ -245,6 +250,18 @@ impl Witness {
             || !owed.pubrec.is_empty()
             || owed.pingresp > 0;
         assert!(self.broken || !self.accepted || !open, "the broker still owes: {owed:?}");
+    }
+}
+
+impl Owed {
+    /// PUBREC came.
+    fn received(&mut self, id: u16) {
+        if self.pubrec.front() == Some(&id) {
+            self.pubrec.pop_front();
+            return;
+        }
+        let again = self.pubrec_again.get_mut(&id).filter(|again| **again > 0);
+        *again.unwrap_or_else(|| panic!("PUBREC {id} out of order [MQTT-4.6.0-3]: {:?}", self.pubrec)) -= 1;
     }
 }
 

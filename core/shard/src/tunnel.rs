@@ -10,7 +10,7 @@ use crate::input::{ConnId, ShardId};
 use crate::links::{Relay, Way};
 use crate::mesh::frame::Frame;
 use crate::stop::Stopping;
-use crate::{Effect, Shard};
+use crate::{Effect, LogLevel, Shard};
 
 /// What the session's shard knows of a tunnel.
 #[derive(Clone, Copy, Debug)]
@@ -22,9 +22,16 @@ pub struct TunnelEnd {
 }
 
 impl Shard {
-    /// CONNECT names a session of another shard: the connection goes there with all it has sent.
+    /// CONNECT names a session of another shard: the connection goes there with all it has sent. One that came
+    /// through a tunnel should have come to its home; it has no socket that could go on from here.
     pub(crate) fn depart(&mut self, id: ConnId, home: ShardId, bytes: &[u8]) {
         let Some(link) = self.links.at_mut(id) else { return };
+        if link.way != Way::Socket {
+            self.log(LogLevel::Error, || {
+                format!("A tunnel was opened for a session that lives at shard {}.", home.0)
+            });
+            return self.link_drop(self.now, id);
+        }
         if self.settings.moving {
             let (peer, connect_stamp) = (link.peer.clone(), link.connect_stamp);
             let parcel = Box::new(Parcel { bytes: bytes.to_vec(), peer, connect_stamp });

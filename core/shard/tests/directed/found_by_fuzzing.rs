@@ -1,8 +1,9 @@
 //! What the fuzz targets found: a test for each fault, named by the rule that was broken.
 
+use ringmq_shard::{Batch, Input, LogLevel, ShardId};
 use ringmq_wire::{Property, ReasonCode, Version};
 
-use super::subscribe;
+use super::{id_on, subscribe};
 use crate::harness::packets::{self, with_qos};
 use crate::harness::world::{Setup, World};
 use crate::harness::{AckKind, Hello, NetId, Post, Seen};
@@ -105,5 +106,27 @@ fn a_second_connect_that_is_wrong_itself_is_a_protocol_error() {
         let error = ReasonCode::PROTOCOL_ERROR.value();
         assert_eq!(world.ask(net, &second), [Seen::Disconnect(error)], "{second:02x?}");
         assert!(world.nets[net.0].closed());
+    }
+}
+
+/// A batch that opens a tunnel at a shard where the session does not live is a fault of its sender: a tunnel has no
+/// socket that could move on, and is not led through a second one.
+#[test]
+fn a_tunnel_to_a_shard_that_is_not_the_home_is_closed() {
+    let hello = Hello::new(Version::V5, &id_on("c", 1, 2));
+    let mut world = World::new(&Setup::new(2, 1).moving(false));
+    world.lanes.borrow_mut().kept = Some(Vec::new());
+    world.join(0, &hello);
+    let opening = world.lanes.borrow_mut().kept.take().expect("they were kept").remove(0);
+    for moving in [true, false] {
+        let mut world = World::new(&Setup::new(2, 1).moving(moving));
+        let mut batch = Batch { bytes: opening.clone(), payloads: Vec::new() };
+        world.give(0, Input::Mesh { from: ShardId(1), batch: &mut batch });
+        world.run();
+        let faults = world.logs.iter().filter(|(level, _)| *level == LogLevel::Error).count();
+        assert_eq!((faults, world.counter(|c| &c.sessions)), (1, 0), "moving {moving}: {:?}", world.logs);
+        let client = world.join(0, &hello);
+        assert_eq!(world.counter(|c| &c.connections), 1, "moving {moving}");
+        assert_eq!(world.ask(client, &packets::pingreq(Version::V5)), [Seen::Pingresp], "moving {moving}");
     }
 }
