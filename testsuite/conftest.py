@@ -80,6 +80,19 @@ def broker(start_broker):
     return start_broker()
 
 
+@pytest.fixture(scope="module")
+def shared_broker(request, tmp_path_factory):
+    """One broker for all tests of a module, which therefore take milliseconds: each must use ClientIDs and
+    topics that no other uses, and leave nothing retained."""
+    option = request.config.option
+    if option.against == "mosquitto":
+        broker = broker_process.start_mosquitto(tmp_path_factory.mktemp("mosquitto"))
+    else:
+        broker = broker_process.start_ringmq(option.shards, option.no_move, option.driver)
+    yield broker
+    broker.stop()
+
+
 @pytest.fixture
 def peers():
     """`peers(port, client_id, ...)` connects a raw client; all are closed at the end."""
