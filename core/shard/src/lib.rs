@@ -141,6 +141,7 @@ pub struct Shard {
     lane_waiters: VecDeque<ConnId>,
     resuming: VecDeque<ConnId>,
     ending: Vec<SessionId>,
+    oversized: Vec<ConnId>,
     stopping: Stopping,
     pressed: bool,
     sys_last: HashMap<String, String>,
@@ -195,6 +196,7 @@ impl Shard {
             lane_waiters: VecDeque::new(),
             resuming: VecDeque::new(),
             ending: Vec::new(),
+            oversized: Vec::new(),
             stopping: Stopping::No,
             pressed: false,
             sys_last: HashMap::new(),
@@ -273,13 +275,14 @@ impl Shard {
         self.pressed = false;
         self.resume_waiters(now);
         for _ in 0..FLUSH_PASSES_MAX {
+            self.end_oversized(now);
             self.end_full_sessions(now);
             for id in std::mem::take(&mut self.resuming) {
                 self.resume(now, id);
             }
             self.fill_dirty(now);
             self.fill_locals(now);
-            if self.dirty.is_empty() && self.resuming.is_empty() && self.dirty_locals.is_empty() {
+            if self.is_settled() {
                 break;
             }
         }
@@ -300,11 +303,18 @@ impl Shard {
         }
     }
 
+    /// Whether nothing is left for another pass of this turn.
+    fn is_settled(&self) -> bool {
+        self.dirty.is_empty()
+            && self.resuming.is_empty()
+            && self.dirty_locals.is_empty()
+            && self.oversized.is_empty()
+    }
+
     /// What waits for room in a lane, or for the next turn, wakes the shard again soon.
     fn arm_lanes(&mut self, now: Now) {
         let waits = self.peers.is_waiting() || !self.lane_waiters.is_empty() || !self.deferred.is_empty();
-        let more = !self.dirty.is_empty() || !self.resuming.is_empty() || !self.dirty_locals.is_empty();
-        if (waits || more) && !self.lanes_armed {
+        if (waits || !self.is_settled()) && !self.lanes_armed {
             self.lanes_armed = true;
             self.timers.arm(now.mono.plus(LANES_INTERVAL), Timer::Lanes);
         }
