@@ -22,7 +22,9 @@ def test_first_packet_is_connack(visit):
 def test_session_present_flag(visit):
     """Clean session says no session [MQTT-3.2.2-1 of 3.1.1]; otherwise the flag says what there is
     [MQTT-3.2.2-2 of 3.1.1] [MQTT-3.2.2-3 of 3.1.1], and clean session is looked at first
-    [MQTT-3.1.4-3 of 3.1.1]."""
+    [MQTT-3.1.4-3 of 3.1.1].
+
+    Clauses: [MQTT-3.1.3-2 of 3.1.1]."""
     name, seen = visit.name(), []
     for clean in (False, False, True, False):
         peer = visit(4, name, clean=clean)
@@ -34,7 +36,9 @@ def test_session_present_flag(visit):
 def test_clean_session_leaves_nothing(visit):
     """A clean session begins with nothing and nothing of it is used again [MQTT-3.1.2-6 of 3.1.1]; one that is
     not is kept and resumed [MQTT-3.1.2-4 of 3.1.1], with the QoS 1 and 2 messages that came meanwhile
-    [MQTT-3.1.2-5 of 3.1.1]."""
+    [MQTT-3.1.2-5 of 3.1.1].
+
+    Clauses: [MQTT-4.5.0-1 of 3.1.1]."""
     name, publisher = visit.name(), visit(4)
     for clean in (True, False):
         peer = visit(4, name, clean=clean)
@@ -228,7 +232,9 @@ def test_live_messages_are_not_retained(visit):
 
 def test_protocol_violations_are_closed_without_a_word(visit):
     """Whatever breaks the protocol ends the connection [MQTT-4.8.0-1 of 3.1.1] [MQTT-2.2.2-2 of 3.1.1]; there is
-    no DISCONNECT from a server."""
+    no DISCONNECT from a server.
+
+    Clauses: [MQTT-3.14.1-1 of 3.1.1]."""
     for data in (b"\x00\x00", b"\xf0\x00", b"\xc1\x00", mqtt.packet("PUBLISH", 6, mqtt.binary("a") + b"\0\1"),
                  mqtt.subscribe(0, [("a", 0)], 4), mqtt.publish("a/#", version=4), mqtt.packet("PUBREL", 0, b"\0\1"),
                  mqtt.packet("DISCONNECT", 1, b""), mqtt.packet("SUBSCRIBE", 2, b"\0\1")):

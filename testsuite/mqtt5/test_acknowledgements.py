@@ -12,7 +12,9 @@ STEPS = ["before PUBREC", "after PUBREC", "after PUBREL", "after PUBCOMP"]
 def test_receiving_qos2_interrupted(visit, version, step):
     """A publisher loses its connection at each step of a QoS 2 exchange, twice, and goes on where it was. It
     gets PUBREC [MQTT-4.3.3-8] and PUBCOMP [MQTT-4.3.3-11] with its identifier, and the message arrives once
-    [MQTT-4.3.3-10]; afterwards the identifier is new [MQTT-4.3.3-12]."""
+    [MQTT-4.3.3-10]; afterwards the identifier is new [MQTT-4.3.3-12].
+
+    Clauses: [MQTT-4.3.3-2 of 3.1.1] [MQTT31-qos-flows]."""
     receiver, name = visit(version), visit.name()
     receiver.subscribe(visit.topic, qos=2)
     fence = Fence(receiver)
@@ -49,7 +51,9 @@ def test_receiving_qos2_interrupted(visit, version, step):
 def test_sending_qos2_interrupted(visit, version, step):
     """The broker as the sender: PUBLISH without DUP and with an identifier [MQTT-4.3.3-2], again with DUP and
     the same one while PUBREC is missing [MQTT-4.3.3-3] [MQTT-3.3.1-1], PUBREL [MQTT-4.3.3-4] and nothing but
-    PUBREL until PUBCOMP [MQTT-4.3.3-5] [MQTT-4.3.3-6] [MQTT-4.4.0-1]."""
+    PUBREL until PUBCOMP [MQTT-4.3.3-5] [MQTT-4.3.3-6] [MQTT-4.4.0-1].
+
+    Clauses: [MQTT-2.3.1-4 of 3.1.1] [MQTT-4.3.3-1 of 3.1.1] [MQTT-4.4.0-1 of 3.1.1] [MQTT31-qos-flows]."""
     publisher, name = visit(version), visit.name()
     receiver = visit.kept(name, version)
     receiver.subscribe(visit.topic, qos=2)
@@ -80,7 +84,9 @@ def test_sending_qos2_interrupted(visit, version, step):
 
 def test_qos1_until_puback(visit, version):
     """QoS 1: an identifier that is free [MQTT-4.3.2-1], no DUP at first [MQTT-4.3.2-2], and sent again with DUP
-    until PUBACK [MQTT-4.3.2-3] [MQTT-3.3.1-1] under the same identifier [MQTT-4.4.0-1]."""
+    until PUBACK [MQTT-4.3.2-3] [MQTT-3.3.1-1] under the same identifier [MQTT-4.4.0-1].
+
+    Clauses: [MQTT-2.3.1-4 of 3.1.1] [MQTT-3.3.1-1 of 3.1.1] [MQTT-4.3.2-1 of 3.1.1] [MQTT-4.4.0-1 of 3.1.1]."""
     publisher, name = visit(version), visit.name()
     receiver = visit.kept(name, version)
     receiver.subscribe(visit.topic, qos=1)
@@ -103,7 +109,9 @@ def test_qos1_until_puback(visit, version):
 
 
 def test_qos1_identifier_is_free_after_puback(visit, version):
-    """After PUBACK the same identifier is a new message, DUP or not [MQTT-4.3.2-5] [MQTT-4.3.2-4]."""
+    """After PUBACK the same identifier is a new message, DUP or not [MQTT-4.3.2-5] [MQTT-4.3.2-4].
+
+    Clauses: [MQTT-4.3.2-2 of 3.1.1]."""
     receiver, publisher = visit(version), visit(version)
     receiver.subscribe(visit.topic, qos=1)
     for number, dup in enumerate((False, True, True, False)):
@@ -114,7 +122,9 @@ def test_qos1_identifier_is_free_after_puback(visit, version):
 
 def test_dup_is_not_passed_on(visit, version):
     """DUP of what came in says nothing about what goes out [MQTT-3.3.1-3]; QoS 0 never has it [MQTT-3.3.1-2]
-    [MQTT-4.3.1-1] and no identifier [MQTT-2.2.1-2]."""
+    [MQTT-4.3.1-1] and no identifier [MQTT-2.2.1-2].
+
+    Clauses: [MQTT-2.3.1-5 of 3.1.1] [MQTT-3.3.1-2 of 3.1.1] [MQTT-3.3.1-3 of 3.1.1] [MQTT-4.3.1-1 of 3.1.1]."""
     receiver, publisher = visit(version), visit(version)
     receiver.subscribe(visit.topic, qos=2)
     for number, qos in enumerate((1, 2), 1):
@@ -127,7 +137,10 @@ def test_dup_is_not_passed_on(visit, version):
 
 def test_answers_carry_the_identifier(visit, version):
     """Every answer has the identifier of what it answers [MQTT-2.2.1-5] [MQTT-2.2.1-6] [MQTT-3.8.4-2], and
-    every QoS gets its own [MQTT-3.3.4-1]."""
+    every QoS gets its own [MQTT-3.3.4-1].
+
+    Clauses: [MQTT-3.10.4-5] [MQTT-2.3.1-6 of 3.1.1] [MQTT-2.3.1-7 of 3.1.1] [MQTT-3.3.4-1 of 3.1.1]
+    [MQTT-3.8.4-2 of 3.1.1] [MQTT-3.10.4-4 of 3.1.1]."""
     peer = visit(version)
     for number in (1, 2, 255, 256, 65_535):
         peer.send(mqtt.publish(visit.topic, b"", 1, number, version=version))
@@ -199,7 +212,9 @@ def test_expiry_does_not_stop_what_was_sent(visit):
 def test_everything_else_goes_on_with_a_full_window(visit):
     """With the window used up, the broker still answers whatever else comes [MQTT-3.3.4-10] [MQTT-4.9.0-3] and
     sends QoS 0; at QoS 1 and 2 nothing [MQTT-4.9.0-2]. A receive maximum of 1 is one at a time
-    [MQTT-3.3.4-9] [MQTT-4.9.0-1]."""
+    [MQTT-3.3.4-9] [MQTT-4.9.0-1].
+
+    Clauses: [MQTT-4.1.0-1]."""
     receiver, publisher = visit(properties={"receive_maximum": 1}), visit()
     receiver.subscribe(visit.topic, qos=2)
     for number in range(4):
@@ -219,7 +234,9 @@ def test_everything_else_goes_on_with_a_full_window(visit):
 
 
 def test_acknowledgements_in_order_across_qos(visit, version):
-    """Answers to publishes come in the order of the publishes, of QoS 1 [MQTT-4.6.0-2] and 2 [MQTT-4.6.0-3]."""
+    """Answers to publishes come in the order of the publishes, of QoS 1 [MQTT-4.6.0-2] and 2 [MQTT-4.6.0-3].
+
+    Clauses: [MQTT-4.6.0-2 of 3.1.1] [MQTT-4.6.0-3 of 3.1.1]."""
     peer = visit(version)
     peer.subscribe(visit.topic, qos=0)
     for qos, kind in ((1, "PUBACK"), (2, "PUBREC")):

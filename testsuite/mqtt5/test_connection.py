@@ -28,7 +28,9 @@ def test_connack_is_first_and_only(visit):
 
 def test_session_present_tells_the_truth(visit):
     """Without a session 0, with one 1 [MQTT-3.2.2-3], after a clean start 0 again [MQTT-3.2.2-2]
-    [MQTT-3.1.2-4]; a session that was not there is made [MQTT-3.1.2-6] and resumed [MQTT-3.1.2-5]."""
+    [MQTT-3.1.2-4]; a session that was not there is made [MQTT-3.1.2-6] and resumed [MQTT-3.1.2-5].
+
+    Clauses: [MQTT-3.2.2-1]."""
     name, seen = visit.name(), []
     for clean in (False, False, True, False):
         peer = visit(5, name, clean=clean, properties={"session_expiry_interval": 300})
@@ -71,7 +73,9 @@ def test_nothing_is_said_before_connect(visit, first):
 
 def test_client_identifier_names_the_session(visit):
     """The ClientID and nothing else names the session [MQTT-3.1.3-2]: upper and lower case, and what looks
-    the same, are different."""
+    the same, are different.
+
+    Clauses: [MQTT-1.5.4-3] [MQTT-3.1.3-2 of 3.1.1]."""
     names = [visit.name() + end for end in ("a", "A", "\u00e4", "a\u0308", "\ufeffa")]
     for name in names:
         peer = visit.kept(name)
@@ -175,3 +179,10 @@ def test_connack_that_cannot_fit(visit):
     peer = visit.raw()
     peer.send(mqtt.connect(visit.name(), properties={"maximum_packet_size": 4}), mqtt.subscribe(1, [("a", 0)]))
     assert peer.expect_closed() == []
+
+
+def test_refused_client_identifier(visit):
+    """A ClientID that the broker keeps for itself is refused with 0x85 and closed [MQTT-3.1.3-8]; in 3.1.1 with
+    return code 2 [MQTT-3.1.3-9 of 3.1.1]."""
+    for version, reason in ((5, 0x85), (4, 2), (3, 2)):
+        assert visit(version, "$local/0/0", reason=reason).expect_closed() == []

@@ -8,7 +8,9 @@ from raw_client import Fence
 
 def test_each_filter_its_answer(visit, version):
     """A hundred filters in one packet: one SUBACK [MQTT-3.8.4-1], a code for each [MQTT-3.8.4-6] in their
-    order [MQTT-3.9.3-1], each the QoS granted [MQTT-3.8.4-7], as if they had come one by one [MQTT-3.8.4-5]."""
+    order [MQTT-3.9.3-1], each the QoS granted [MQTT-3.8.4-7], as if they had come one by one [MQTT-3.8.4-5].
+
+    Clauses: [MQTT-3.8.4-1 of 3.1.1] [MQTT-3.8.4-4 of 3.1.1]."""
     peer = visit(version)
     filters = [(f"{visit.topic}/{number}", number % 3) for number in range(100)]
     peer.send(mqtt.subscribe(1, filters, version))
@@ -20,7 +22,9 @@ def test_each_filter_its_answer(visit, version):
 
 def test_unsubscribing_in_order(visit, version):
     """UNSUBACK answers every filter [MQTT-3.11.3-1] with a code of its own [MQTT-3.11.3-2] in one packet
-    [MQTT-3.10.4-6], also when nothing was removed [MQTT-3.10.4-5] [MQTT-3.10.4-4]."""
+    [MQTT-3.10.4-6], also when nothing was removed [MQTT-3.10.4-5] [MQTT-3.10.4-4].
+
+    Clauses: [MQTT-3.10.4-4 of 3.1.1] [MQTT-3.10.4-5 of 3.1.1] [MQTT-3.10.4-6 of 3.1.1]."""
     peer = visit(version)
     peer.subscribe(visit.topic + "/a", visit.topic + "/b")
     for _ in range(2):
@@ -31,7 +35,9 @@ def test_unsubscribing_in_order(visit, version):
 
 
 def test_unsubscribe_compares_characters(visit, version):
-    """Only the very same filter is removed [MQTT-3.10.4-1]: not what it would match, nor what matches it."""
+    """Only the very same filter is removed [MQTT-3.10.4-1]: not what it would match, nor what matches it.
+
+    Clauses: [MQTT-3.10.4-1 of 3.1.1]."""
     receiver, publisher = visit(version), visit(version)
     kept = [visit.topic + end for end in ("/+", "/#", "/a", "/A")]
     receiver.subscribe(*kept, qos=1)
@@ -46,7 +52,9 @@ def test_unsubscribe_compares_characters(visit, version):
 
 def test_unsubscribe_finishes_what_began(visit, version):
     """A QoS 2 delivery under way is finished after UNSUBSCRIBE [MQTT-3.10.4-3], and sent again if need be,
-    while nothing new is added [MQTT-3.10.4-2]."""
+    while nothing new is added [MQTT-3.10.4-2].
+
+    Clauses: [MQTT-3.10.4-2 of 3.1.1] [MQTT-3.10.4-3 of 3.1.1]."""
     publisher, name = visit(version), visit.name()
     receiver = visit.kept(name, version)
     receiver.subscribe(visit.topic, qos=2)
@@ -62,7 +70,9 @@ def test_unsubscribe_finishes_what_began(visit, version):
 
 
 def test_replacing_loses_nothing(visit, version):
-    """While a subscription is replaced again and again [MQTT-3.8.4-3], no message is lost [MQTT-3.8.4-4]."""
+    """While a subscription is replaced again and again [MQTT-3.8.4-3], no message is lost [MQTT-3.8.4-4].
+
+    Clauses: [MQTT-3.8.4-3 of 3.1.1]."""
     receiver, publisher = visit(version), visit(version)
     receiver.subscribe(visit.topic, qos=1)
     for number in range(60):
@@ -89,7 +99,9 @@ def test_replacing_sends_retained_again(visit):
 
 def test_published_topics_match(visit, version):
     """What arrives has the topic it was published to, byte by byte, and matches the filter [MQTT-3.3.2-3]
-    [MQTT-4.7.3-4]."""
+    [MQTT-4.7.3-4].
+
+    Clauses: [MQTT-1.5.4-3] [MQTT-1.5.3-3 of 3.1.1] [MQTT-3.3.2-3 of 3.1.1] [MQTT-4.7.3-4 of 3.1.1]."""
     receiver, publisher = visit(version), visit(version)
     receiver.subscribe(visit.topic + "/+/#", qos=1)
     for end in ("/a", "/A", "//", "/\u00e4/x", "/a\u0308/x", "/\ufeff", "/ ", "/a/b/c/"):

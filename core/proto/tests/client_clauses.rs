@@ -8,7 +8,8 @@ use ringmq_proto::peer::{
 };
 use ringmq_proto::time::Mono;
 use ringmq_wire::{
-    Packet, PacketId, Property, Qos, ReasonCode, Sender, SubscriptionOptions, Version, decode, frame,
+    Packet, PacketId, PropertiesBuffer, Property, Qos, ReasonCode, Sender, SubscriptionOptions, Version,
+    decode, frame,
 };
 
 const NOW: Mono = Mono(1000);
@@ -102,6 +103,7 @@ fn ended(peer: &mut Peer) -> Option<DisconnectCause> {
 
 /// Identifiers are not zero and not in use, up to the last one [MQTT-2.2.1-3] [MQTT-4.3.2-1] [MQTT-4.3.3-1], in
 /// 3.1.1 [MQTT-2.3.1-1 of 3.1.1] [MQTT-2.3.1-2 of 3.1.1]; with all in use nothing is sent until one is free.
+/// Clauses: [MQTT-4.3.2-1 of 3.1.1].
 #[test]
 fn packet_identifiers_are_free_ones() {
     for version in VERSIONS {
@@ -126,6 +128,10 @@ fn packet_identifiers_are_free_ones() {
 /// The first PUBLISH has no DUP [MQTT-4.3.2-2] [MQTT-4.3.3-2] [MQTT-4.3.1-1], the same one again has it
 /// [MQTT-3.3.1-1] and its identifier [MQTT-2.3.1-3 of 3.1.1], QoS 0 never [MQTT-3.3.1-2] nor an identifier
 /// [MQTT-2.2.1-2]; what is sent again is what has no answer, in its order [MQTT-4.4.0-1] [MQTT-4.6.0-1].
+/// Clauses: [MQTT-4.3.2-3] [MQTT-4.3.3-3] [MQTT-2.3.1-5 of 3.1.1] [MQTT-3.3.1-1 of 3.1.1]
+/// [MQTT-4.3.1-1 of 3.1.1] [MQTT-4.3.2-1 of 3.1.1] [MQTT-4.3.3-1 of 3.1.1] [MQTT-4.4.0-1 of 3.1.1]
+/// [MQTT-4.6.0-1 of 3.1.1].
+/// Clauses: [MQTT-3.1.2-23].
 #[test]
 fn sends_again_what_has_no_answer() {
     for version in VERSIONS {
@@ -151,6 +157,7 @@ fn sends_again_what_has_no_answer() {
 
 /// After PUBREC only PUBREL [MQTT-4.3.3-4] until PUBCOMP [MQTT-4.3.3-5], with the identifier of the PUBLISH
 /// [MQTT-2.2.1-5]; the PUBLISH is not sent again [MQTT-4.3.3-6].
+/// Clauses: [MQTT-2.3.1-3 of 3.1.1] [MQTT-2.3.1-6 of 3.1.1] [MQTT-4.3.3-1 of 3.1.1].
 #[test]
 fn releases_until_pubcomp() {
     for version in VERSIONS {
@@ -173,6 +180,7 @@ fn releases_until_pubcomp() {
 }
 
 /// PUBRELs leave in the order of the PUBRECs [MQTT-4.6.0-4], also on a new connection.
+/// Clauses: [MQTT-4.6.0-4 of 3.1.1].
 #[test]
 fn releases_in_the_order_of_pubrecs() {
     for version in VERSIONS {
@@ -204,6 +212,8 @@ fn a_refused_message_is_not_repeated() {
 /// Every message is acknowledged by the rules of its QoS [MQTT-4.5.0-2] [MQTT-3.3.4-1] under its identifier
 /// [MQTT-4.3.2-4] [MQTT-4.3.3-8] [MQTT-4.3.3-11], in the order in which they came [MQTT-4.6.0-2]
 /// [MQTT-4.6.0-3]. What has been acknowledged may come again as another [MQTT-4.3.2-5] [MQTT-4.3.3-12].
+/// Clauses: [MQTT-3.3.4-1 of 3.1.1] [MQTT-4.3.2-2 of 3.1.1] [MQTT-4.5.0-2 of 3.1.1] [MQTT-4.6.0-2 of 3.1.1]
+/// [MQTT-4.6.0-3 of 3.1.1].
 #[test]
 fn acknowledges_every_message() {
     for version in VERSIONS {
@@ -251,6 +261,7 @@ fn answers_have_codes_of_their_kind() {
 
 /// Never more unfinished QoS 1 and 2 messages than the server takes [MQTT-3.3.4-7] [MQTT-4.9.0-1]
 /// [MQTT-4.9.0-2], and everything else goes on meanwhile [MQTT-3.3.4-8] [MQTT-4.9.0-3].
+/// Clauses: [MQTT-4.1.0-1].
 #[test]
 fn a_full_window_holds_only_publishes() {
     let mut peer = up(options(Version::V5), &[0x21, 0, 1]);
@@ -362,6 +373,7 @@ fn goodbyes_fit_the_server() {
 }
 
 /// After DISCONNECT nothing goes out [MQTT-3.14.4-1], and the connection is to be closed [MQTT-3.14.4-2].
+/// Clauses: [MQTT-3.14.4-1 of 3.1.1] [MQTT-3.14.4-2 of 3.1.1].
 #[test]
 fn disconnect_is_the_last_packet() {
     for version in VERSIONS {
@@ -444,4 +456,36 @@ fn connect_is_what_its_version_allows() {
     assert!(Peer::new(Options { password, ..options(Version::V5) }).is_ok());
     assert!(Peer::new(empty.clone()).is_err());
     assert!(Peer::new(Options { clean_start: true, ..empty }).is_ok());
+}
+
+/// Properties that the client sets by itself, or only a server may set [MQTT-3.3.4-6], cannot be given.
+#[test]
+fn reserved_properties_are_errors_of_the_caller() {
+    let mut peer = up(options(Version::V5), &[0x22, 0, 9]);
+    for property in [Property::SubscriptionIdentifier, Property::TopicAlias] {
+        let mut properties = PropertiesBuffer::new();
+        match property {
+            Property::TopicAlias => properties.push_u16(property, 1),
+            _ => properties.push_variable(property, 1),
+        }
+        assert!(peer.publish(Outgoing { properties, ..message("x", Qos::AtMostOnce) }).is_err());
+    }
+    assert!(said(&mut peer).is_empty());
+}
+
+/// A QoS 2 message that the client refused with its PUBREC is a new one when its identifier comes again
+/// [MQTT-4.3.3-9].
+#[test]
+fn a_refused_qos_2_message_may_come_again() {
+    let by_application = Acknowledge::ByApplication;
+    let mut peer = up(Options { acknowledge: by_application, ..options(Version::V5) }, &[]);
+    for reason in [ReasonCode::QUOTA_EXCEEDED, ReasonCode::SUCCESS] {
+        peer.handle(NOW, &[0x34, 6, 0, 1, b't', 0, 1, 0]);
+        let token = std::iter::from_fn(|| peer.next_event()).find_map(|event| match event {
+            Event::Message(message) => message.ack,
+            _ => None,
+        });
+        assert!(peer.acknowledge(token.expect("it is handed out"), reason));
+        assert_eq!(said(&mut peer), [format!("PUBREC 1 {:02x}", reason.value())]);
+    }
 }

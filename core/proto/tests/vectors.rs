@@ -11,6 +11,7 @@ use vector_file::{Vector, Verdict, all};
 
 const NOW: Mono = Mono(1000);
 
+/// Clauses: [MQTT-4.8.0-1 of 3.1.1].
 #[test]
 fn a_servers_bad_packet_is_answered_and_ends_the_connection() {
     let vectors = all();
