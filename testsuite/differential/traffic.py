@@ -306,11 +306,13 @@ def in_common_words(packets, resumed, ignored=()):
     seen = {}
     for packet in packets:
         if packet.kind == "PUBREL":
-            seen.setdefault(("PUBREL",), []).append(packet)
+            # Otherwise it ends what this step or a late copy began.
+            if resumed:
+                seen.setdefault(("PUBREL",), []).append(packet)
         elif packet.payload in ignored or (resumed and not packet.payload):
             # Empty ones cannot be told apart when they come again.
             continue
-        elif packet.qos or not resumed or packet.retain:
+        elif packet.qos or not resumed:
             seen.setdefault(("PUBLISH", packet.topic, packet.payload), []).append(packet)
     words = {}
     for key, copies in seen.items():
@@ -376,7 +378,7 @@ def step(ours, theirs):
         """Of a message that a client owns already by one copy, a copy of QoS 1 may come again or not."""
         found = in_common_words(packets, name in resumed, ours.ignored)
         owned = ours.owned.get(name, ()) if name in resumed else ()
-        late = ours.copies.setdefault(name, set())
+        late = ours.copies.setdefault(name, set()) if name not in resumed else ()
         return {key: word for key, word in found.items()
                 if (key[-1] not in owned or word[0][0] == 2) and (key not in late or word[1] != {True})}
 
@@ -389,4 +391,4 @@ def step(ours, theirs):
         if differs:
             raise Differs(f"{name}: {differs}")
         # Each filter of a SUBSCRIBE has its own copy of a retained message, and the second may come late.
-        ours.copies[name] |= {key for key, word in seen.items() if True in word[1]}
+        ours.copies.setdefault(name, set()).update(key for key, word in seen.items() if True in word[1] and key[-1])

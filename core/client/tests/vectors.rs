@@ -12,6 +12,7 @@ use ringmq_wire::{PacketKind, Sender};
 use scripted::{PATIENCE, Server};
 use vector_file::{Vector, Verdict, all};
 
+/// Clauses: [MQTT-4.13.1-1] [MQTT-4.8.0-1 of 3.1.1].
 #[test]
 fn a_servers_bad_packet_is_answered_and_told() {
     let vectors = all();
