@@ -26,9 +26,10 @@ class Server:
 
     def start(self, *arguments):
         """Runs a client program for this server."""
-        command = [broker_process.ringmq_binary(), arguments[0], "-p", str(self.listener.getsockname()[1]), *arguments[1:]]
-        self.programs.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                              text=True))
+        port = str(self.listener.getsockname()[1])
+        command = [broker_process.ringmq_binary(), arguments[0], "-p", port, *arguments[1:]]
+        self.programs.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                              stderr=subprocess.PIPE, text=True))
         return self.programs[-1]
 
     def accept(self, version, present=False):
@@ -36,7 +37,8 @@ class Server:
         connection = Connection(self.listener.accept()[0], version)
         first, _ = connection.frame()
         assert first == 0x10
-        connection.send(bytes([0x20, 3, present, 0, 0]) if version == 5 else bytes([0x20, 2, present and version == 4, 0]))
+        answer = [0x20, 3, present, 0, 0] if version == 5 else [0x20, 2, present and version == 4, 0]
+        connection.send(bytes(answer))
         return connection
 
     def close(self):

@@ -61,8 +61,11 @@ def test_refused_connect_ends_everything_behind_it(visit):
     watcher.message(visit.topic, b"fence")
 
 
-@pytest.mark.parametrize("first", [mqtt.PINGREQ, TOO_LATE, mqtt.disconnect(), mqtt.auth(0x18, {"authentication_method": "m"}),
-                                   b"\x00\x00", b"\x30\xff\xff\xff\xff"], ids=lambda data: data.hex())
+FIRST = [mqtt.PINGREQ, TOO_LATE, mqtt.disconnect(), mqtt.auth(0x18, {"authentication_method": "m"}), b"\x00\x00",
+         b"\x30\xff\xff\xff\xff"]
+
+
+@pytest.mark.parametrize("first", FIRST, ids=lambda data: data.hex())
 def test_nothing_is_said_before_connect(visit, first):
     """Whatever comes first that is not CONNECT is closed [MQTT-3.1.0-1], without a DISCONNECT
     [MQTT-3.14.0-1]."""
@@ -121,7 +124,8 @@ def test_takeover_closes_the_old_connection(visit):
 def test_session_expiry_is_never_sent_in_disconnect(visit):
     """A server's DISCONNECT has no session expiry [MQTT-3.14.2-2] and one of the codes that a server may say
     [MQTT-3.14.2-1]."""
-    for bad, reason in ((b"\x00\x00", 0x81), (mqtt.publish("a/#"), 0x81), (mqtt.publish("", properties={"topic_alias": 1}), 0x82),
+    for bad, reason in ((b"\x00\x00", 0x81), (mqtt.publish("a/#"), 0x81),
+                        (mqtt.publish("", properties={"topic_alias": 1}), 0x82),
                         (mqtt.publish("a", properties={"topic_alias": 65535}), 0x94)):
         peer = visit.kept(visit.name())
         peer.send(bad)
