@@ -152,12 +152,10 @@ class ShardNames:
     Where a ClientID lives follows from the partition key alone, so the binary is asked once for a list of
     candidates."""
 
-    CANDIDATES = 256
-
-    def __init__(self, shards):
+    def __init__(self, shards, candidates=256):
         self.shards = shards
         self.by_shard = [[] for _ in range(shards)]
-        names = [f"client-{number}" for number in range(self.CANDIDATES)]
+        names = [f"client-{number}" for number in range(candidates)]
         if shards == 1:
             self.by_shard[0] = names
             return

@@ -80,6 +80,68 @@ def broker(start_broker):
     return start_broker()
 
 
+@pytest.fixture(scope="module")
+def shared_broker(request, tmp_path_factory):
+    """One broker for all tests of a module, which therefore take milliseconds: each must use ClientIDs and
+    topics that no other uses, and leave nothing retained."""
+    option = request.config.option
+    if option.against == "mosquitto":
+        broker = broker_process.start_mosquitto(tmp_path_factory.mktemp("mosquitto"))
+    else:
+        broker = broker_process.start_ringmq(option.shards, option.no_move, option.driver)
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture(scope="session")
+def fresh_names(request):
+    """ClientIDs that no test of this process used, each with another shard as its home than the one before."""
+    option = request.config.option
+    names = broker_process.ShardNames(option.shards if option.against == "ringmq" else 1, candidates=8192)
+    return broker_process.Ids(names, spread=True)
+
+
+class Visitors:
+    """Clients of the shared broker, with names and topics of their own."""
+
+    def __init__(self, port, names):
+        self.port = port
+        self.names = names
+        self.topic = f"topic-of/{names.one()}"
+        self.opened = []
+
+    def name(self):
+        """A ClientID nobody has."""
+        return self.names.one()
+
+    def __call__(self, version=5, name=None, **options):
+        """Connects a raw client, under a new name unless one is given."""
+        peer = Peer.connected(self.port, self.name() if name is None else name, version, **options)
+        self.opened.append(peer)
+        return peer
+
+    def kept(self, name, version=5, properties=None, **options):
+        """Connects to a session that outlives its connection, in whatever way the version says it."""
+        if version == 5:
+            options["properties"] = {"session_expiry_interval": 300, **(properties or {})}
+        return self(version, name, clean=False, **options)
+
+    def raw(self, version=5):
+        """A connection without a CONNECT."""
+        peer = Peer(self.port, version)
+        self.opened.append(peer)
+        return peer
+
+
+@pytest.fixture
+def visit(shared_broker, fresh_names):
+    """`visit(version, ...)` connects a raw client to the module's broker; `visit.topic` is the test's own."""
+    visitors = Visitors(shared_broker.port, fresh_names)
+    yield visitors
+    for peer in visitors.opened:
+        peer.drop()
+
+
 @pytest.fixture
 def peers():
     """`peers(port, client_id, ...)` connects a raw client; all are closed at the end."""

@@ -17,7 +17,9 @@ def pytest_generate_tests(metafunc):
 
 def test_all_qos_levels(broker, ids, start, client, version):
     """The client publishes to itself at QoS 0, 1 and 2, subscribed at 2 [MQTT-3.8.4-8] [MQTT-4.3.1-1]
-    [MQTT-4.3.2-1] [MQTT-4.3.3-1]."""
+    [MQTT-4.3.2-1] [MQTT-4.3.3-1].
+
+    Clauses: [MQTT-7.0.0-2 of 3.1.1]."""
     receiver = start(client, "sub", broker.port, version, ids.one(), count=6, filter_="home/+/temperature", qos=2)
     for qos in range(3):
         publisher = start(client, "pub", broker.port, version, ids.one(), topic="home/kitchen/temperature", qos=qos,

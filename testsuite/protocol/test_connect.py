@@ -13,7 +13,9 @@ def test_connack_success(connect, version):
 
 
 def test_ping(connect, version):
-    """PINGREQ is answered by PINGRESP [MQTT-3.12.4-1]."""
+    """PINGREQ is answered by PINGRESP [MQTT-3.12.4-1].
+
+    Clauses: [MQTT-3.12.4-1 of 3.1.1]."""
     connect("pinger", version).ping()
 
 
@@ -54,7 +56,9 @@ def test_empty_client_identifier_in_31(broker):
 
 @pytest.mark.parametrize("length", [23, 24, 200])
 def test_client_identifier_lengths(connect, version, length):
-    """23 bytes must do [MQTT-3.1.3-5]; longer ones do as well, in 3.1 too."""
+    """23 bytes must do [MQTT-3.1.3-5]; longer ones do as well, in 3.1 too.
+
+    Clauses: [MQTT-3.1.3-5 of 3.1.1]."""
     connect("x" * length, version).ping()
 
 
@@ -83,7 +87,9 @@ def test_unknown_protocol_name(broker, protocol):
 
 
 def test_first_packet_must_be_connect(broker):
-    """Anything else before CONNECT closes the connection [MQTT-3.1.0-1]."""
+    """Anything else before CONNECT closes the connection [MQTT-3.1.0-1].
+
+    Clauses: [MQTT-3.1.0-1 of 3.1.1]."""
     peer = Peer(broker.port, 4)
     peer.send(mqtt.PINGREQ)
     assert peer.expect_closed() == []

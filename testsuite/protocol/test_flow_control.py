@@ -73,7 +73,9 @@ def test_default_window_of_older_versions(connect, ids):
 
 
 def test_identifiers_run_out(start_broker, peers, ids):
-    """With all 65,535 identifiers in flight the next message waits for one to become free [MQTT-2.2.1-4]."""
+    """With all 65,535 identifiers in flight the next message waits for one to become free [MQTT-2.2.1-4].
+
+    Clauses: [MQTT-4.9.0-1]."""
     broker = start_broker("--set", "inflight_messages_max=65535", "--set", "queue_messages_max=70000")
     receiver = peers(broker.port, ids.one(), properties={"receive_maximum": 65535})
     publisher = peers(broker.port, ids.one())

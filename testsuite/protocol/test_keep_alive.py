@@ -9,7 +9,9 @@ from raw_client import Peer
 
 def test_silent_client_is_closed(connect, ids, version):
     """After 1.5 times the keep alive the connection is closed, as if the network failed [MQTT-3.1.2-22]
-    [MQTT-3.1.2-24]; version 5 learns 0x8D, and the will is published."""
+    [MQTT-3.1.2-24]; version 5 learns 0x8D, and the will is published.
+
+    Clauses: [MQTT-3.2.2-22] [MQTT-3.1.2-24 of 3.1.1]."""
     watcher = connect(ids.one(), version)
     watcher.subscribe("will/+")
     quiet = connect(ids.one(), version, keep_alive=1, will=Will("will/quiet", b"gone"))
@@ -35,7 +37,9 @@ def test_pings_keep_alive(connect, ids):
 
 
 def test_zero_turns_it_off(connect):
-    """Keep alive 0: no limit [MQTT-3.1.2-22], section 3.1.2.10."""
+    """Keep alive 0: no limit [MQTT-3.1.2-22], section 3.1.2.10.
+
+    Clauses: [MQTT-3.2.2-22]."""
     peer = connect("patient", keep_alive=0)
     time.sleep(1.7)
     peer.ping()
@@ -63,7 +67,9 @@ def test_server_keep_alive(start_broker, peers):
 
 
 def test_connect_must_come(start_broker):
-    """A connection without CONNECT is closed after a while, section 4.8 of 3.1.1."""
+    """A connection without CONNECT is closed after a while, section 4.8 of 3.1.1.
+
+    Clauses: [MQTT-3.1.4-1]."""
     broker = start_broker("--set", "connect_timeout=300ms")
     idle = Peer(broker.port)
     half = Peer(broker.port)

@@ -119,7 +119,9 @@ def test_messages_between_all_versions(connect, ids):
 
 
 def test_many_user_properties(connect, ids):
-    """A hundred user properties, or a refusal with a reason: never a broken broker."""
+    """A hundred user properties, or a refusal with a reason: never a broken broker.
+
+    Clauses: [MQTT-3.3.2-17]."""
     receiver, publisher = connect(ids.one()), connect(ids.one())
     receiver.subscribe("user")
     pairs = [(f"name-{number % 7}", f"value-{number}") for number in range(100)]

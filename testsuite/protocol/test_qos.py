@@ -12,7 +12,9 @@ def resume(connect, name, version=5):
 
 
 def test_flows(connect, ids, version):
-    """Every publish QoS to every subscribed QoS: delivered with the smaller one [MQTT-3.8.4-8]."""
+    """Every publish QoS to every subscribed QoS: delivered with the smaller one [MQTT-3.8.4-8].
+
+    Clauses: [MQTT-3.8.4-6 of 3.1.1]."""
     receiver, publisher = connect(ids.one(), version), connect(ids.one(), version)
     for granted in range(3):
         receiver.subscribe(f"down/{granted}", qos=granted)
@@ -86,7 +88,9 @@ def test_pubrec_for_an_unknown_identifier(connect):
 
 def test_qos1_is_sent_again_on_resume(connect, ids, version):
     """Unacknowledged QoS 1 is sent again with DUP, the same identifier and in the same order
-    [MQTT-4.4.0-1] [MQTT-4.6.0-1]."""
+    [MQTT-4.4.0-1] [MQTT-4.6.0-1].
+
+    Clauses: [MQTT-4.6.0-1 of 3.1.1]."""
     name, publisher = ids.one(), connect(ids.one(), version)
     first = resume(connect, name, version)
     first.subscribe("again", qos=1)
@@ -186,7 +190,9 @@ def test_puback_with_error_ends_the_flow(connect, ids):
 
 
 def test_order_per_topic(connect, ids, version):
-    """Messages of one publisher and one topic keep their order at each QoS [MQTT-4.6.0-6]."""
+    """Messages of one publisher and one topic keep their order at each QoS [MQTT-4.6.0-6].
+
+    Clauses: [MQTT-4.6.0-5] [MQTT-4.6.0-5 of 3.1.1] [MQTT-4.6.0-6 of 3.1.1]."""
     receiver, publisher = connect(ids.one(), version), connect(ids.one(), version)
     for qos in range(3):
         receiver.subscribe(f"order/{qos}", qos=qos)
@@ -210,7 +216,9 @@ def test_acknowledgements_keep_their_order(connect, ids):
 
 
 def test_packet_identifiers_are_unique_in_flight(connect, ids):
-    """Two messages in flight never share an identifier [MQTT-2.2.1-4]."""
+    """Two messages in flight never share an identifier [MQTT-2.2.1-4].
+
+    Clauses: [MQTT-4.3.3-1] [MQTT-2.3.1-4 of 3.1.1]."""
     receiver, publisher = connect(ids.one()), connect(ids.one())
     receiver.subscribe("many", qos=1)
     for number in range(100):
@@ -221,7 +229,9 @@ def test_packet_identifiers_are_unique_in_flight(connect, ids):
 
 def test_acknowledgement_means_taken(connect, ids):
     """After the PUBACK the message is safe with every receiving session, also one that died meanwhile
-    [MQTT-4.3.2-4]."""
+    [MQTT-4.3.2-4].
+
+    Clauses: [MQTT-4.5.0-1]."""
     name, publisher = ids.one(), connect(ids.one())
     receiver = resume(connect, name)
     receiver.subscribe("safe", qos=1)
@@ -231,7 +241,9 @@ def test_acknowledgement_means_taken(connect, ids):
 
 
 def test_fan_out(connect, ids, version):
-    """Every subscriber gets its copy with its own QoS, wherever it lives, section 4.3."""
+    """Every subscriber gets its copy with its own QoS, wherever it lives, section 4.3.
+
+    Clauses: [MQTT-4.5.0-1] [MQTT-4.5.0-1 of 3.1.1]."""
     publisher = connect(ids.one(), version)
     receivers = [connect(ids.one(), version) for _ in range(9)]
     for number, receiver in enumerate(receivers):

@@ -6,7 +6,9 @@ import mqtt_bytes as mqtt
 
 
 def test_retained_is_delivered_on_subscribe(connect, ids, version):
-    """A new subscription gets the last retained message, with the retain flag [MQTT-3.3.1-6] [MQTT-3.3.1-8]."""
+    """A new subscription gets the last retained message, with the retain flag [MQTT-3.3.1-6] [MQTT-3.3.1-8].
+
+    Clauses: [MQTT-3.3.1-6 of 3.1.1]."""
     publisher, receiver = connect(ids.one(), version), connect(ids.one(), version)
     publisher.publish("state/a", b"old", qos=1, retain=True)
     publisher.publish("state/a", b"new", qos=1, retain=True)

@@ -17,7 +17,9 @@ def persistent(connect, client_id, version, **options):
 
 def test_session_is_kept(connect, ids, version):
     """Subscriptions and queued messages outlive the connection [MQTT-3.1.2-5]; CONNACK says so
-    [MQTT-3.2.2-3]."""
+    [MQTT-3.2.2-3].
+
+    Clauses: [MQTT31-clean-session]."""
     name, publisher = ids.one(), connect(ids.one(), version)
     first = persistent(connect, name, version)
     assert not first.connack.session_present
@@ -49,7 +51,9 @@ def test_qos0_may_wait_but_never_twice(connect, ids):
 
 
 def test_clean_start_discards(connect, ids, version):
-    """Clean start removes the old session [MQTT-3.1.2-4]: no session present, no subscriptions, no messages."""
+    """Clean start removes the old session [MQTT-3.1.2-4]: no session present, no subscriptions, no messages.
+
+    Clauses: [MQTT31-clean-session]."""
     name, publisher = ids.one(), connect(ids.one(), version)
     first = persistent(connect, name, version)
     first.subscribe("old", qos=1)

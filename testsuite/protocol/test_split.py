@@ -34,7 +34,9 @@ def test_one_write(broker, each_shard, version):
 
 
 def test_every_split(broker, each_shard, version):
-    """Two writes with a pause between them, split at every byte [MQTT-3.1.4-6]."""
+    """Two writes with a pause between them, split at every byte [MQTT-3.1.4-6].
+
+    Clauses: [MQTT-4.2-1] [MQTT-7.1.1-1 of 3.1.1]."""
     client_id = each_shard[-1]
     whole = b"".join(opening(client_id, version))
     for position in range(1, len(whole)):
@@ -66,7 +68,9 @@ def test_payload_sizes(connect, ids, size):
 
 
 def test_many_packets_in_one_write(connect, ids):
-    """A thousand publishes in one write arrive in order [MQTT-4.6.0-6]."""
+    """A thousand publishes in one write arrive in order [MQTT-4.6.0-6].
+
+    Clauses: [MQTT-4.2-1] [MQTT-4.6.0-5]."""
     receiver, publisher = connect(ids.one()), connect(ids.one())
     receiver.subscribe("burst", qos=0)
     publisher.send(*[mqtt.publish("burst", str(number)) for number in range(1000)])

@@ -21,7 +21,9 @@ def test_unsuback(connect, version):
 
 
 def test_nothing_after_unsubscribe(connect, ids, version):
-    """After UNSUBACK nothing new is added for the client [MQTT-3.10.4-2]."""
+    """After UNSUBACK nothing new is added for the client [MQTT-3.10.4-2].
+
+    Clauses: [MQTT-3.10.4-2 of 3.1.1]."""
     receiver, publisher = connect(ids.one(), version), connect(ids.one(), version)
     receiver.subscribe("here", "here/+", qos=1)
     fence = Fence(receiver)
@@ -33,7 +35,9 @@ def test_nothing_after_unsubscribe(connect, ids, version):
 
 
 def test_subscription_is_replaced(connect, ids, version):
-    """The same filter again replaces the subscription, it does not add one [MQTT-3.8.4-3]."""
+    """The same filter again replaces the subscription, it does not add one [MQTT-3.8.4-3].
+
+    Clauses: [MQTT-3.8.4-3 of 3.1.1]."""
     receiver, publisher = connect(ids.one(), version), connect(ids.one(), version)
     receiver.subscribe("same", qos=0)
     receiver.subscribe("same", qos=2)
@@ -60,7 +64,9 @@ def test_overlapping_subscriptions_give_one_copy(connect, ids):
 
 
 def test_overlap_in_older_versions(connect, ids):
-    """3.1.1: the message is delivered with the highest QoS of the matching subscriptions [MQTT-3.3.5-1]."""
+    """3.1.1: the message is delivered with the highest QoS of the matching subscriptions [MQTT-3.3.5-1].
+
+    Clauses: [MQTT-3.3.5-1 of 3.1.1]."""
     receiver, publisher = connect(ids.one(), 4), connect(ids.one(), 4)
     receiver.subscribe("over/+", qos=0)
     receiver.subscribe("over/lap", qos=1)

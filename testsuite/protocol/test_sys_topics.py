@@ -51,7 +51,9 @@ def test_values_over_all_shards(sys_broker, peers, ids):
 
 
 def test_not_matched_by_hash(sys_broker, peers, ids):
-    """Filters that begin with a wildcard do not see them [MQTT-4.7.2-1]."""
+    """Filters that begin with a wildcard do not see them [MQTT-4.7.2-1].
+
+    Clauses: [MQTT-4.7.2-1 of 3.1.1]."""
     peer = peers(sys_broker.port, ids.one())
     peer.subscribe("#", "+/broker/version", "+/broker/#")
     peer.expect_silence(1.3)

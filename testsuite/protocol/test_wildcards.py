@@ -28,7 +28,9 @@ ROWS = [
 @pytest.mark.parametrize(("filter_", "matching", "others"), ROWS, ids=[row[0] for row in ROWS])
 def test_matching(connect, ids, filter_, matching, others):
     """Levels, wildcards and the $ rule [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.7.2-1] [MQTT-4.7.3-4]
-    [MQTT-1.5.4-3]."""
+    [MQTT-1.5.4-3].
+
+    Clauses: [MQTT-3.3.2-3] [MQTT-3.3.2-3 of 3.1.1] [MQTT-4.7.2-1 of 3.1.1] [MQTT-4.7.3-4 of 3.1.1]."""
     receiver, publisher = connect(ids.one()), connect(ids.one())
     receiver.subscribe(filter_, "fence", qos=1)
     for topic in [*others, *matching]:
@@ -52,7 +54,9 @@ def test_matching_retained(connect, ids, filter_, matching, others):
 
 
 def test_long_topics(connect, ids):
-    """Topics up to 65,535 bytes [MQTT-4.7.3-3], or refused with a reason: never a broken broker."""
+    """Topics up to 65,535 bytes [MQTT-4.7.3-3], or refused with a reason: never a broken broker.
+
+    Clauses: [MQTT-4.7.3-3 of 3.1.1]."""
     receiver, publisher = connect(ids.one()), connect(ids.one())
     topic = "x/" * 30 + "y" * 10_000
     receiver.subscribe("x/#")

@@ -26,6 +26,7 @@ fn id(value: u16) -> PacketId {
     PacketId::new(value).unwrap()
 }
 
+/// Clauses: [MQTT-7.1.2-1 of 3.1.1].
 #[test]
 fn talks_to_a_server_in_every_version() {
     for version in VERSIONS {
@@ -399,6 +400,7 @@ fn the_last_handle_says_goodbye() {
 }
 
 /// A server that is alive but silent gets PINGREQ, and one that does not answer is given up.
+/// Clauses: [MQTT-3.1.2-20].
 #[test]
 fn keeps_alive_and_notices_a_dead_server() {
     let server = Server::new();

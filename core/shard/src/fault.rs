@@ -73,11 +73,11 @@ pub const IDENTIFIERS_NOT_SUPPORTED: Fault = Fault::new(
     "MQTT-3.2.2.3.12",
     "Subscription identifiers are not available.",
 );
-/// An answer that the client's Maximum Packet Size does not admit [MQTT-3.1.2-24].
+/// An answer that is larger than what the client takes [MQTT-3.1.2-24].
 pub const ANSWER_TOO_LARGE: Fault = Fault::new(
     ReasonCode::PACKET_TOO_LARGE,
     "MQTT-3.1.2-24",
-    "The answer is larger than the largest packet that the client takes.",
+    "The answer is larger than the client's maximum packet size.",
 );
 /// The policy `end` of a full queue.
 pub const QUEUE_FULL: Fault =

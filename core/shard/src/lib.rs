@@ -145,7 +145,7 @@ pub struct Shard {
     /// Connections that are heard out, each with one that waits for that.
     hearing: Vec<(ConnId, ConnId)>,
     ending: Vec<SessionId>,
-    unfit: Vec<ConnId>,
+    oversized: Vec<ConnId>,
     stopping: Stopping,
     pressed: bool,
     sys_last: HashMap<String, String>,
@@ -201,7 +201,7 @@ impl Shard {
             resuming: VecDeque::new(),
             hearing: Vec::new(),
             ending: Vec::new(),
-            unfit: Vec::new(),
+            oversized: Vec::new(),
             stopping: Stopping::No,
             pressed: false,
             sys_last: HashMap::new(),
@@ -284,14 +284,14 @@ impl Shard {
         self.pressed = false;
         self.resume_waiters(now);
         for _ in 0..FLUSH_PASSES_MAX {
+            self.end_oversized(now);
             self.end_full_sessions(now);
-            self.end_unfit(now);
             for id in std::mem::take(&mut self.resuming) {
                 self.resume(now, id);
             }
             self.fill_dirty(now);
             self.fill_locals(now);
-            if !self.has_more() {
+            if self.is_settled() {
                 break;
             }
         }
@@ -312,16 +312,18 @@ impl Shard {
         }
     }
 
-    /// Whether this turn has left something to do.
-    fn has_more(&self) -> bool {
-        let links = !self.dirty.is_empty() || !self.resuming.is_empty() || !self.unfit.is_empty();
-        links || !self.dirty_locals.is_empty()
+    /// Whether nothing is left for another pass of this turn.
+    fn is_settled(&self) -> bool {
+        self.dirty.is_empty()
+            && self.resuming.is_empty()
+            && self.dirty_locals.is_empty()
+            && self.oversized.is_empty()
     }
 
     /// What waits for room in a lane, or for the next turn, wakes the shard again soon.
     fn arm_lanes(&mut self, now: Now) {
         let waits = self.peers.is_waiting() || !self.lane_waiters.is_empty() || !self.deferred.is_empty();
-        if (waits || self.has_more()) && !self.lanes_armed {
+        if (waits || !self.is_settled()) && !self.lanes_armed {
             self.lanes_armed = true;
             self.timers.arm(now.mono.plus(LANES_INTERVAL), Timer::Lanes);
         }

@@ -207,15 +207,12 @@ impl Shard {
         link.peer.socket.map_or_else(|| "<unknown>".to_owned(), |a| a.to_string())
     }
 
-    /// Encodes a packet for a connection. One that is larger than the client takes is not sent
-    /// [MQTT-3.1.2-24], and as its client waits for it in vain, the connection ends with this turn.
+    /// Encodes a packet for a connection.
     pub(crate) fn send(&mut self, id: ConnId, packet: &Packet<'_>) {
         let Some(link) = self.links.at_mut(id) else { return };
-        let version = link.conn.version;
-        let bytes_max = link.conn.limits.packet_bytes_max;
+        let (version, bytes_max) = (link.conn.version, link.conn.limits.packet_bytes_max);
         if bytes_max < u32::MAX && packet.encoded_bytes(version) > bytes_max as usize {
-            self.unfit.push(id);
-            return;
+            return self.cannot_send(id, packet);
         }
         let before = link.out.len();
         link.out.write(|out| packet.encode(version, out));
@@ -225,10 +222,22 @@ impl Shard {
         self.mark_link_dirty(id);
     }
 
-    /// Ends the connections whose clients could not be sent what they wait for. Those that end already only miss
-    /// their last word.
-    pub(crate) fn end_unfit(&mut self, now: Now) {
-        for id in std::mem::take(&mut self.unfit) {
+    /// A packet that is larger than the client takes is not sent [MQTT-3.1.2-24]. The client would wait for
+    /// it for ever, so its connection ends: with a code, or without a word where that packet is CONNACK,
+    /// because nothing comes before CONNACK [MQTT-3.14.0-1].
+    fn cannot_send(&mut self, id: ConnId, packet: &Packet<'_>) {
+        self.log(LogLevel::Warning, || "A packet was larger than its client accepts.".to_owned());
+        match packet {
+            // Its connection is closing already.
+            Packet::Disconnect(_) => {}
+            Packet::Connack(_) => self.link_finish(self.now, id),
+            _ => self.oversized.push(id),
+        }
+    }
+
+    /// Ends the connections whose answers they do not take.
+    pub(crate) fn end_oversized(&mut self, now: Now) {
+        for id in std::mem::take(&mut self.oversized) {
             self.fault(now, id, fault::ANSWER_TOO_LARGE);
         }
     }

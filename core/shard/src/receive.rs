@@ -345,7 +345,10 @@ fn goes_on_while_parked(frame: &Frame<'_>) -> bool {
 /// The packet type of CONNECT.
 const CONNECT: u8 = 1;
 
+/// Whether it is a CONNECT of 5.0, whatever the flags of its fixed header say.
 fn is_connect_v5(bytes: &[u8]) -> bool {
+    const CONNECT: u8 = 1;
     let body = bytes.iter().skip(1).position(|b| b & 0x80 == 0).map(|at| &bytes[at + 2..]);
-    bytes.first() == Some(&0x10) && body.is_some_and(|b| b.starts_with(b"\0\x04MQTT\x05"))
+    bytes.first().is_some_and(|first| first >> 4 == CONNECT)
+        && body.is_some_and(|b| b.starts_with(b"\0\x04MQTT\x05"))
 }

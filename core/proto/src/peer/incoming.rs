@@ -9,7 +9,9 @@ use crate::time::Mono;
 use alloc::borrow::ToOwned;
 use alloc::collections::VecDeque;
 use bytes::Bytes;
-use ringmq_wire::{Ack, Packet, PacketId, Properties, Property, Publish, Qos, ReasonCode, Version};
+use ringmq_wire::{
+    Ack, Packet, PacketId, PacketKind, Properties, Property, Publish, Qos, ReasonCode, Sender, Version,
+};
 
 /// How many messages above its receive maximum a client bears. mosquitto 2.0.11 counts some QoS 2 messages as
 /// done too early: against a maximum of 20 it had up to 53 unfinished in a run of 50,000. Closing would cost
@@ -115,7 +117,7 @@ impl Peer {
     }
 
     /// Acknowledges an incoming message; a reason of 0x80 or above refuses it (5.0 only, else it counts as
-    /// success). False when the token belongs to a connection or session that is gone: the server sends a
+    /// success). A reason that may not stand in the answer goes out as 0x80 or success. False when the token belongs to a connection or session that is gone: the server sends a
     /// QoS 1 message again then, and the application sees it again.
     pub fn acknowledge(&mut self, token: AckToken, reason: ReasonCode) -> bool {
         let state = &mut self.incoming;
@@ -143,7 +145,10 @@ impl Peer {
     fn send_answers(&mut self) {
         while let Some(Pending { packet_id, qos, answer: Some(reason) }) = self.incoming.pending.front() {
             let (packet_id, qos) = (*packet_id, *qos);
-            let reason = if self.options.version == Version::V5 { *reason } else { ReasonCode::SUCCESS };
+            let reason = match self.options.version {
+                Version::V5 => allowed(*reason, qos),
+                Version::V31 | Version::V311 => ReasonCode::SUCCESS,
+            };
             self.incoming.pending.pop_front();
             if !self.is_up() {
                 continue;
@@ -160,6 +165,17 @@ impl Peer {
             }
             self.send(&Packet::Pubrec(ack));
         }
+    }
+}
+
+/// The code, or, where it may not stand in PUBACK or PUBREC [MQTT-3.4.2-1] [MQTT-3.5.2-1], the general one that
+/// means success or failure as it does.
+fn allowed(reason: ReasonCode, qos: Qos) -> ReasonCode {
+    let kind = if qos == Qos::AtLeastOnce { PacketKind::Puback } else { PacketKind::Pubrec };
+    match reason.is_allowed(kind, Sender::Client) {
+        true => reason,
+        false if reason.is_error() => ReasonCode::UNSPECIFIED_ERROR,
+        false => ReasonCode::SUCCESS,
     }
 }
 

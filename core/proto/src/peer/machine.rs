@@ -181,8 +181,9 @@ impl Peer {
         self.phase = Phase::Down;
     }
 
-    /// Says goodbye: DISCONNECT goes behind what is already in the output. Messages that are not finished
-    /// stay with the session.
+    /// Says goodbye: DISCONNECT goes behind what is already in the output, without the words that would make
+    /// it larger than the server takes [MQTT-3.14.2-3] [MQTT-3.14.2-4]. Messages that are not finished stay
+    /// with the session.
     ///
     /// # Errors
     /// No connection, or a goodbye that 5.0 does not allow.
@@ -197,6 +198,7 @@ impl Peer {
             }
             properties.push_u32(Property::SessionExpiryInterval, seconds);
         }
+        let bare = properties.clone();
         if let Some(reason) = &goodbye.reason_string {
             properties.push_str(Property::ReasonString, reason);
         }
@@ -207,7 +209,9 @@ impl Peer {
         if !goodbye.reason.is_allowed(PacketKind::Disconnect, Sender::Client) {
             return Err(RequestError::Invalid(ringmq_wire::Violation::DisconnectReasonUnknown));
         }
-        self.goodbye_packet(goodbye.reason, properties);
+        let packet = Packet::Disconnect(Disconnect { reason: goodbye.reason, properties });
+        let fits = self.check_size(&packet).is_ok();
+        self.goodbye_packet(goodbye.reason, if fits { properties } else { bare.as_properties() });
         self.close(DisconnectCause::Requested);
         Ok(())
     }
@@ -215,7 +219,8 @@ impl Peer {
     /// Sends AUTH with the method of the options.
     ///
     /// # Errors
-    /// No connection, not 5.0, no method in the options, or data of more than 65,535 bytes.
+    /// No connection, not 5.0, no method in the options, data of more than 65,535 bytes, or more than the
+    /// server takes.
     pub fn authenticate(&mut self, step: &Authentication) -> Result<(), RequestError> {
         let Some((method, _)) = &self.options.authentication else {
             return Err(RequestError::NeedsVersion5);
@@ -232,6 +237,7 @@ impl Peer {
         }
         let checked = properties.check(Place::Auth).map_err(RequestError::Invalid)?;
         let packet = Packet::Auth(Auth { reason, properties: checked });
+        self.check_size(&packet)?;
         packet.encode(self.options.version, &mut self.output);
         Ok(())
     }
@@ -262,6 +268,15 @@ impl Peer {
 
     pub(super) fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Opening { .. } | Phase::Up)
+    }
+
+    /// Whether the server takes a packet of this size [MQTT-3.2.2-15]; before CONNACK nobody knows.
+    fn check_size(&self, packet: &Packet<'_>) -> Result<(), RequestError> {
+        let (bytes, bytes_max) = (packet.encoded_bytes(self.options.version), self.limits.packet_bytes_max);
+        match self.is_up() && bytes > bytes_max as usize {
+            true => Err(RequestError::PacketTooLarge { bytes, bytes_max }),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn next_token(&mut self) -> Token {

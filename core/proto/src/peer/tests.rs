@@ -182,6 +182,7 @@ fn keeps_the_servers_receive_maximum() {
 }
 
 /// [MQTT-4.4.0-1]: PUBLISH with DUP and PUBREL again, in order, then what was never sent.
+/// Clauses: [MQTT31-qos-flows].
 #[test]
 fn resumes_in_order() {
     for version in [Version::V31, Version::V311, Version::V5] {
@@ -288,6 +289,7 @@ fn subscriptions_come_back_when_the_session_is_lost() {
 }
 
 /// 3.1 cannot say whether the session is present, so the client asks again to be sure.
+/// Clauses: [MQTT31-session-present].
 #[test]
 fn subscriptions_are_repeated_where_the_session_is_uncertain() {
     for (version, expected) in [(Version::V31, 1), (Version::V311, 0)] {
@@ -318,6 +320,7 @@ fn requests_wait_for_a_connection_and_go_first() {
 }
 
 /// [MQTT-4.3.3-10]: a QoS 2 message is handed out once, however often it comes before PUBREL.
+/// Clauses: [MQTT-4.3.3-12] [MQTT-4.3.3-2 of 3.1.1].
 #[test]
 fn receives_qos_2_once() {
     for version in [Version::V311, Version::V5] {
@@ -349,6 +352,7 @@ fn tokens(peer: &mut Peer) -> Vec<AckToken> {
 }
 
 /// [MQTT-4.6.0-2, MQTT-4.6.0-3]: answers leave in the order of arrival, whatever the application does.
+/// Clauses: [MQTT-4.6.0-2] [MQTT-4.6.0-3].
 #[test]
 fn acknowledges_in_order() {
     let by_application = Acknowledge::ByApplication;
@@ -446,6 +450,7 @@ fn topic_aliases_both_ways() {
     assert_eq!(sent(&mut peer), ["disconnect 0x82"], "aliases end with the connection [MQTT-3.3.2-7]");
 }
 
+/// Clauses: [MQTT-3.2.0-1] [MQTT-3.2.0-2] [MQTT-4.12.0-6].
 #[test]
 fn servers_faults_end_the_connection_with_a_code() {
     let ack = |packet_id| Ack::success(id(packet_id));
@@ -478,6 +483,7 @@ fn servers_faults_end_the_connection_with_a_code() {
     }
 }
 
+/// Clauses: [MQTT-3.3.4-9].
 #[test]
 fn limits_on_what_the_server_sends() {
     let options = Options { receive_maximum: 2, packet_bytes_max: 40, ..options(Version::V5) };
@@ -494,6 +500,7 @@ fn limits_on_what_the_server_sends() {
     assert_eq!(sent(&mut peer), ["disconnect 0x95"], "refused before the body has come");
 }
 
+/// Clauses: [MQTT-3.2.2-11] [MQTT-3.2.2-14] [MQTT-3.2.2-15].
 #[test]
 fn the_servers_limits_are_errors_of_the_caller() {
     let mut properties = PropertiesBuffer::new();
@@ -654,6 +661,7 @@ fn a_clean_start_happens_once_in_5() {
     assert_eq!(sent(&mut peer), ["connect clean=true"]);
 }
 
+/// Clauses: [MQTT31-client-id-empty].
 #[test]
 fn options_are_judged() {
     let will = |topic: &str| PeerWill { topic: topic.to_owned(), ..PeerWill::default() };

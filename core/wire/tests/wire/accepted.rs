@@ -99,6 +99,7 @@ const CANONICAL: &[(Version, Sender, u8, &str)] = &[
     (V5, C, 0xF0, "19 [ 15 =m 1F =why 26 =a =b ]"),
 ];
 
+/// Clauses: [MQTT31-name].
 #[test]
 fn canonical_packets_come_back_as_they_were() {
     for &(version, sender, first, body) in CANONICAL {
@@ -143,6 +144,7 @@ fn other_forms() {
     }
 }
 
+/// Clauses: [MQTT-3.1.3-1] [MQTT-3.1.3-1 of 3.1.1].
 #[test]
 fn connect_has_all_its_fields() {
     let body = "=MQTT 05 EE 0102 [ 11 00000009 ] =me [ 18 00000005 ] =w/t 0002 00FF =u 0001 FE";
@@ -158,6 +160,7 @@ fn connect_has_all_its_fields() {
     assert_eq!(will.properties.u32(Property::WillDelayInterval), Some(5));
 }
 
+/// Clauses: [MQTT31-bridge].
 #[test]
 fn a_bridge_says_what_it_is() {
     for (body, version) in [("=MQTT 84 02 003C =b", V311), ("=MQIsdp 83 02 003C =b", V31)] {
@@ -201,6 +204,7 @@ fn subscribe_has_all_its_filters() {
 }
 
 /// 3.1 does not use the upper bits of the QoS byte, and does not get options from them.
+/// Clauses: [MQTT31-unused-bits].
 #[test]
 fn subscription_options_of_3_1_are_only_a_qos() {
     let bytes = packet(0x82, "0001 =a FE");
@@ -217,6 +221,7 @@ fn unsubscribe_has_all_its_filters() {
     assert_eq!((unsubscribe.filters.len(), filters), (2, vec!["a/+", "$share/g/b"]));
 }
 
+/// Clauses: [MQTT31-return-codes].
 #[test]
 fn connack_codes_of_3_x_are_mapped_both_ways() {
     let codes = [

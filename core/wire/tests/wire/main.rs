@@ -11,3 +11,5 @@ mod reasons;
 mod refused;
 mod roundtrip;
 mod topics;
+mod vector_file;
+mod vectors;

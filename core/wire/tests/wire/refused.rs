@@ -38,6 +38,7 @@ fn types_and_directions() {
     check(&rows);
 }
 
+/// Clauses: [MQTT-2.2.2-1 of 3.1.1].
 #[test]
 fn reserved_header_flags() {
     let mut rows = Vec::new();
@@ -117,6 +118,8 @@ fn connect_flags() {
     ]);
 }
 
+/// Clauses: [MQTT-1.5.7-1] [MQTT-3.1.2-16] [MQTT-3.1.2-17] [MQTT-3.1.2-18] [MQTT-3.1.2-19] [MQTT-3.1.3-3]
+/// [MQTT-3.1.3-4] [MQTT-3.1.3-11] [MQTT-3.1.3-12] [MQTT-3.1.4-1].
 #[test]
 fn connect_payload() {
     check(&[
@@ -212,6 +215,8 @@ fn connack() {
     ]);
 }
 
+/// Clauses: [MQTT-3.3.2-1] [MQTT-3.3.2-13] [MQTT-3.3.2-19] [MQTT-4.7.0-1] [MQTT-3.3.2-1 of 3.1.1]
+/// [MQTT-4.7.1-1 of 3.1.1].
 #[test]
 fn publish() {
     let mut rows: Vec<Row> = vec![
@@ -324,6 +329,7 @@ fn acknowledgements() {
     check(&rows);
 }
 
+/// Clauses: [MQTT-3.8.3-1] [MQTT-3.8.3-1 of 3.1.1].
 #[test]
 fn subscribe() {
     let mut rows: Vec<Row> = vec![
@@ -387,6 +393,7 @@ const BAD_FILTERS: &[(&str, Violation)] = &[
     ("=$share/g/a+", FilterSingleLevelMisplaced),
 ];
 
+/// Clauses: [MQTT-3.10.3-1] [MQTT-3.10.3-1 of 3.1.1].
 #[test]
 fn unsubscribe() {
     let mut rows: Vec<Row> = vec![

@@ -2,6 +2,8 @@
 
 use ringmq_wire::{TopicFilter, TopicName, Violation, topic_matches};
 
+/// Clauses: [MQTT-4.7.0-1] [MQTT-4.7.3-1] [MQTT-4.7.3-2] [MQTT-4.7.3-3] [MQTT-4.7.1-1 of 3.1.1]
+/// [MQTT-4.7.3-1 of 3.1.1] [MQTT-4.7.3-2 of 3.1.1] [MQTT-4.7.3-3 of 3.1.1].
 #[test]
 fn names() {
     let long = "a".repeat(65_535);
@@ -24,6 +26,8 @@ fn names() {
     assert!(TopicName::EMPTY.is_empty());
 }
 
+/// Clauses: [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.8.2-1] [MQTT-4.8.2-2] [MQTT-4.7.1-2 of 3.1.1]
+/// [MQTT-4.7.1-3 of 3.1.1].
 #[test]
 fn filters() {
     let fine = [
@@ -58,6 +62,7 @@ fn filters() {
     assert_eq!(TopicFilter::new("a\0b"), Err(Violation::TopicHasNul));
 }
 
+/// Clauses: [MQTT-4.7.2-1].
 #[test]
 fn matching() {
     let yes = [
