@@ -208,11 +208,23 @@ impl Shard {
             if let Some(client_id) = assigned {
                 buffer.push_str(Property::AssignedClientIdentifier, client_id);
             }
-            let wants_response = self.links.at(id).is_some_and(|l| l.conn.limits.response_information);
-            announce(&self.settings, wants_response, &mut buffer);
+            announce(&self.settings, &mut buffer);
+            self.push_response_information(id, &mut buffer);
         }
         let properties = buffer.as_properties();
         self.send(id, &Packet::Connack(Connack { session_present, reason: ReasonCode::SUCCESS, properties }));
+    }
+
+    /// Response information, for who asks for it [MQTT-3.1.2-28] and takes a CONNACK that long.
+    fn push_response_information(&self, id: ConnId, buffer: &mut PropertiesBuffer) {
+        // Fixed header, flags, code, the length of the properties and of this one: at most as many bytes.
+        const AROUND_BYTES_MAX: usize = 16;
+        let Some(limits) = self.links.at(id).map(|link| &link.conn.limits) else { return };
+        let Some(information) = &self.settings.response_information else { return };
+        let bytes = AROUND_BYTES_MAX + buffer.len() + information.len();
+        if limits.response_information && bytes <= limits.packet_bytes_max as usize {
+            buffer.push_str(Property::ResponseInformation, information);
+        }
     }
 
     /// A CONNECT that is not accepted: CONNACK with the code of its version, then the connection closes.
@@ -315,7 +327,7 @@ fn will_of(will: &ringmq_wire::Will<'_>, publisher: u64) -> Will {
 }
 
 /// What a 5.0 client must know of this broker's choices, where they are not the protocol's defaults.
-fn announce(settings: &Settings, wants_response: bool, buffer: &mut PropertiesBuffer) {
+fn announce(settings: &Settings, buffer: &mut PropertiesBuffer) {
     buffer.push_u16(Property::ReceiveMaximum, settings.receive_maximum.max(1));
     if settings.maximum_qos < Qos::ExactlyOnce as u8 {
         buffer.push_u8(Property::MaximumQos, settings.maximum_qos);
@@ -337,8 +349,5 @@ fn announce(settings: &Settings, wants_response: bool, buffer: &mut PropertiesBu
     }
     if !settings.shared_available {
         buffer.push_u8(Property::SharedSubscriptionAvailable, 0);
-    }
-    if let Some(information) = settings.response_information.as_deref().filter(|_| wants_response) {
-        buffer.push_str(Property::ResponseInformation, information);
     }
 }
