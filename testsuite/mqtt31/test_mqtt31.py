@@ -41,8 +41,10 @@ def test_client_identifier_strict(start_broker, peers):
     peers(broker.port, "x" * 24, 4).ping()
 
 
-@pytest.mark.parametrize(("flags", "fields"), [(0x03, ()), (0x0A, ()), (0x1A, ()), (0x22, ()), (0x42, ("p",)), (0x82, ()), (0xC2, ("u",)),
-                                               (0xC2, ())], ids=str)
+FLAGS = [(0x03, ()), (0x0A, ()), (0x1A, ()), (0x22, ()), (0x42, ("p",)), (0x82, ()), (0xC2, ("u",)), (0xC2, ())]
+
+
+@pytest.mark.parametrize(("flags", "fields"), FLAGS, ids=str)
 def test_flags_are_not_judged(visit, flags, fields):
     """The lowest flag is unused, will QoS and will retain without a will are ignored [MQTT31-connect-flags], a
     password may come without a user [MQTT31-password-alone], and user and password may be missing although

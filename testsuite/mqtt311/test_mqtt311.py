@@ -5,6 +5,7 @@ import pytest
 
 import mqtt_bytes as mqtt
 from mqtt_bytes import Will
+from mqtt_bytes import binary as text
 from raw_client import Fence, Peer
 
 
@@ -95,21 +96,26 @@ def test_unacceptable_level(visit, level):
     assert [packet.reason for packet in peer.expect_closed()] == [1]
 
 
+def head(flags):
+    """Level, flags and keep alive of a CONNECT."""
+    return bytes([4, flags, 0, 60])
+
+
 BAD_CONNECTS = [
-    ("reserved flag [MQTT-3.1.2-3 of 3.1.1]", bytes([4, 3, 0, 60]) + mqtt.binary("c")),
-    ("will QoS without a will [MQTT-3.1.2-13 of 3.1.1] [MQTT-3.1.2-11 of 3.1.1]", bytes([4, 0x0A, 0, 60]) + mqtt.binary("c")),
-    ("will QoS 3 [MQTT-3.1.2-14 of 3.1.1]", bytes([4, 0x1E, 0, 60]) + mqtt.binary("c") + mqtt.binary("w") * 2),
-    ("will retain without a will [MQTT-3.1.2-15 of 3.1.1]", bytes([4, 0x22, 0, 60]) + mqtt.binary("c")),
-    ("will fields missing [MQTT-3.1.2-9 of 3.1.1]", bytes([4, 6, 0, 60]) + mqtt.binary("c")),
-    ("a user without its flag [MQTT-3.1.2-18 of 3.1.1]", bytes([4, 2, 0, 60]) + mqtt.binary("c") + mqtt.binary("u")),
-    ("a user flag without a user [MQTT-3.1.2-19 of 3.1.1]", bytes([4, 0x82, 0, 60]) + mqtt.binary("c")),
-    ("a password without its flag [MQTT-3.1.2-20 of 3.1.1]", bytes([4, 0x82, 0, 60]) + mqtt.binary("c") + mqtt.binary("u") * 2),
-    ("a password flag without a password [MQTT-3.1.2-21 of 3.1.1]", bytes([4, 0xC2, 0, 60]) + mqtt.binary("c") + mqtt.binary("u")),
-    ("a password without a user [MQTT-3.1.2-22 of 3.1.1]", bytes([4, 0x42, 0, 60]) + mqtt.binary("c") + mqtt.binary("p")),
-    ("no ClientID [MQTT-3.1.3-3 of 3.1.1]", bytes([4, 2, 0, 60])),
-    ("a ClientID that is not UTF-8 [MQTT-3.1.3-4 of 3.1.1]", bytes([4, 2, 0, 60]) + mqtt.binary(b"\xff")),
-    ("a will topic that is not UTF-8 [MQTT-3.1.3-10 of 3.1.1]", bytes([4, 6, 0, 60]) + mqtt.binary("c") + mqtt.binary(b"\xff") * 2),
-    ("a user that is not UTF-8 [MQTT-3.1.3-11 of 3.1.1]", bytes([4, 0x82, 0, 60]) + mqtt.binary("c") + mqtt.binary(b"\xff")),
+    ("reserved flag [MQTT-3.1.2-3 of 3.1.1]", head(3) + text("c")),
+    ("will QoS without a will [MQTT-3.1.2-13 of 3.1.1] [MQTT-3.1.2-11 of 3.1.1]", head(0x0A) + text("c")),
+    ("will QoS 3 [MQTT-3.1.2-14 of 3.1.1]", head(0x1E) + text("c") + text("w") * 2),
+    ("will retain without a will [MQTT-3.1.2-15 of 3.1.1]", head(0x22) + text("c")),
+    ("will fields missing [MQTT-3.1.2-9 of 3.1.1]", head(6) + text("c")),
+    ("a user without its flag [MQTT-3.1.2-18 of 3.1.1]", head(2) + text("c") + text("u")),
+    ("a user flag without a user [MQTT-3.1.2-19 of 3.1.1]", head(0x82) + text("c")),
+    ("a password without its flag [MQTT-3.1.2-20 of 3.1.1]", head(0x82) + text("c") + text("u") * 2),
+    ("a password flag without a password [MQTT-3.1.2-21 of 3.1.1]", head(0xC2) + text("c") + text("u")),
+    ("a password without a user [MQTT-3.1.2-22 of 3.1.1]", head(0x42) + text("c") + text("p")),
+    ("no ClientID [MQTT-3.1.3-3 of 3.1.1]", head(2)),
+    ("a ClientID that is not UTF-8 [MQTT-3.1.3-4 of 3.1.1]", head(2) + text(b"\xff")),
+    ("a will topic that is not UTF-8 [MQTT-3.1.3-10 of 3.1.1]", head(6) + text("c") + text(b"\xff") * 2),
+    ("a user that is not UTF-8 [MQTT-3.1.3-11 of 3.1.1]", head(0x82) + text("c") + text(b"\xff")),
 ]
 
 
@@ -218,8 +224,8 @@ def test_live_messages_are_not_retained(visit):
     one goes to live subscribers [MQTT-3.3.1-10 of 3.1.1] and is not kept [MQTT-3.3.1-11 of 3.1.1]."""
     live, publisher = visit(4), visit(4)
     live.subscribe(visit.topic, qos=2)
-    for payload, qos, retain, kept in ((b"1", 1, True, (b"1", 1)), (b"2", 0, True, (b"2", 0)), (b"3", 1, False, (b"2", 0)),
-                                       (b"", 1, True, None)):
+    for payload, qos, retain, kept in ((b"1", 1, True, (b"1", 1)), (b"2", 0, True, (b"2", 0)),
+                                       (b"3", 1, False, (b"2", 0)), (b"", 1, True, None)):
         publisher.publish(visit.topic, payload, qos=qos, retain=retain)
         assert live.message(visit.topic, payload).retain is False
         late = visit(4)

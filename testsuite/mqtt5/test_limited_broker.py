@@ -50,8 +50,8 @@ def test_connack_says_what_is_not_offered(meet):
 REFUSED = [
     ("QoS above the maximum [MQTT-3.2.2-11]", mqtt.publish("a", b"", 2, 1), 0x9B),
     ("RETAIN where it is not offered [MQTT-3.2.2-14]", mqtt.publish("a", b"x", retain=True), 0x9A),
-    ("a subscription identifier, section 3.2.2.3.12", mqtt.subscribe(1, [("a", 0)], properties={"subscription_identifier": 1}),
-     0xA1),
+    ("a subscription identifier, section 3.2.2.3.12",
+     mqtt.subscribe(1, [("a", 0)], properties={"subscription_identifier": 1}), 0xA1),
     ("an alias above a maximum of 0 [MQTT-3.2.2-17] [MQTT-3.2.2-18] [MQTT-3.3.2-9]",
      mqtt.publish("a", properties={"topic_alias": 1}), 0x94),
     ("a packet above the maximum [MQTT-3.2.2-15]", mqtt.publish("a", bytes(5000)), 0x95),
@@ -100,8 +100,10 @@ def test_subscriptions_are_answered_one_by_one(meet, filters, codes):
     peer.ping()
 
 
-@pytest.mark.parametrize(("will", "reason"), [(Will("w", qos=2), 0x9B), (Will("w", retain=True), 0x9A), (Will("1/2/3/4/5/6"), 0x87),
-                                              (Will("$SYS/w"), 0x87)], ids=str)
+WILLS = [(Will("w", qos=2), 0x9B), (Will("w", retain=True), 0x9A), (Will("1/2/3/4/5/6"), 0x87), (Will("$SYS/w"), 0x87)]
+
+
+@pytest.mark.parametrize(("will", "reason"), WILLS, ids=str)
 def test_wills_that_cannot_be(meet, will, reason):
     """A will that the broker cannot serve is refused at CONNECT: QoS [MQTT-3.2.2-12], RETAIN [MQTT-3.2.2-13],
     or its topic [MQTT-3.1.4-2]."""

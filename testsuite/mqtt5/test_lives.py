@@ -145,8 +145,8 @@ def test_will_properties(visit):
     its delay, and with the expiry it was given."""
     watcher = visit()
     watcher.subscribe(visit.topic)
-    properties = {"payload_format_indicator": 1, "content_type": "t", "response_topic": "r", "correlation_data": b"\0\xff",
-                  "user_property": [("z", "1"), ("a", "2"), ("z", "1")]}
+    properties = {"payload_format_indicator": 1, "content_type": "t", "response_topic": "r",
+                  "correlation_data": b"\0\xff", "user_property": [("z", "1"), ("a", "2"), ("z", "1")]}
     timed = {**properties, "will_delay_interval": 0, "message_expiry_interval": 100}
     visit(will=Will(visit.topic, b"text", properties=timed)).drop()
     found = watcher.message(visit.topic, b"text").properties

@@ -3,6 +3,7 @@
 import pytest
 
 import mqtt_bytes as mqtt
+from mqtt_bytes import Will
 from raw_client import Fence
 
 
@@ -262,3 +263,57 @@ def test_aliases_stay_below_the_clients_maximum(visit, maximum):
             bound[alias] = found.topic or bound[alias]
         assert (found.topic or bound[alias]) == topic
     assert used <= set(range(1, maximum + 1)) and bool(used) is bool(maximum)
+
+
+def test_replacing_a_shared_subscription(visit):
+    """A shared filter subscribed again has the new QoS [MQTT-4.8.2-3] and the new identifier, section 3.8.4; the
+    plain filter of the same name is another subscription."""
+    member, publisher = visit(), visit()
+    shared = f"$share/{visit.topic.replace('/', '-')}/{visit.topic}"
+    for qos, identifier in ((0, 1), (2, 7), (1, None)):
+        member.subscribe(shared, qos=qos, identifier=identifier)
+        publisher.publish(visit.topic, b"x", qos=2)
+        found = member.message(visit.topic, b"x", qos=qos)
+        assert found.properties.get("subscription_identifier") == ([identifier] if identifier else None)
+    member.subscribe(visit.topic, qos=0)
+    assert member.unsubscribe(shared, shared).reasons == [0, 0x11]
+    publisher.publish(visit.topic, b"y", qos=2)
+    member.message(visit.topic, b"y", qos=0)
+    assert member.unsubscribe(visit.topic).reasons == [0]
+    publisher.publish(visit.topic, b"z", qos=2)
+    member.ping()
+    assert member.pending == []
+
+
+def test_will_of_its_own(visit):
+    """With no local a client does not get its own will either [MQTT-3.8.3-3]; without it, it does."""
+    for no_local in (True, False):
+        name = visit.name()
+        peer = visit.kept(name, will=Will(f"{visit.topic}/{no_local}", b"mine", qos=1))
+        peer.subscribe(visit.topic + "/+", qos=1, no_local=no_local)
+        peer.drop()
+        again = visit.kept(name)
+        if no_local:
+            again.expect_silence()
+        else:
+            again.message(f"{visit.topic}/{no_local}", b"mine")
+        again.unsubscribe(visit.topic + "/+")
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_retained_with_no_local(visit, number):
+    """With no local a client does not get what it had retained itself [MQTT-3.8.3-3], in this session or in one
+    before; others do."""
+    name = visit.name()
+    first = visit(5, name)
+    first.publish(visit.topic, b"own", qos=1, retain=True)
+    for _ in range(number - 1):
+        first.disconnect()
+        first = visit(5, name, clean=True)
+    other = visit()
+    other.subscribe(visit.topic, no_local=True)
+    other.message(visit.topic, b"own")
+    first.subscribe(visit.topic, no_local=True)
+    first.ping()
+    first.expect_silence()
+    first.publish(visit.topic, b"", retain=True)

@@ -489,3 +489,20 @@ fn a_refused_qos_2_message_may_come_again() {
         assert_eq!(said(&mut peer), [format!("PUBREC 1 {:02x}", reason.value())]);
     }
 }
+
+/// SUBACK and UNSUBACK have one code for each filter [MQTT-3.8.4-6] [MQTT-3.11.3-1], no less and no more.
+#[test]
+fn suback_has_a_code_for_each_filter() {
+    for codes in [1_u8, 2, 3] {
+        let mut peer = up(options(Version::V5), &[]);
+        let filters = ["a", "b"].map(|filter| (filter.to_owned(), SubscriptionOptions::default()));
+        peer.subscribe(SubscribeRequest { filters: filters.to_vec(), ..SubscribeRequest::default() })
+            .unwrap();
+        assert_eq!(said(&mut peer), ["SUBSCRIBE 1"]);
+        let mut suback = vec![0x90, 3 + codes, 0, 1, 0];
+        suback.extend(std::iter::repeat_n(0, usize::from(codes)));
+        peer.handle(NOW, &suback);
+        let expected: &[&str] = if codes == 2 { &[] } else { &["DISCONNECT 82"] };
+        assert_eq!(said(&mut peer), expected, "{codes} codes for 2 filters");
+    }
+}
