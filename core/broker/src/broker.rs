@@ -75,7 +75,7 @@ impl Broker {
         let resolved = Resolved::new(options)?;
         let answers = Arc::new(Answers::default());
         let stop_deadline = Duration::from_millis(resolved.settings.stop_deadline);
-        let packet_bytes_max = resolved.settings.packet_bytes_max;
+        let packet_bytes_max = resolved.settings.offer.packet_bytes_max;
         let running = ringmq_rt::start(runtime_options(resolved, &answers))?;
         let inlets = (0..running.shards()).map(|shard| running.inlet(ShardId(shard as u16))).collect();
         let entrance = Arc::new(Entrance::new(inlets, packet_bytes_max, Arc::clone(&answers)));

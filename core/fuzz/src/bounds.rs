@@ -1,7 +1,7 @@
 //! Bounds so small that a short script reaches them, and the proof that they hold: what the counters of a
 //! broker may say at any time, and once it has come to rest.
 
-use ringmq_shard::{QueuePolicy, Settings};
+use ringmq_shard::{Offer, QueuePolicy, Settings};
 
 use crate::harness::world::World;
 
@@ -13,13 +13,17 @@ pub const READ_BYTES_MAX: usize = 4_000;
 
 /// Bounds that a short script can reach.
 pub fn small_settings(moving: bool, queue_policy: QueuePolicy) -> Settings {
-    Settings {
+    let offer = Offer {
         packet_bytes_max: 2_000,
+        receive_maximum: 3,
+        topic_alias_maximum: 2,
+        ..Offer::default()
+    };
+    Settings {
+        offer,
         connect_packet_bytes_max: 500,
         connect_timeout: 1_000,
-        receive_maximum: 3,
         inflight_messages_max: 3,
-        topic_alias_maximum: 2,
         topic_alias_outbound_max: 2,
         queue_messages_max: 4,
         queue_bytes_max: 3_000,

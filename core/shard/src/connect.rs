@@ -18,6 +18,7 @@ use crate::input::ConnId;
 use crate::limits::Settings;
 use crate::links::{Park, Said};
 use crate::local::LOCAL_PREFIX;
+use crate::offer::Offer;
 use crate::receive::Step;
 use crate::sessions::{Attached, SessionId};
 use crate::timer::{TIMER_AHEAD_MAX, Timer};
@@ -35,7 +36,7 @@ impl Shard {
                 link.connect_stamp = self.common.stamps.next();
             }
         }
-        if let Err(fault) = check(&self.settings, connect) {
+        if let Err(fault) = check(&self.settings, self.offer_to(id), connect) {
             self.note_received(id, &Packet::Connect(*connect));
             return self.refuse(now, id, fault);
         }
@@ -106,8 +107,8 @@ impl Shard {
         assigned: bool,
     ) {
         let connect_stamp = self.links.at(id).map_or(0, |link| link.connect_stamp);
-        let keep_alive = self.keep_alive_of(connect);
-        let expiry_seconds = expiry_of(connect).min(self.settings.session_expiry_seconds_max);
+        let keep_alive = self.keep_alive_of(id, connect);
+        let expiry_seconds = expiry_of(connect).min(self.offer_to(id).session_expiry_seconds_max);
         let assigned_id = if assigned { Some(client_id) } else { None };
         let answer = self.connack_properties(id, connect, assigned_id, keep_alive, expiry_seconds);
         let bytes = connack(false, &answer).encoded_bytes(connect.version);
@@ -130,7 +131,7 @@ impl Shard {
         }
         let session_id = existing.unwrap_or_else(|| self.session_open(client_id));
         let (alias_in, alias_out) =
-            (self.settings.topic_alias_maximum, self.settings.topic_alias_outbound_max);
+            (self.offer_to(id).topic_alias_maximum, self.settings.topic_alias_outbound_max);
         let Some(link) = self.links.at_mut(id) else { return };
         link.conn.accept(connect, keep_alive, alias_in, alias_out);
         link.conn.keep_alive.last_packet = now.mono;
@@ -204,8 +205,8 @@ impl Shard {
     }
 
     /// Seconds of keep alive that hold for a client.
-    fn keep_alive_of(&self, connect: &Connect<'_>) -> u16 {
-        match self.settings.server_keep_alive_seconds {
+    fn keep_alive_of(&self, id: ConnId, connect: &Connect<'_>) -> u16 {
+        match self.offer_to(id).server_keep_alive_seconds {
             Some(seconds) if connect.version == Version::V5 => seconds,
             _ => connect.keep_alive,
         }
@@ -265,7 +266,7 @@ impl Shard {
         if let Some(client_id) = assigned {
             buffer.push_str(Property::AssignedClientIdentifier, client_id);
         }
-        announce(&self.settings, &mut buffer);
+        announce(self.offer_to(id), &mut buffer);
         self.push_response_information(id, &mut buffer);
         buffer
     }
@@ -322,7 +323,10 @@ fn mix(mut x: u64) -> u64 {
 }
 
 /// What CONNECT says against the choices of this broker.
-fn check(settings: &Settings, connect: &Connect<'_>) -> Result<(), Fault> {
+fn check(settings: &Settings, offer: &Offer, connect: &Connect<'_>) -> Result<(), Fault> {
+    if !offer.versions.contains(connect.version) {
+        return Err(fault::VERSION_NOT_SERVED);
+    }
     let id = connect.client_id;
     let id_not_valid = |clause, text| Fault::new(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID, clause, text);
     match connect.version {
@@ -351,10 +355,10 @@ fn check(settings: &Settings, connect: &Connect<'_>) -> Result<(), Fault> {
             "The will's topic is not allowed.",
         ));
     }
-    if will.qos as u8 > settings.maximum_qos {
+    if will.qos as u8 > offer.maximum_qos {
         return Err(Fault { clause: "MQTT-3.2.2-12", ..crate::fault::QOS_NOT_SUPPORTED });
     }
-    if will.retain && !settings.retain_available {
+    if will.retain && !offer.retain_available {
         return Err(Fault { clause: "MQTT-3.2.2-13", ..crate::fault::RETAIN_NOT_SUPPORTED });
     }
     Ok(())
@@ -388,27 +392,27 @@ fn will_of(will: &ringmq_wire::Will<'_>, publisher: u64) -> Will {
 }
 
 /// What a 5.0 client must know of this broker's choices, where they are not the protocol's defaults.
-fn announce(settings: &Settings, buffer: &mut PropertiesBuffer) {
-    buffer.push_u16(Property::ReceiveMaximum, settings.receive_maximum.max(1));
-    if settings.maximum_qos < Qos::ExactlyOnce as u8 {
-        buffer.push_u8(Property::MaximumQos, settings.maximum_qos);
+fn announce(offer: &Offer, buffer: &mut PropertiesBuffer) {
+    buffer.push_u16(Property::ReceiveMaximum, offer.receive_maximum.max(1));
+    if offer.maximum_qos < Qos::ExactlyOnce as u8 {
+        buffer.push_u8(Property::MaximumQos, offer.maximum_qos);
     }
-    if !settings.retain_available {
+    if !offer.retain_available {
         buffer.push_u8(Property::RetainAvailable, 0);
     }
-    if settings.packet_bytes_max < Settings::PACKET_BYTES_PROTOCOL_MAX {
-        buffer.push_u32(Property::MaximumPacketSize, settings.packet_bytes_max);
+    if offer.packet_bytes_max < Settings::PACKET_BYTES_PROTOCOL_MAX {
+        buffer.push_u32(Property::MaximumPacketSize, offer.packet_bytes_max);
     }
-    if settings.topic_alias_maximum > 0 {
-        buffer.push_u16(Property::TopicAliasMaximum, settings.topic_alias_maximum);
+    if offer.topic_alias_maximum > 0 {
+        buffer.push_u16(Property::TopicAliasMaximum, offer.topic_alias_maximum);
     }
-    if !settings.wildcard_available {
+    if !offer.wildcard_available {
         buffer.push_u8(Property::WildcardSubscriptionAvailable, 0);
     }
-    if !settings.subscription_identifiers_available {
+    if !offer.subscription_identifiers_available {
         buffer.push_u8(Property::SubscriptionIdentifierAvailable, 0);
     }
-    if !settings.shared_available {
+    if !offer.shared_available {
         buffer.push_u8(Property::SharedSubscriptionAvailable, 0);
     }
 }

@@ -25,7 +25,7 @@ impl Shard {
             if before == 0 && expiry_seconds != 0 {
                 return Err(fault::EXPIRY_FROM_ZERO);
             }
-            let expiry_seconds = expiry_seconds.min(self.settings.session_expiry_seconds_max);
+            let expiry_seconds = expiry_seconds.min(self.offer_to(id).session_expiry_seconds_max);
             self.change(session, Change::ExpirySet { expiry_seconds });
         }
         if packet.reason == ReasonCode::NORMAL_DISCONNECTION {

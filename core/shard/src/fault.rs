@@ -73,6 +73,12 @@ pub const IDENTIFIERS_NOT_SUPPORTED: Fault = Fault::new(
     "MQTT-3.2.2.3.12",
     "Subscription identifiers are not available.",
 );
+/// A version of the protocol that this listener does not serve [MQTT-3.1.2-2].
+pub const VERSION_NOT_SERVED: Fault = Fault::new(
+    ReasonCode::UNSUPPORTED_PROTOCOL_VERSION,
+    "MQTT-3.1.2-2",
+    "This version of MQTT is not served here.",
+);
 /// An answer that is larger than what the client takes [MQTT-3.1.2-24].
 pub const ANSWER_TOO_LARGE: Fault = Fault::new(
     ReasonCode::PACKET_TOO_LARGE,

@@ -21,6 +21,7 @@ pub mod local;
 mod local_session;
 mod log;
 pub mod mesh;
+pub mod offer;
 mod output;
 mod publish;
 mod receive;
@@ -52,6 +53,7 @@ pub use input::{ConnId, Input, ShardId};
 pub use limits::{QueuePolicy, Settings};
 pub use local::{LocalDelivery, LocalId, LocalInput, LocalOutcome, LocalSink, LocalTicket};
 pub use mesh::{Batch, MeshPort};
+pub use offer::{Offer, Versions};
 
 use aggregate::{Aggregate, AggregateId};
 use counters::ShardCounters;

@@ -1,6 +1,8 @@
 //! Every bound of a shard with its default and the reason for it. A test or the simulator runs with tiny
 //! ones; no queue, table or loop of the shard grows by another rule than the ones here.
 
+use crate::offer::Offer;
+
 /// What happens to a QoS 1 or 2 message for a session whose queue is full, once holding it is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum QueuePolicy {
@@ -17,18 +19,16 @@ pub enum QueuePolicy {
 /// All bounds and choices of a shard. Times are milliseconds unless the name says otherwise.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Largest packet a client may send, in bytes, fixed header included. Default: the protocol's maximum.
-    pub packet_bytes_max: u32,
+    /// What MQTT leaves to the server, at listeners that have nothing of their own, and for in-process handles.
+    pub offer: Offer,
+    /// The same for each listener, by its number.
+    pub listeners: Vec<Offer>,
     /// Largest packet before CONNECT was accepted: room for a will and a token, not for a memory attack.
     pub connect_packet_bytes_max: u32,
     /// How long a connection may take until its CONNECT is complete.
     pub connect_timeout: u64,
-    /// QoS 1 and 2 publishes a client may have unacknowledged towards the broker; told to 5.0 clients.
-    pub receive_maximum: u16,
     /// QoS 1 and 2 publishes the broker has unacknowledged towards one client; 5.0 clients may ask for less.
     pub inflight_messages_max: u16,
-    /// Topic aliases a client may use towards the broker.
-    pub topic_alias_maximum: u16,
     /// Topic aliases the broker uses towards a client that allows them.
     pub topic_alias_outbound_max: u16,
     /// Messages queued for one session.
@@ -49,10 +49,6 @@ pub struct Settings {
     pub park_bytes_max: usize,
     /// How long a decider may take for one answer.
     pub decision_timeout: u64,
-    /// Longest session expiry granted, in seconds; `u32::MAX` grants sessions that never expire.
-    pub session_expiry_seconds_max: u32,
-    /// Keep alive imposed on 5.0 clients, in seconds; `None` leaves the client's.
-    pub server_keep_alive_seconds: Option<u16>,
     /// Sessions in one shard, connected or not.
     pub sessions_max: usize,
     /// Connections of one shard.
@@ -86,16 +82,6 @@ pub struct Settings {
     pub sys_interval_seconds: u32,
     /// Whether 3.1 ClientIDs over 23 characters are refused.
     pub strict_client_ids: bool,
-    /// Highest QoS served: 0, 1 or 2.
-    pub maximum_qos: u8,
-    /// Whether retained messages are served.
-    pub retain_available: bool,
-    /// Whether wildcard subscriptions are served.
-    pub wildcard_available: bool,
-    /// Whether shared subscriptions are served.
-    pub shared_available: bool,
-    /// Whether subscription identifiers are served.
-    pub subscription_identifiers_available: bool,
     /// Response information returned to 5.0 clients that ask for it: a topic prefix; `None` gives none.
     pub response_information: Option<String>,
     /// Whether connections may be moved to the shard of their session.
@@ -114,12 +100,11 @@ impl Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            packet_bytes_max: Self::PACKET_BYTES_PROTOCOL_MAX,
+            offer: Offer::default(),
+            listeners: Vec::new(),
             connect_packet_bytes_max: 512 << 10,
             connect_timeout: 10_000,
-            receive_maximum: 1024,
             inflight_messages_max: 1024,
-            topic_alias_maximum: 32,
             topic_alias_outbound_max: 32,
             queue_messages_max: 1000,
             queue_bytes_max: 16 << 20,
@@ -129,8 +114,6 @@ impl Default for Settings {
             queue_policy: QueuePolicy::Drop,
             park_bytes_max: 64 << 10,
             decision_timeout: 5_000,
-            session_expiry_seconds_max: u32::MAX,
-            server_keep_alive_seconds: None,
             sessions_max: 1_000_000,
             connections_max: 1_000_000,
             subscriptions_per_session_max: 100_000,
@@ -147,11 +130,6 @@ impl Default for Settings {
             stop_deadline: 5_000,
             sys_interval_seconds: 10,
             strict_client_ids: false,
-            maximum_qos: 2,
-            retain_available: true,
-            wildcard_available: true,
-            shared_available: true,
-            subscription_identifiers_available: true,
             response_information: Some(String::from("response/")),
             moving: true,
             allow_anonymous: true,

@@ -29,10 +29,10 @@ impl Shard {
             }
             self.check_window(id, session)?;
         }
-        if publish.qos as u8 > self.settings.maximum_qos {
+        if publish.qos as u8 > self.offer_to(id).maximum_qos {
             return Err(fault::QOS_NOT_SUPPORTED);
         }
-        if publish.retain && !self.settings.retain_available {
+        if publish.retain && !self.offer_to(id).retain_available {
             return Err(fault::RETAIN_NOT_SUPPORTED);
         }
         let topic = topic.as_deref().unwrap_or(publish.topic.as_str());
@@ -80,7 +80,7 @@ impl Shard {
     fn check_window(&self, id: ConnId, session: SessionId) -> Result<(), Fault> {
         let (Some(link), Some(home)) = (self.links.at(id), self.sessions.at(session)) else { return Ok(()) };
         let open = link.pending_at_least_once + home.session.incoming.len();
-        if link.conn.version == Version::V5 && open >= usize::from(self.settings.receive_maximum.max(1)) {
+        if link.conn.version == Version::V5 && open >= usize::from(self.offer_to(id).receive_maximum.max(1)) {
             return Err(fault::RECEIVE_MAXIMUM);
         }
         Ok(())

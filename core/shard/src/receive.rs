@@ -109,11 +109,9 @@ impl Shard {
             if connecting && link.park.is_some() {
                 return used;
             }
-            let packet_bytes_max = if connecting {
-                self.settings.connect_packet_bytes_max.min(self.settings.packet_bytes_max)
-            } else {
-                self.settings.packet_bytes_max
-            };
+            let offered = self.settings.offer_at(link.peer.listener).packet_bytes_max;
+            let packet_bytes_max =
+                if connecting { self.settings.connect_packet_bytes_max.min(offered) } else { offered };
             let frame = match frame::split(&bytes[used..], packet_bytes_max) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return used,

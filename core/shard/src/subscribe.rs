@@ -41,7 +41,7 @@ impl Shard {
         let Some(session) = link.session else { return Ok(Step::Done) };
         let (version, bridge) = (link.conn.version, link.conn.bridge);
         let identifier = packet.properties.u32(Property::SubscriptionIdentifier).unwrap_or(0);
-        if identifier != 0 && !self.settings.subscription_identifiers_available {
+        if identifier != 0 && !self.offer_to(id).subscription_identifiers_available {
             return Err(fault::IDENTIFIERS_NOT_SUPPORTED);
         }
         let said = self.judge_filters(now, id, session, packet);
@@ -147,10 +147,11 @@ impl Shard {
         let whole = filter.whole();
         let existed = home.session.subscriptions.contains_key(whole);
         let count = home.session.subscriptions.len();
-        if let Some(code) = self.filter_refused(filter, existed, count) {
+        if let Some(code) = self.filter_refused(session, filter, existed, count) {
             return code;
         }
-        let qos = options.qos.min(Qos::from_u8(self.settings.maximum_qos).unwrap_or(Qos::ExactlyOnce));
+        let qos =
+            options.qos.min(Qos::from_u8(self.offer_for(session).maximum_qos).unwrap_or(Qos::ExactlyOnce));
         let options = SubscriptionOptions { qos, ..options };
         let subscription = Subscription { options, id: identifier };
         self.change(session, Change::Subscribed { filter: whole.into(), subscription });
@@ -171,12 +172,18 @@ impl Shard {
         granted(qos)
     }
 
-    fn filter_refused(&self, filter: TopicFilter<'_>, existed: bool, count: usize) -> Option<ReasonCode> {
-        let settings = &self.settings;
-        if filter.share_name().is_some() && !settings.shared_available {
+    fn filter_refused(
+        &self,
+        session: SessionId,
+        filter: TopicFilter<'_>,
+        existed: bool,
+        count: usize,
+    ) -> Option<ReasonCode> {
+        let (settings, offer) = (&self.settings, self.offer_for(session));
+        if filter.share_name().is_some() && !offer.shared_available {
             return Some(ReasonCode::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED);
         }
-        if filter.has_wildcard() && !settings.wildcard_available {
+        if filter.has_wildcard() && !offer.wildcard_available {
             return Some(ReasonCode::WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED);
         }
         if filter.whole().split('/').count() > settings.topic_levels_max {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ringmq_rt::{Decisions, DriverChoice};
-use ringmq_shard::{Decider, QueuePolicy, Settings, ShardId};
+use ringmq_shard::{Decider, QueuePolicy, Settings, ShardId, Versions};
 
 use super::key::{Change, Key, Range, Source, Switch, Unit};
 use super::value::Value;
@@ -118,6 +118,7 @@ macro_rules! keys {
             unit: $unit,
             range: $range,
             change: Change::$change,
+            place: stringify!($($field).+),
             short: keys!(@short $($short)?),
             switch: keys!(@switch $($switch = $switch_value)?),
             parse_into: |options, text| match <$type as Value>::parse(text, $unit) {
@@ -162,7 +163,7 @@ keys! {
     /// Port to listen on, for addresses that name none; 0 takes a free one, the same for all addresses.
     port: u16 = port, Unit::None, Range::Number(0, 65_535), Restart, short 'p';
     /// Address to listen on, with or without a port.
-    bind: Addresses = bind, Unit::None, Range::List("ADDRESS or ADDRESS:PORT, several separated by commas"), Restart;
+    bind: Addresses = bind, Unit::None, Range::List("ADDRESS or ADDRESS:PORT, several separated by commas; ?KEY=VALUE&... behind one holds there alone"), Restart;
     /// Who may connect without credentials: `local` accepts everybody but refuses to listen beyond this machine.
     allow_anonymous: Anonymous = anonymous, Unit::None, Range::Words(&["local", "true", "false"]), Restart;
     /// CPUs to run on, one shard each and pinned: how many, or which.
@@ -180,8 +181,10 @@ keys! {
     /// Key of the hash that places ClientIDs.
     partition_key: Option<PartitionKey> = partition_key, Unit::None, Range::Form("random, or 32 hexadecimal digits"), Restart;
 
+    /// Versions of MQTT that are served.
+    versions: Versions = settings.offer.versions, Unit::None, Range::Form("all, or 3.1, 3.1.1 and 5.0 joined by +, like 3.1.1+5.0"), Restart;
     /// Largest packet a client may send.
-    packet_bytes_max: u32 = settings.packet_bytes_max, Unit::Bytes, Range::Number(1024, PACKET_MAX), Restart;
+    packet_bytes_max: u32 = settings.offer.packet_bytes_max, Unit::Bytes, Range::Number(1024, PACKET_MAX), Restart;
     /// Largest packet before CONNECT was accepted.
     connect_packet_bytes_max: u32 = settings.connect_packet_bytes_max, Unit::Bytes, Range::Number(1024, PACKET_MAX), Restart;
     /// How long a connection may take until its CONNECT is complete.
@@ -193,18 +196,18 @@ keys! {
     /// How long a stop may take.
     stop_deadline: u64 = settings.stop_deadline, Unit::Milliseconds, Range::Number(0, DAY_MS), Restart;
     /// Keep alive imposed on 5.0 clients; `client` leaves each its own.
-    server_keep_alive: Option<u16> = settings.server_keep_alive_seconds, Unit::Seconds, Range::WordOrNumber("client", 1, 65_535), Restart;
+    server_keep_alive: Option<u16> = settings.offer.server_keep_alive_seconds, Unit::Seconds, Range::WordOrNumber("client", 1, 65_535), Restart;
     /// Longest session expiry granted; the largest value grants sessions that never expire.
-    session_expiry_max: u32 = settings.session_expiry_seconds_max, Unit::Seconds, Range::Number(0, U32_MAX), Restart;
+    session_expiry_max: u32 = settings.offer.session_expiry_seconds_max, Unit::Seconds, Range::Number(0, U32_MAX), Restart;
     /// Whether MQTT 3.1 ClientIDs over 23 characters are refused.
     strict_client_ids: bool = settings.strict_client_ids, Unit::None, Range::Bool, Restart;
 
     /// QoS 1 and 2 publishes a client may have unacknowledged towards the broker.
-    receive_maximum: u16 = settings.receive_maximum, MESSAGES, Range::Number(1, 65_535), Restart;
+    receive_maximum: u16 = settings.offer.receive_maximum, MESSAGES, Range::Number(1, 65_535), Restart;
     /// QoS 1 and 2 publishes the broker has unacknowledged towards one client.
     inflight_messages_max: u16 = settings.inflight_messages_max, MESSAGES, Range::Number(1, 65_535), Restart;
     /// Topic aliases a client may use towards the broker.
-    topic_alias_maximum: u16 = settings.topic_alias_maximum, Unit::Count("aliases"), Range::Number(0, 65_535), Restart;
+    topic_alias_maximum: u16 = settings.offer.topic_alias_maximum, Unit::Count("aliases"), Range::Number(0, 65_535), Restart;
     /// Topic aliases the broker uses towards a client that allows them.
     topic_alias_outbound_max: u16 = settings.topic_alias_outbound_max, Unit::Count("aliases"), Range::Number(0, 65_535), Restart;
 
@@ -249,15 +252,15 @@ keys! {
     tunnel_window_bytes: usize = settings.tunnel_window_bytes, Unit::Bytes, Range::Number(1024, 1 << 30), Restart;
 
     /// Highest QoS served.
-    maximum_qos: u8 = settings.maximum_qos, Unit::None, Range::Number(0, 2), Restart;
+    maximum_qos: u8 = settings.offer.maximum_qos, Unit::None, Range::Number(0, 2), Restart;
     /// Whether retained messages are served.
-    retain_available: bool = settings.retain_available, Unit::None, Range::Bool, Restart;
+    retain_available: bool = settings.offer.retain_available, Unit::None, Range::Bool, Restart;
     /// Whether wildcard subscriptions are served.
-    wildcard_available: bool = settings.wildcard_available, Unit::None, Range::Bool, Restart;
+    wildcard_available: bool = settings.offer.wildcard_available, Unit::None, Range::Bool, Restart;
     /// Whether shared subscriptions are served.
-    shared_available: bool = settings.shared_available, Unit::None, Range::Bool, Restart;
+    shared_available: bool = settings.offer.shared_available, Unit::None, Range::Bool, Restart;
     /// Whether subscription identifiers are served.
-    subscription_identifiers_available: bool = settings.subscription_identifiers_available, Unit::None, Range::Bool, Restart;
+    subscription_identifiers_available: bool = settings.offer.subscription_identifiers_available, Unit::None, Range::Bool, Restart;
     /// Topic prefix given to 5.0 clients that ask for response information; empty gives none.
     response_information: Option<String> = settings.response_information, Unit::None, Range::Form("a topic prefix without wildcards, or nothing"), Restart;
 }

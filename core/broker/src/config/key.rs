@@ -149,6 +149,8 @@ pub struct Key {
     pub range: Range,
     /// When a new value takes effect.
     pub change: Change,
+    /// Where its value stands in the options.
+    pub(super) place: &'static str,
     /// Its flag's short name.
     pub short: Option<char>,
     /// A flag without a value that stands for one of its values.
@@ -172,6 +174,11 @@ impl Key {
             Range::Number(least, most) | Range::WordOrNumber(_, least, most) => within(least, most),
             Range::Words(_) | Range::Bool | Range::Form(_) | Range::List(_) => true,
         }
+    }
+    /// Whether a listener may have a value of its own.
+    #[must_use]
+    pub fn is_per_listener(&self) -> bool {
+        self.place.replace(' ', "").starts_with("settings.offer.")
     }
     /// Range and unit for people.
     #[must_use]

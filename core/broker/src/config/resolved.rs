@@ -5,12 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use ringmq_rt::DriverChoice;
-use ringmq_shard::Settings;
+use ringmq_shard::{Offer, Settings};
 
 use super::cores::place;
 use super::declaration::DeciderFactory;
 use super::machine::Machine;
-use super::{Anonymous, ConfigError, KEYS, Options, PartitionKey};
+use super::{Anonymous, ConfigError, KEYS, Options, PartitionKey, Source, key};
 
 /// A configuration that a broker can start with.
 pub(crate) struct Resolved {
@@ -45,9 +45,12 @@ impl Resolved {
         let conflict = ConfigError::Conflict;
         let listen = options.bind.resolve(options.port, machine.ipv6);
         let listen = listen.map_err(|text| conflict(format!("bind: {text}")))?;
+        let offers = listen.iter().map(|(_, own)| offer(&options, own)).collect::<Result<Vec<_>, _>>()?;
+        let listen: Vec<SocketAddr> = listen.into_iter().map(|(address, _)| address).collect();
         check_exposure(&options, &listen)?;
         let placement = place(&options.cores, options.shards, machine).map_err(conflict)?;
         let mut settings = options.settings;
+        settings.listeners = offers;
         settings.allow_anonymous = options.anonymous != Anonymous::Nobody;
         Ok(Self {
             settings: Arc::new(settings),
@@ -69,11 +72,38 @@ fn check_ranges(options: &Options) -> Result<(), ConfigError> {
     }
 }
 
+/// What one listener offers: what holds everywhere, but for what is said behind its address.
+fn offer(options: &Options, own: &str) -> Result<Offer, ConfigError> {
+    let mut here = options.clone();
+    for pair in own.split('&').filter(|pair| !pair.is_empty()) {
+        let source = Source::Flag(format!("bind ...?{own}"));
+        let (name, text) = pair.split_once('=').ok_or_else(|| {
+            ConfigError::Conflict(format!("bind: `{pair}` behind an address names no value: write KEY=VALUE"))
+        })?;
+        let key = key(name).map_err(|nearest| ConfigError::UnknownKey {
+            name: name.to_owned(),
+            nearest,
+            source: source.clone(),
+        })?;
+        if !key.is_per_listener() {
+            let keys: Vec<_> = KEYS.iter().filter(|key| key.is_per_listener()).map(|key| key.name).collect();
+            return Err(ConfigError::Conflict(format!(
+                "bind: {name} cannot differ between listeners; these can: {}",
+                keys.join(", ")
+            )));
+        }
+        if !((key.parse_into)(&mut here, text) && key.holds(&here)) {
+            return Err(ConfigError::value(key, text, source));
+        }
+    }
+    Ok(here.settings.offer)
+}
+
 fn check_relations(settings: &Settings) -> Result<(), ConfigError> {
-    if settings.connect_packet_bytes_max > settings.packet_bytes_max {
+    if settings.connect_packet_bytes_max > settings.offer.packet_bytes_max {
         return Err(ConfigError::Conflict(format!(
             "connect_packet_bytes_max = {} is more than packet_bytes_max = {}",
-            settings.connect_packet_bytes_max, settings.packet_bytes_max
+            settings.connect_packet_bytes_max, settings.offer.packet_bytes_max
         )));
     }
     Ok(())
@@ -131,6 +161,42 @@ mod tests {
         for address in ["127.0.0.1", "127.255.0.1:7", "::1", "[::ffff:127.0.0.1]:1"] {
             let options = Options::default().bind(Addresses::from([address]));
             assert!(Resolved::on(options, &machine()).is_ok(), "{address}");
+        }
+    }
+
+    #[test]
+    fn what_stands_behind_an_address_holds_there_alone() {
+        let bind: Addresses =
+            "127.0.0.1,127.0.0.1:2?maximum_qos=1&versions=3.1+3.1.1,[::1]?retain-available=no"
+                .parse()
+                .unwrap();
+        let options = Options::default().bind(bind).receive_maximum(7);
+        let settings = Resolved::on(options, &machine()).unwrap().settings;
+        let found: Vec<_> = (0..4)
+            .map(|listener| settings.offer_at(listener))
+            .map(|offer| {
+                let versions = offer.versions.to_string();
+                (versions, offer.maximum_qos, offer.retain_available, offer.receive_maximum)
+            })
+            .collect();
+        let everywhere = (String::from("all"), 2, true, 7);
+        let old = (String::from("3.1+3.1.1"), 1, true, 7);
+        let no_retain = (String::from("all"), 2, false, 7);
+        assert_eq!(found, [everywhere.clone(), old, no_retain, everywhere]);
+    }
+
+    #[test]
+    fn what_cannot_stand_behind_an_address_is_named() {
+        for (own, expected) in [
+            ("maximum_qos", "names no value"),
+            ("maximum_qso=1", "did you mean `maximum_qos`?"),
+            ("maximum_qos=3", "0 to 2"),
+            ("versions=4", "like 3.1.1+5.0"),
+            ("queue_messages_max=5", "maximum_qos"),
+        ] {
+            let bind = Addresses::from([format!("127.0.0.1?{own}")]);
+            let text = refused(Options::default().bind(bind));
+            assert!(text.contains(expected), "{own}: {text}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Text to values and back, one implementation per kind of value. Bounds are not checked here.
 
 use ringmq_rt::DriverChoice;
-use ringmq_shard::QueuePolicy;
+use ringmq_shard::{QueuePolicy, Versions};
 
 use super::key::Unit;
 use super::{Addresses, Anonymous, Cores, PartitionKey, Shards};
@@ -132,7 +132,7 @@ macro_rules! texts {
         }
     )*};
 }
-texts!(Addresses, Cores, Shards);
+texts!(Addresses, Cores, Shards, Versions);
 
 #[cfg(test)]
 mod tests {

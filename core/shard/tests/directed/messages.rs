@@ -122,7 +122,7 @@ fn large_payloads_cross_shards_whole() {
 #[test]
 fn more_than_the_receive_maximum_is_a_fault() {
     let mut setup = Setup::new(1, 7);
-    setup.settings.receive_maximum = 3;
+    setup.settings.offer.receive_maximum = 3;
     let mut world = World::new(&setup);
     let writer = world.join(0, &Hello::new(Version::V5, "writer"));
     for id in 1..=3 {

@@ -42,7 +42,7 @@ fn no_keep_alive_means_for_ever() {
 #[test]
 fn the_servers_keep_alive_wins() {
     let mut setup = Setup::new(2, 3);
-    setup.settings.server_keep_alive_seconds = Some(4);
+    setup.settings.offer.server_keep_alive_seconds = Some(4);
     let mut world = World::new(&setup);
     let net = world.dial(0, Version::V5);
     let seen = world.ask(net, &Hello::new(Version::V5, "c").keep_alive(1_000).encode());
