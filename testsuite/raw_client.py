@@ -180,6 +180,16 @@ class Peer:
             assert found.payload == (payload.encode() if isinstance(payload, str) else payload), found
         return found
 
+    def live(self, topic=None, payload=None):
+        """The next PUBLISH without RETAIN, acknowledged. What is published right after SUBACK may be found by the
+        reading of retained messages too, and comes as a copy before or after it comes live."""
+        while True:
+            found = self.message()
+            if not found.retain:
+                assert topic is None or found.topic == topic, found
+                assert payload is None or found.payload == payload, found
+                return found
+
     def messages(self, count, timeout=TIMEOUT):
         """The next `count` PUBLISH packets, acknowledged."""
         return [self.message(timeout=timeout) for _ in range(count)]

@@ -132,9 +132,14 @@ def test_retain_flag_of_live_messages(visit):
     plain.subscribe(visit.topic)
     faithful.subscribe(visit.topic, retain_as_published=True)
     for retain in (True, False):
-        publisher.publish(visit.topic, b"x", qos=1, retain=retain)
-        assert plain.message(visit.topic).retain is False
-        assert faithful.message(visit.topic).retain is retain
+        payload = b"kept" if retain else b"live"
+        publisher.publish(visit.topic, payload, qos=1, retain=retain)
+        plain.live(visit.topic, payload)
+        found = faithful.message(visit.topic)
+        # Published right after SUBACK, the first may come once more as a copy.
+        while not retain and found.payload == b"kept":
+            found = faithful.message(visit.topic)
+        assert (found.payload, found.retain) == (payload, retain)
     publisher.publish(visit.topic, b"", qos=1, retain=True)
 
 

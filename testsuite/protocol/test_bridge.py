@@ -19,9 +19,14 @@ def test_bridge(connect, ids, version):
     fence.nothing_more(other)
     other.publish("b/kept", b"2", qos=1, retain=True)
     other.publish("b/live", b"3", qos=1)
-    assert bridge.message("b/kept", b"2").retain
-    assert not bridge.message("b/live", b"3").retain
-    assert [found.retain for found in other.messages(2)] == [False, False]
+    found = bridge.message("b/kept", b"2")
+    # Published right after SUBACK, it may come once more as a copy.
+    while found.topic == "b/kept":
+        assert found.retain
+        found = bridge.message()
+    assert found.topic == "b/live" and not found.retain
+    other.live("b/kept", b"2")
+    other.live("b/live", b"3")
 
 
 def test_bridge_through_two_brokers(start_broker, peers, tmp_path):

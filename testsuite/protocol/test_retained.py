@@ -22,7 +22,7 @@ def test_live_copies_are_not_retained(connect, ids, version):
     publisher, receiver = connect(ids.one(), version), connect(ids.one(), version)
     receiver.subscribe("state/#", qos=1)
     publisher.publish("state/a", b"live", qos=1, retain=True)
-    assert not receiver.message("state/a", b"live").retain
+    receiver.live("state/a", b"live")
 
 
 def test_retain_as_published(connect, ids):
@@ -31,8 +31,12 @@ def test_retain_as_published(connect, ids):
     receiver.subscribe("state/#", retain_as_published=True)
     publisher.publish("state/a", b"kept", retain=True)
     publisher.publish("state/b", b"not")
-    assert receiver.message("state/a").retain
-    assert not receiver.message("state/b").retain
+    found = receiver.message("state/a", b"kept")
+    # Published right after SUBACK, it may come once more as a copy.
+    while found.topic == "state/a":
+        assert found.retain
+        found = receiver.message()
+    assert found.topic == "state/b" and not found.retain
 
 
 def test_empty_payload_deletes(connect, ids, version):
@@ -42,8 +46,8 @@ def test_empty_payload_deletes(connect, ids, version):
     live.subscribe("state/a", qos=1)
     publisher.publish("state/a", b"there", qos=1, retain=True)
     publisher.publish("state/a", b"", qos=1, retain=True)
-    live.message("state/a", b"there")
-    live.message("state/a", b"")
+    live.live("state/a", b"there")
+    live.live("state/a", b"")
     publisher.publish("state/z", b"marker", qos=1, retain=True)
     late.subscribe("state/#", qos=1)
     late.message("state/z", b"marker")
