@@ -13,12 +13,8 @@ pub const READ_BYTES_MAX: usize = 4_000;
 
 /// Bounds that a short script can reach.
 pub fn small_settings(moving: bool, queue_policy: QueuePolicy) -> Settings {
-    let offer = Offer {
-        packet_bytes_max: 2_000,
-        receive_maximum: 3,
-        topic_alias_maximum: 2,
-        ..Offer::default()
-    };
+    let offer =
+        Offer { packet_bytes_max: 2_000, receive_maximum: 3, topic_alias_maximum: 2, ..Offer::default() };
     Settings {
         offer,
         connect_packet_bytes_max: 500,
