@@ -29,6 +29,8 @@ struct Client {
     /// The number of its connection, when it has one.
     link: Option<usize>,
     stalled: bool,
+    /// It has closed its write side and waits for the broker to close.
+    leaving: bool,
 }
 
 struct Link {
@@ -84,7 +86,7 @@ impl Field {
 
     /// Adds a client that is not connected.
     pub(crate) fn add(&mut self, session: Session) -> ClientId {
-        self.clients.push(Client { session, link: None, stalled: false });
+        self.clients.push(Client { session, link: None, stalled: false, leaving: false });
         self.clients.len() - 1
     }
 
@@ -101,11 +103,20 @@ impl Field {
         self.clients[client].stalled
     }
 
+    /// Whether it has closed its write side and the broker has not closed yet.
+    pub(crate) fn is_leaving(&self, client: ClientId) -> bool {
+        self.clients[client].leaving
+    }
+
     /// Whether it may publish now.
     pub(crate) fn can_publish(&self, client: ClientId) -> bool {
-        let Client { session, link, stalled } = &self.clients[client];
+        let Client { session, link, stalled, leaving } = &self.clients[client];
         let pending = link.and_then(|link| self.links.get(&link)).map(|link| link.connection.pending_bytes());
-        session.is_up() && !stalled && session.has_room() && pending.is_some_and(|p| p < PENDING_BYTES_MAX)
+        session.is_up()
+            && !stalled
+            && !leaving
+            && session.has_room()
+            && pending.is_some_and(|p| p < PENDING_BYTES_MAX)
     }
 
     /// Connects; a connection it has is given up to the broker, which must close it.
@@ -122,10 +133,10 @@ impl Field {
         stream.set_nodelay(true)?;
         let number = self.next_link;
         self.next_link += 1;
-        let Client { session, link, stalled } = &mut self.clients[client];
+        let Client { session, link, stalled, leaving } = &mut self.clients[client];
         let mut connection = Connection::new(stream, session.identity.client_id.clone(), Vec::new())?;
         session.connect(connection.out());
-        (*link, *stalled) = (Some(number), false);
+        (*link, *stalled, *leaving) = (Some(number), false, false);
         self.poller.add(&connection.stream, number)?;
         self.links.insert(number, Link { connection, client });
         self.mark(number);
@@ -149,6 +160,7 @@ impl Field {
             Leave::HalfClose => {
                 // Refused only by a connection that the broker has closed already.
                 let _ = link.connection.stream.shutdown(Shutdown::Write);
+                self.clients[client].leaving = true;
                 return Ok(());
             }
         }
@@ -217,7 +229,12 @@ impl Field {
         let client = link.client;
         match link.connection.read(&mut self.buffer) {
             Ok(Read::Nothing) => {}
-            Ok(Read::End) | Err(_) => self.drop_link(number),
+            Ok(Read::End) | Err(_) => {
+                if !self.clients[client].leaving {
+                    hear(client, Heard::Fault(String::from("the broker has closed the connection unasked")));
+                }
+                self.drop_link(number);
+            }
             Ok(Read::Bytes(bytes)) => {
                 let mut tail = link.connection.take_tail();
                 tail.extend_from_slice(&self.buffer[..bytes]);
@@ -235,7 +252,7 @@ impl Field {
         let Some(link) = self.links.remove(&number) else { return };
         let client = &mut self.clients[link.client];
         client.session.disconnected();
-        (client.link, client.stalled) = (None, false);
+        (client.link, client.stalled, client.leaving) = (None, false, false);
     }
 
     fn settle(&mut self) {

@@ -56,7 +56,8 @@ pub(crate) enum Heard {
     /// The broker has taken responsibility for this publish.
     Acknowledged { stream: u32, sequence: u64 },
     /// A message for whoever uses the client.
-    Arrived { parcel: Parcel, qos: Qos, dup: bool, retain: bool },
+    /// It came on the client's `connection`-th connection.
+    Arrived { parcel: Parcel, qos: Qos, dup: bool, retain: bool, connection: u64 },
     /// A payload that no storm has made, as on `$SYS`.
     Text { topic: String, payload: Vec<u8> },
     /// CONNACK or DISCONNECT with this reason.
@@ -276,7 +277,8 @@ impl Session {
         }
         hear(match Parcel::of(publish.payload) {
             Some(parcel) => {
-                Heard::Arrived { parcel, qos: publish.qos, dup: publish.dup, retain: publish.retain }
+                let (qos, dup, retain) = (publish.qos, publish.dup, publish.retain);
+                Heard::Arrived { parcel, qos, dup, retain, connection: self.connections }
             }
             None => {
                 Heard::Text { topic: publish.topic.as_str().to_owned(), payload: publish.payload.to_vec() }

@@ -223,7 +223,7 @@ impl<'a> Running<'a> {
     /// Something happens to a client that is connected.
     fn strike(&mut self) -> Result<(), StormError> {
         let client = self.rng.usize(..self.clients());
-        if !self.field.session(client).is_up() {
+        if !self.field.session(client).is_up() || self.field.is_leaving(client) {
             return Ok(());
         }
         let blow = match self.rng.u8(..10) {
@@ -252,10 +252,12 @@ impl<'a> Running<'a> {
             && at <= Instant::now()
         {
             self.returning.pop();
-            if self.field.is_stalled(client) {
-                self.field.stall(client, false)?;
-            } else if !self.field.has_link(client) {
+            self.field.stall(client, false)?;
+            if !self.field.has_link(client) {
                 self.field.connect(client)?;
+            } else if self.field.is_leaving(client) {
+                // Its connection is not over yet: the broker closes it first.
+                self.returning.push(Reverse((Instant::now() + Duration::from_millis(20), client)));
             }
         }
         Ok(())
@@ -272,8 +274,7 @@ impl<'a> Running<'a> {
 
     fn hear(&mut self, client: ClientId, what: Heard) {
         match what {
-            Heard::Arrived { parcel, qos, dup, retain } => {
-                let connection = self.field.session(client).connections;
+            Heard::Arrived { parcel, qos, dup, retain, connection } => {
                 self.account.arrived(client, connection, parcel, qos, dup);
                 if retain {
                     self.account.protocol("a subscriber", "RETAIN on a live message");
