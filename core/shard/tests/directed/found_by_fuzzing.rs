@@ -1,9 +1,9 @@
 //! What the fuzz targets found: a test for each fault, named by the rule that was broken.
 
-use ringmq_shard::{Batch, Input, LogLevel, ShardId};
-use ringmq_wire::{Property, ReasonCode, Version};
+use ringmq_shard::{Batch, Input, LogLevel, QueuePolicy, ShardId};
+use ringmq_wire::{Property, Qos, ReasonCode, Version};
 
-use super::{id_on, subscribe};
+use super::{id_on, payloads, publishes, subscribe};
 use crate::harness::packets::{self, with_qos};
 use crate::harness::world::{Setup, World};
 use crate::harness::{AckKind, Hello, NetId, Post, Seen};
@@ -128,5 +128,32 @@ fn a_tunnel_to_a_shard_that_is_not_the_home_is_closed() {
         let client = world.join(0, &hello);
         assert_eq!(world.counter(|c| &c.connections), 1, "moving {moving}");
         assert_eq!(world.ask(client, &packets::pingreq(Version::V5)), [Seen::Pingresp], "moving {moving}");
+    }
+}
+
+/// The model's judge took a DISCONNECT that stands behind a refused publish for one that was read. In 3.x a refused
+/// publish closes the connection, and a connection that ends without DISCONNECT has its will published
+/// [MQTT-3.1.2-8].
+#[test]
+fn a_goodbye_behind_a_refused_publish_of_3_x_is_not_read() {
+    for version in [Version::V31, Version::V311] {
+        let mut setup = Setup::new(2, 9);
+        setup.settings.queue_messages_max = 1;
+        setup.settings.queue_policy = QueuePolicy::Refuse;
+        let mut world = World::new(&setup);
+        let full = world.join(0, &Hello::new(Version::V5, "full").persistent());
+        subscribe(&mut world, full, "t", 1);
+        world.hang_up(full, 0);
+        world.run();
+        let watcher = world.join(0, &Hello::new(Version::V5, "watcher"));
+        subscribe(&mut world, watcher, "will", 0);
+        let writer =
+            world.join(0, &Hello::new(version, "writer").will("will", b"will", Qos::AtMostOnce, false));
+        world.ask(writer, &Post::new("t", "fills", 1, 1).encode(version));
+        let mut last = Post::new("t", "refused", 1, 2).encode(version);
+        last.extend_from_slice(&packets::disconnect(version, ReasonCode::SUCCESS));
+        world.ask(writer, &last);
+        assert!(world.nets[writer.0].closed(), "{version:?}");
+        assert_eq!(payloads(&publishes(world.seen(watcher))), ["will"], "{version:?}");
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use ringmq_shard::QueuePolicy;
 use ringmq_wire::{Property, Qos, ReasonCode, RetainHandling, SubscriptionOptions, Version};
 
 use super::history::{Fate, History, NEVER, Published, Session, Subscribed, Takeover, Time, Unsubscribed};
@@ -195,9 +196,12 @@ impl Actor {
     }
 
     /// A goodbye that the broker has not read when the next CONNECT comes may be read, or never. Where sockets
-    /// do not move, it may still be on its way when its socket is closed.
+    /// do not move, it may still be on its way when its socket is closed. A broker that refuses a publish closes a
+    /// connection of 3.x without reading on.
     fn doubt_goodbyes(&self, world: &World, history: &mut History) {
-        let read = |link: &Link| world.nets[link.net.0].closed() && world.common.settings.moving;
+        let settings = &world.common.settings;
+        let reads_on = self.version == Version::V5 || settings.queue_policy != QueuePolicy::Refuse;
+        let read = |link: &Link| world.nets[link.net.0].closed() && settings.moving && reads_on;
         for link in self.links.iter().filter(|link| link.goodbye && !read(link)) {
             if let Some(will) = link.will {
                 history.published[will].fate = Fate::Maybe;
