@@ -14,11 +14,13 @@ pub(crate) struct Connection<S> {
     pub(crate) blocked: bool,
     /// No more bytes will come, and the shard knows.
     pub(crate) ended: bool,
+    /// The other end has sent its last: it was told, and will not be told again.
+    pub(crate) hung_up: bool,
 }
 
 impl<S> Connection<S> {
     pub(crate) fn new(id: ConnId, socket: S) -> Self {
-        Self { id, socket, layer: Plain, paused: false, blocked: false, ended: false }
+        Self { id, socket, layer: Plain, paused: false, blocked: false, ended: false, hung_up: false }
     }
 
     pub(crate) fn wants_bytes(&self) -> bool {

@@ -1,4 +1,4 @@
-//! The driver that runs everywhere: epoll, level-triggered, on a plain thread. Correct rather than fast.
+//! The driver that runs everywhere: epoll, edge-triggered, on a plain thread.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -8,70 +8,16 @@ use std::time::Duration;
 use ringmq_shard::ConnId;
 use rustix::event::{Timespec, epoll};
 
+use crate::again::Again;
 use crate::limits::CONNECTIONS_PER_TURN_MAX;
-use crate::sockets::{Event, Next, Read, Sockets, Token, receive};
+use crate::sockets::{Event, Next, Read, Sockets, Token, Word, receive};
 use crate::worker::Worker;
-
-/// An epoll set.
-pub(crate) struct Poller {
-    set: OwnedFd,
-}
-
-impl Poller {
-    pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { set: epoll::create(epoll::CreateFlags::CLOEXEC)? })
-    }
-
-    pub(crate) fn add(&self, fd: BorrowedFd<'_>, token: Token, read: bool, write: bool) -> io::Result<()> {
-        let data = epoll::EventData::new_u64(token.to_u64());
-        Ok(epoll::add(&self.set, fd, data, flags(read, write))?)
-    }
-
-    pub(crate) fn modify(&self, fd: BorrowedFd<'_>, token: Token, read: bool, write: bool) -> io::Result<()> {
-        let data = epoll::EventData::new_u64(token.to_u64());
-        Ok(epoll::modify(&self.set, fd, data, flags(read, write))?)
-    }
-
-    /// Takes a descriptor out; one that is not in is no error.
-    pub(crate) fn remove(&self, fd: BorrowedFd<'_>) {
-        let _ = epoll::delete(&self.set, fd);
-    }
-
-    /// Adds what is ready to `events`, after waiting at most so long for the first.
-    pub(crate) fn wait(&self, events: &mut Vec<Event>, wait: Duration) {
-        let mut raw = [MaybeUninit::<epoll::Event>::uninit(); CONNECTIONS_PER_TURN_MAX];
-        let timeout = Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: wait.subsec_nanos().into() };
-        // Interrupted is like nothing: the caller comes again.
-        let Ok((ready, _)) = epoll::wait(&self.set, &mut raw, Some(&timeout)) else { return };
-        events.extend(ready.iter().map(|event| {
-            let (flags, data) = (event.flags, event.data);
-            Event {
-                token: Token::from_u64(data.u64()),
-                readable: flags.contains(epoll::EventFlags::IN),
-                writable: flags.contains(epoll::EventFlags::OUT),
-                broken: flags.intersects(epoll::EventFlags::HUP | epoll::EventFlags::ERR),
-            }
-        }));
-    }
-}
-
-impl AsFd for Poller {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.set.as_fd()
-    }
-}
-
-fn flags(read: bool, write: bool) -> epoll::EventFlags {
-    let mut flags = epoll::EventFlags::empty();
-    flags.set(epoll::EventFlags::IN, read);
-    flags.set(epoll::EventFlags::OUT, write);
-    flags
-}
 
 /// The sockets of a shard on a plain thread.
 pub(crate) struct EpollSockets {
-    poller: Poller,
+    set: OwnedFd,
     ear: OwnedFd,
+    again: Again,
     /// What the last sleep ended with.
     woken_by: Vec<Event>,
 }
@@ -79,22 +25,60 @@ pub(crate) struct EpollSockets {
 impl EpollSockets {
     /// `ear` wakes the shard when it becomes readable.
     pub(crate) fn new(ear: OwnedFd) -> io::Result<Self> {
-        let poller = Poller::new()?;
-        poller.add(ear.as_fd(), Token::Doorbell, true, false)?;
-        Ok(Self { poller, ear, woken_by: Vec::new() })
+        let set = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let sockets = Self { set, ear, again: Again::default(), woken_by: Vec::new() };
+        sockets.add(sockets.ear.as_fd(), Token::Doorbell)?;
+        Ok(sockets)
     }
 
-    fn sleep(&mut self, at_most: Duration) {
-        self.poller.wait(&mut self.woken_by, at_most);
+    fn add(&self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
+        Ok(epoll::add(&self.set, fd, data(token), flags(false))?)
     }
+
+    /// Takes a descriptor out; one that is not in is no error.
+    fn remove(&self, fd: BorrowedFd<'_>) {
+        let _ = epoll::delete(&self.set, fd);
+    }
+
+    /// Waits at most so long for the first event.
+    fn wait(&mut self, wait: Duration) {
+        let mut raw = [MaybeUninit::<epoll::Event>::uninit(); CONNECTIONS_PER_TURN_MAX];
+        let timeout = Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: wait.subsec_nanos().into() };
+        // Interrupted is like nothing: the caller comes again.
+        let Ok((ready, _)) = epoll::wait(&self.set, &mut raw, Some(&timeout)) else { return };
+        self.woken_by.extend(ready.iter().filter_map(event));
+    }
+}
+
+fn data(token: Token) -> epoll::EventData {
+    epoll::EventData::new_u64(Word::readable(token).0)
+}
+
+fn flags(write: bool) -> epoll::EventFlags {
+    let mut flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
+    flags.set(epoll::EventFlags::OUT, write);
+    flags
+}
+
+fn event(event: &epoll::Event) -> Option<Event> {
+    let (said, data) = (event.flags, event.data);
+    let broken = said.intersects(epoll::EventFlags::HUP | epoll::EventFlags::ERR);
+    let hung_up = broken || said.contains(epoll::EventFlags::RDHUP);
+    Some(Event {
+        token: Word(data.u64()).token()?,
+        readable: hung_up || said.contains(epoll::EventFlags::IN),
+        writable: said.contains(epoll::EventFlags::OUT),
+        broken,
+        hung_up,
+        unwatched: false,
+    })
 }
 
 /// A connection's socket.
 pub(crate) struct EpollSocket {
     fd: OwnedFd,
-    /// Whether it stands in the set. One that waits for nothing must not: a connection that failed would be
-    /// reported for ever.
-    watched: bool,
+    /// Whether room to write is waited for.
+    waits_to_write: bool,
 }
 
 impl AsFd for EpollSocket {
@@ -107,55 +91,56 @@ impl Sockets for EpollSockets {
     type Socket = EpollSocket;
 
     fn attach(&mut self, fd: OwnedFd, id: ConnId) -> io::Result<EpollSocket> {
-        self.poller.add(fd.as_fd(), Token::Connection(id), true, false)?;
-        Ok(EpollSocket { fd, watched: true })
+        self.add(fd.as_fd(), Token::Connection(id))?;
+        Ok(EpollSocket { fd, waits_to_write: false })
     }
 
-    fn detach(&mut self, socket: EpollSocket) -> io::Result<OwnedFd> {
-        self.poller.remove(socket.as_fd());
-        Ok(socket.fd)
+    fn detach(&mut self, socket: EpollSocket, _: ConnId) -> OwnedFd {
+        self.remove(socket.as_fd());
+        socket.fd
     }
 
-    fn release(&mut self, socket: EpollSocket) {
-        self.poller.remove(socket.as_fd());
-    }
-
-    fn read(&mut self, socket: &mut EpollSocket, buffer: &mut [u8]) -> Read {
-        receive(socket.as_fd(), buffer)
+    fn watch_again(&mut self, _: &EpollSocket, _: ConnId) -> io::Result<()> {
+        Ok(())
     }
 
     fn want(&mut self, socket: &mut EpollSocket, id: ConnId, read: bool, write: bool) -> io::Result<()> {
         let token = Token::Connection(id);
-        let was_watched = std::mem::replace(&mut socket.watched, read || write);
-        match (was_watched, read || write) {
-            (true, true) => self.poller.modify(socket.fd.as_fd(), token, read, write),
-            (false, true) => self.poller.add(socket.fd.as_fd(), token, read, write),
-            (_, false) => {
-                self.poller.remove(socket.fd.as_fd());
-                Ok(())
-            }
+        if read {
+            // What arrived meanwhile has been told and not heard.
+            self.again(token);
         }
+        if std::mem::replace(&mut socket.waits_to_write, write) != write {
+            epoll::modify(&self.set, &socket.fd, data(token), flags(write))?;
+        }
+        Ok(())
     }
 
     fn listen(&mut self, fd: BorrowedFd<'_>, index: u16, on: bool) -> io::Result<()> {
         if on {
-            return self.poller.add(fd, Token::Listener(index), true, false);
+            return self.add(fd, Token::Listener(index));
         }
-        self.poller.remove(fd);
+        self.remove(fd);
         Ok(())
     }
 
-    fn gather(&mut self, events: &mut Vec<Event>) -> bool {
+    fn again(&mut self, token: Token) {
+        self.again.push(token);
+    }
+
+    fn is_filled(&mut self) -> bool {
+        !self.again.is_empty() || !self.woken_by.is_empty()
+    }
+
+    fn gather(&mut self, events: &mut Vec<Event>) {
         if self.woken_by.is_empty() {
-            self.poller.wait(events, Duration::ZERO);
-        } else {
-            events.append(&mut self.woken_by);
+            self.wait(Duration::ZERO);
         }
+        self.again.take(events);
+        events.append(&mut self.woken_by);
         if events.iter().any(|event| event.token == Token::Doorbell) {
-            receive(self.ear.as_fd(), &mut [0; 64]);
+            while receive(self.ear.as_fd(), &mut [0; 64]) == Read::Bytes(64) {}
         }
-        // What did not fit is reported again: the set is level-triggered.
-        false
     }
 }
 
@@ -165,7 +150,7 @@ pub(crate) fn run(worker: &mut Worker<EpollSockets>) {
         match worker.turn() {
             Next::Again => (),
             Next::Sleep(at_most) => {
-                worker.sockets().sleep(at_most);
+                worker.sockets().wait(at_most);
                 worker.woke_up();
             }
             Next::Leave => return,

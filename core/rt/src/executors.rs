@@ -22,8 +22,6 @@ const IO_MEMORY_BYTES: usize = 64 << 10;
 /// After how long glommio interrupts its tasks to look for completions. Ours interrupt themselves, and
 /// glommio goes to sleep over runnable tasks when this fires between two of its steps, so: never.
 const PREEMPT: Duration = Duration::from_secs(24 * 3600);
-/// Time for the reactor to hand the kernel what a shard's sockets cancelled when they were dropped.
-const AFTERMATH: Duration = Duration::from_millis(1);
 
 /// What runs on an executor, until it ends; it returns what is to be done once the executor is parked.
 pub(crate) type Run = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = Done>>> + Send>;
@@ -108,7 +106,7 @@ fn host(first: Job) {
     let berth = Arc::<Berth>::default();
     let mut next = Some(first);
     while let Some(job) = next {
-        let done = guarded(|| Ok(executor.run(serve(job.run))));
+        let done = guarded(|| Ok(executor.run((job.run)())));
         match done {
             Ok(done) => {
                 parked().push(Arc::clone(&berth));
@@ -128,12 +126,6 @@ fn executor() -> io::Result<LocalExecutor> {
         .preempt_timer(PREEMPT)
         .make()
         .map_err(|error| io::Error::other(error.to_string()))
-}
-
-async fn serve(run: Run) -> Done {
-    let done = run().await;
-    glommio::timer::sleep(AFTERMATH).await;
-    done
 }
 
 /// Turns a panic into an error.

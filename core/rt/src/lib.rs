@@ -9,6 +9,7 @@
 //! drivers say when a turn is due: [`Driver::Uring`] on glommio's executors, [`Driver::Epoll`] on plain
 //! threads.
 
+mod again;
 mod clock;
 mod connections;
 mod doorbell;

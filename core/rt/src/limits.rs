@@ -19,9 +19,11 @@ pub(crate) const ACCEPT_REST: u64 = 100;
 /// How often a listener says that it cannot accept, in milliseconds: the operator needs one line, not ten a
 /// second.
 pub(crate) const ACCEPT_WORD: u64 = 10_000;
-/// How long a shard goes without looking at its listeners when there was no descriptor for their readiness,
-/// in milliseconds.
-pub(crate) const DEAF_MAX: u64 = 100;
+/// Entries of a shard's ring for what is asked of the kernel; when it is full it is handed in early.
+pub(crate) const RING_SUBMISSIONS: u32 = 256;
+/// Entries of a shard's ring for what the kernel tells: sixteen turns' worth. What does not fit is told later,
+/// and a poll that found no room is armed anew.
+pub(crate) const RING_COMPLETIONS: u32 = 4096;
 /// Connections the kernel keeps ready for one listener before it refuses; the kernel's own maximum applies.
 pub(crate) const BACKLOG: i32 = 4096;
 /// Times a drain of the lanes is repeated in one turn for the sake of queries; what still wants one has it
@@ -46,8 +48,8 @@ pub(crate) const HEAR_OUT_READS_MAX: usize = 16;
 pub(crate) const LISTENER_CLOSE: u64 = 2;
 /// Descriptors of an executor: three rings and its notifier (counted with glommio 0.9).
 pub(crate) const EXECUTOR_DESCRIPTORS: usize = 4;
-/// Descriptors that a shard opens for its driver, the larger of the two: epoll set, its readiness, the reserve.
-pub(crate) const SHARD_DESCRIPTORS: usize = 3;
+/// Descriptors that a shard opens for its driver: its ring or its epoll set.
+pub(crate) const SHARD_DESCRIPTORS: usize = 1;
 /// Descriptors that are open only for a moment while executors are made: glommio's own look at io_uring.
 pub(crate) const START_DESCRIPTORS: usize = 2;
 /// How long an executor waits for its next use before it ends, in milliseconds.

@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io_uring::{
-    IoringOp, IoringOpFlags, IoringRegisterOp, io_uring_params, io_uring_probe, io_uring_probe_op,
-    io_uring_register, io_uring_setup,
+    IoringFeatureFlags, IoringOp, IoringOpFlags, IoringRegisterOp, io_uring_params, io_uring_probe,
+    io_uring_probe_op, io_uring_register, io_uring_setup,
 };
 use rustix::process::{Resource, getrlimit};
 
@@ -14,7 +14,12 @@ use crate::error::StartError;
 use crate::limits::EXECUTOR_MEMLOCK_BYTES;
 use crate::{Driver, DriverChoice};
 
-/// The operations glommio asks for when its first executor starts.
+/// What our own ring needs beyond those: waiting with a timeout (Linux 5.11), and polls that tell more than once,
+/// which came with the last of these (5.13).
+const NEEDED_FEATURES: IoringFeatureFlags =
+    IoringFeatureFlags::EXT_ARG.union(IoringFeatureFlags::NODROP).union(IoringFeatureFlags::RSRC_TAGS);
+
+/// The operations glommio asks for when its first executor starts; our own polls are among them.
 const NEEDED: [IoringOp; 23] = [
     IoringOp::Nop,
     IoringOp::Readv,
@@ -60,7 +65,10 @@ pub(crate) fn choose(choice: DriverChoice) -> Result<(Driver, String), StartErro
 }
 
 fn uring_works() -> Result<(), StartError> {
-    let ring = ring().map_err(|error| StartError::Uring { reason: reason(error) })?;
+    let (ring, features) = ring().map_err(|error| StartError::Uring { reason: reason(error) })?;
+    if !features.contains(NEEDED_FEATURES) {
+        return Err(StartError::Uring { reason: String::from("this kernel is older than Linux 5.13") });
+    }
     if let Some(op) = missing_operation(&ring)? {
         return Err(StartError::Uring { reason: format!("this kernel lacks the operation {op:?}") });
     }
@@ -76,11 +84,12 @@ fn memlock_suffices(allowed: Option<u64>) -> Result<(), StartError> {
     }
 }
 
-fn ring() -> rustix::io::Result<OwnedFd> {
+fn ring() -> rustix::io::Result<(OwnedFd, IoringFeatureFlags)> {
     let mut params = io_uring_params::default();
     // SAFETY: the parameters are a valid struct without flags, which the kernel only fills in; the ring is
     // never mapped or entered, only asked and closed.
-    unsafe { io_uring_setup(2, &mut params) }
+    let ring = unsafe { io_uring_setup(2, &mut params) }?;
+    Ok((ring, params.features))
 }
 
 fn reason(error: rustix::io::Errno) -> String {

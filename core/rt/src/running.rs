@@ -316,7 +316,7 @@ async fn on_executor(seat: Seat) -> Done {
     let mut result = Ok(());
     match settle_in(seat, UringSockets::new) {
         Ok(mut worker) => {
-            uring::run(&mut worker).await;
+            uring::run(&mut worker);
             worker.leave();
         }
         Err(error) => result = Err(error),

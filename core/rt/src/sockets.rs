@@ -20,24 +20,45 @@ pub(crate) enum Token {
     Doorbell,
 }
 
-/// Slots from here on are no connections: a shard cannot have four billion of them.
-const SPECIAL_SLOT: u32 = u32::MAX - 0xFFFF;
+/// Slots from here on are no connections: a shard cannot have two billion of them.
+const SPECIAL_SLOT: u32 = 0x7FFF_0000;
 
-impl Token {
-    pub(crate) fn to_u64(self) -> u64 {
-        match self {
-            Self::Connection(id) => u64::from(id.generation) << 32 | u64::from(id.slot),
-            Self::Listener(index) => u64::from(SPECIAL_SLOT) + u64::from(index),
-            Self::Doorbell => u64::MAX,
+/// A token as the kernel keeps it for us, with what was asked about the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Word(pub(crate) u64);
+
+impl Word {
+    /// About nothing.
+    pub(crate) const NOTHING: Self = Self(u64::MAX);
+    const DOORBELL: Self = Self(u64::MAX - 1);
+    /// The highest bit of the slot.
+    const TO_WRITE: u64 = 1 << 31;
+
+    /// Whether there is something to read.
+    pub(crate) fn readable(token: Token) -> Self {
+        match token {
+            Token::Connection(id) => Self(u64::from(id.generation) << 32 | u64::from(id.slot)),
+            Token::Listener(index) => Self(u64::from(SPECIAL_SLOT) + u64::from(index)),
+            Token::Doorbell => Self::DOORBELL,
         }
     }
 
-    pub(crate) fn from_u64(word: u64) -> Self {
-        let (generation, slot) = ((word >> 32) as u32, word as u32);
-        match (word, slot) {
-            (u64::MAX, _) => Self::Doorbell,
-            (_, SPECIAL_SLOT..) => Self::Listener((slot - SPECIAL_SLOT) as u16),
-            _ => Self::Connection(ConnId { slot, generation }),
+    /// Whether there is room to write.
+    pub(crate) fn writable(id: ConnId) -> Self {
+        Self(Self::readable(Token::Connection(id)).0 | Self::TO_WRITE)
+    }
+
+    pub(crate) fn is_to_write(self) -> bool {
+        self != Self::DOORBELL && self.0 & Self::TO_WRITE != 0
+    }
+
+    pub(crate) fn token(self) -> Option<Token> {
+        let (generation, slot) = ((self.0 >> 32) as u32, (self.0 & !Self::TO_WRITE) as u32);
+        match (self, slot) {
+            (Self::NOTHING, _) => None,
+            (Self::DOORBELL, _) => Some(Token::Doorbell),
+            (_, SPECIAL_SLOT..) => Some(Token::Listener((slot - SPECIAL_SLOT) as u16)),
+            _ => Some(Token::Connection(ConnId { slot, generation })),
         }
     }
 }
@@ -50,6 +71,16 @@ pub(crate) struct Event {
     pub(crate) writable: bool,
     /// Both directions are shut or the connection failed, told even when nobody asked.
     pub(crate) broken: bool,
+    /// No more will come than what is there; that is told this once.
+    pub(crate) hung_up: bool,
+    /// No further event will come unless [`Sockets::watch_again`] is called.
+    pub(crate) unwatched: bool,
+}
+
+impl Event {
+    pub(crate) fn readable(token: Token) -> Self {
+        Self { token, readable: true, writable: false, broken: false, hung_up: false, unwatched: false }
+    }
 }
 
 /// What came of a read.
@@ -63,7 +94,8 @@ pub(crate) enum Read {
     Ended,
 }
 
-/// A driver's sockets.
+/// A driver's sockets. Events come when something arrives and not while something is there: who leaves a part
+/// of it says [`Sockets::again`].
 pub(crate) trait Sockets {
     /// A connection's socket; closed when dropped.
     type Socket: AsFd;
@@ -71,17 +103,19 @@ pub(crate) trait Sockets {
     /// Takes a connected, non-blocking socket in; events for reading begin at once.
     fn attach(&mut self, fd: OwnedFd, id: ConnId) -> io::Result<Self::Socket>;
     /// Lets the socket go, still open.
-    fn detach(&mut self, socket: Self::Socket) -> io::Result<OwnedFd>;
-    /// Forgets the socket and closes it.
-    fn release(&mut self, socket: Self::Socket);
-    /// Reads once.
-    fn read(&mut self, socket: &mut Self::Socket, buffer: &mut [u8]) -> Read;
-    /// Whether events for reading and for writing are wanted.
+    fn detach(&mut self, socket: Self::Socket, id: ConnId) -> OwnedFd;
+    /// Whether events for reading and for writing are wanted. What is not wanted may be told all the same.
     fn want(&mut self, socket: &mut Self::Socket, id: ConnId, read: bool, write: bool) -> io::Result<()>;
+    /// Makes events for reading come again after one that said [`Event::unwatched`].
+    fn watch_again(&mut self, socket: &Self::Socket, id: ConnId) -> io::Result<()>;
     /// Whether events for a listener are wanted.
     fn listen(&mut self, fd: BorrowedFd<'_>, index: u16, on: bool) -> io::Result<()>;
-    /// Adds what is ready now to `events`, without waiting; says whether there may be more.
-    fn gather(&mut self, events: &mut Vec<Event>) -> bool;
+    /// Has it told once more that there is something to read.
+    fn again(&mut self, token: Token);
+    /// Whether the next [`Sockets::gather`] finds something for sure.
+    fn is_filled(&mut self) -> bool;
+    /// Adds what is ready now to `events`, without waiting.
+    fn gather(&mut self, events: &mut Vec<Event>);
 }
 
 /// When a shard's next turn is due.
@@ -158,11 +192,17 @@ mod tests {
             connection(7, u32::MAX),
             connection(SPECIAL_SLOT - 1, 3),
             Token::Listener(0),
-            Token::Listener(300),
+            Token::Listener(u16::MAX),
             Token::Doorbell,
         ];
         for token in tokens {
-            assert_eq!(Token::from_u64(token.to_u64()), token);
+            let word = Word::readable(token);
+            assert_eq!((word.token(), word.is_to_write()), (Some(token), false));
+            if let Token::Connection(id) = token {
+                let word = Word::writable(id);
+                assert_eq!((word.token(), word.is_to_write()), (Some(token), true));
+            }
         }
+        assert_eq!(Word::NOTHING.token(), None);
     }
 }

@@ -1,323 +1,262 @@
-//! The driver on glommio's executors. Each shard is one task; readiness of each connection's socket comes
-//! through io_uring by way of glommio's stream, whose read fills the shard's one buffer. Listeners and
-//! sockets that wait for room to write are rare and stand in one epoll set, whose readiness comes the same
-//! way. Nothing is sent, accepted or cancelled through glommio.
+//! The driver on io_uring: a ring of the shard's own, inside a glommio executor whose thread sleeps on it. Every
+//! socket has one multishot poll that tells each time something arrives, so a turn costs one system call
+//! beside those that read and send, however many sockets are ready. glommio's own sockets take ten a wake-up.
 
-use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use futures_io::AsyncRead;
-use glommio::net::TcpStream;
-use glommio::timer::Timer;
+use io_uring::types::{Fd, SubmitArgs, Timespec};
+use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
 use ringmq_shard::ConnId;
-use rustix::io::{DupFlags, dup3};
 
-use crate::epoll::Poller;
-use crate::limits::{CONNECTIONS_PER_TURN_MAX, DEAF_MAX};
-use crate::sockets::{Event, Next, Read, Sockets, Token};
+use crate::again::Again;
+use crate::limits::{CONNECTIONS_PER_TURN_MAX, RING_COMPLETIONS, RING_SUBMISSIONS};
+use crate::sockets::{Event, Next, Sockets, Token, Word, receive};
 use crate::worker::Worker;
 
-/// What became ready on one executor, and who waits for it. Used on the executor's thread alone: glommio
-/// loses wake-ups that come from other threads, so those ring a bell that is read like any other socket.
-#[derive(Default)]
-struct ReadyList(Mutex<Ready>);
-
-#[derive(Default)]
-struct Ready {
-    tokens: Vec<u64>,
-    waiter: Option<Waker>,
-}
-
-impl ReadyList {
-    fn push(&self, token: u64) {
-        let mut ready = self.lock();
-        let first = ready.tokens.is_empty();
-        ready.tokens.push(token);
-        if let (true, Some(waiter)) = (first, &ready.waiter) {
-            waiter.wake_by_ref();
-        }
-    }
-
-    /// Whether something is ready; if not, `cx` is woken when something is.
-    fn poll(&self, cx: &Context<'_>) -> bool {
-        let mut ready = self.lock();
-        if !ready.waiter.as_ref().is_some_and(|waiter| waiter.will_wake(cx.waker())) {
-            ready.waiter = Some(cx.waker().clone());
-        }
-        !ready.tokens.is_empty()
-    }
-
-    /// Forgets who waits, so that nothing of the executor is kept.
-    fn forget_waiter(&self) {
-        self.lock().waiter = None;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Ready> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Puts one token into the list.
-struct TokenWaker {
-    token: u64,
-    list: Arc<ReadyList>,
-}
-
-impl Wake for TokenWaker {
-    fn wake(self: Arc<Self>) {
-        self.list.push(self.token);
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.list.push(self.token);
-    }
+/// The sockets of a shard on an executor.
+pub(crate) struct UringSockets {
+    ring: IoUring,
+    /// Whether the ring shows in its memory that there is something to take in.
+    tells_what_is_due: bool,
+    ear: OwnedFd,
+    again: Again,
 }
 
 /// A connection's socket.
 pub(crate) struct UringSocket {
-    stream: TcpStream,
-    waker: Waker,
-    token: u64,
-    /// Whether it stands in the epoll set, waiting for room to write.
+    fd: OwnedFd,
+    /// Whether a poll for room to write is under way.
     waits_to_write: bool,
 }
 
 impl AsFd for UringSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the stream owns the descriptor and keeps it open for as long as it is borrowed here.
-        unsafe { BorrowedFd::borrow_raw(self.stream.as_raw_fd()) }
+        self.fd.as_fd()
     }
 }
 
-/// The sockets of a shard on an executor.
-pub(crate) struct UringSockets {
-    list: Arc<ReadyList>,
-    /// Listeners, and sockets waiting to write.
-    poller: Poller,
-    /// Becomes ready when the epoll set does.
-    poller_ready: Option<TcpStream>,
-    poller_waker: Waker,
-    doorbell: UringSocket,
-    /// A descriptor to give up when there is none left and one is needed for a moment.
-    reserve: Option<OwnedFd>,
-}
-
-/// Shorter than the reactor's way to its next look at timers.
-const PASS: Duration = Duration::from_micros(1);
-/// glommio can go to sleep over a runnable task in rare races (see the preempt timer); never for longer.
-const SLEEP_MAX: Duration = Duration::from_secs(1);
-
-/// The epoll set's own token among the ready ones: no listener has this number.
-const POLLER: Token = Token::Listener(u16::MAX);
+/// Looks until a ring that is given up has nothing under way; each takes some twenty events.
+const SETTLES_MAX: usize = 1 << 14;
+const READ: u32 = (libc::POLLIN | libc::POLLRDHUP) as u32;
+const WRITE: u32 = libc::POLLOUT as u32;
+const HUNG_UP: u32 = (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) as u32;
+const BROKEN: u32 = (libc::POLLHUP | libc::POLLERR) as u32;
 
 impl UringSockets {
-    /// To be called on the executor. `ear` wakes the shard when it becomes readable.
+    /// To be called on the thread that will use it. `ear` wakes the shard when it becomes readable.
     pub(crate) fn new(ear: OwnedFd) -> io::Result<Self> {
-        let list = Arc::<ReadyList>::default();
-        let poller_waker = waker(&list, POLLER);
-        let doorbell = socket(&list, ear, Token::Doorbell);
-        let poller = Poller::new()?;
-        let reserve = Some(poller.as_fd().try_clone_to_owned()?);
-        let mut sockets = Self { list, poller, poller_ready: None, poller_waker, doorbell, reserve };
-        sockets.arm_poller()?;
+        let ring = ring()?;
+        let tells_what_is_due = ring.params().is_setup_single_issuer();
+        let mut sockets = Self { ring, tells_what_is_due, ear, again: Again::default() };
+        let ear = sockets.ear.as_raw_fd();
+        sockets.watch(ear, Token::Doorbell)?;
         Ok(sockets)
     }
 
-    /// Asks to be told once when the epoll set has something.
-    fn arm_poller(&mut self) -> io::Result<()> {
-        // Ends the former stream first, and with it its descriptor. Another thread may be quicker to take it.
-        self.poller_ready = None;
-        let mut stream = stream(duplicate(self.poller.as_fd(), &mut self.reserve)?);
-        if poll_read(&mut stream, &self.poller_waker, &mut []).is_ready() {
-            self.list.push(POLLER.to_u64());
+    /// Has the kernel tell each time something arrives.
+    fn watch(&mut self, fd: i32, token: Token) -> io::Result<()> {
+        let poll = opcode::PollAdd::new(Fd(fd), READ).multi(true).build();
+        self.push(&poll.user_data(Word::readable(token).0))
+    }
+
+    /// Has the kernel forget what it was to tell. It holds the socket open until it has, which is when it is
+    /// asked the next time what has happened.
+    fn forget(&mut self, word: Word) -> io::Result<()> {
+        self.push(&opcode::PollRemove::new(word.0).build().user_data(Word::NOTHING.0))
+    }
+
+    fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
+        // SAFETY: the entries made here name descriptors and numbers, no memory.
+        while unsafe { self.ring.submission().push(entry) }.is_err() {
+            self.ring.submit()?;
         }
-        self.poller_ready = Some(stream);
         Ok(())
     }
 
-    /// Whether nobody will tell when the epoll set has something.
-    fn is_deaf(&self) -> bool {
-        self.poller_ready.is_none()
+    /// Whether the kernel has something for us that it has not yet written down.
+    fn is_due(&mut self) -> bool {
+        let queue = self.ring.submission();
+        !queue.is_empty() || queue.taskrun() || queue.cq_overflow()
     }
 
-    /// Takes a reserve again if the last one was given up.
-    fn restock(&mut self) {
-        if self.reserve.is_none() {
-            self.reserve = self.poller.as_fd().try_clone_to_owned().ok();
+    /// Hands in what is to be handed in and takes in what has happened, without waiting. The kernel writes down
+    /// some twenty events a call, and says in [`Self::is_due`] that there are more.
+    fn look(&mut self) {
+        let pending = self.ring.submission().len() as u32;
+        // SAFETY: no argument is passed along. An interruption or a full queue of completions is like nothing:
+        // the caller comes again.
+        let _ = unsafe { self.ring.submitter().enter::<()>(pending, 0, EnterFlags::GETEVENTS.bits(), None) };
+    }
+
+    /// Until the kernel holds nothing any more that it was told to forget.
+    fn settle(&mut self) {
+        for _ in 0..SETTLES_MAX {
+            self.look();
+            while self.ring.completion().next().is_some() {}
+            if !self.is_due() {
+                return;
+            }
         }
     }
 
-    /// Sleeps until something is ready, or that long.
-    async fn sleep(&self, at_most: Duration) {
-        let deaf = self.is_deaf().then_some(Duration::from_millis(DEAF_MAX));
-        let at_most = deaf.map_or(at_most, |deaf| deaf.min(at_most));
-        let mut timer = Timer::new(at_most);
-        let list = &self.list;
-        poll_fn(|cx| {
-            let due = list.poll(cx) || Pin::new(&mut timer).poll(cx).is_ready();
-            if due { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-    }
-
-    /// Lets the reactor look once for completions. A task that merely yields would run on before it does.
-    async fn pass(&self) {
-        Timer::new(PASS).await;
+    fn sleep(&mut self, at_most: Duration) {
+        let timeout = Timespec::from(at_most);
+        let _ = self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&timeout));
     }
 
     fn hear_doorbell(&mut self) {
         let mut rings = [0; 64];
-        let ready = poll_read(&mut self.doorbell.stream, &self.doorbell.waker, &mut rings).is_ready();
-        if ready && poll_read(&mut self.doorbell.stream, &self.doorbell.waker, &mut rings).is_ready() {
-            self.list.push(self.doorbell.token);
-        }
-    }
-
-    fn gather_from_poller(&mut self, events: &mut Vec<Event>) {
-        self.poller.wait(events, Duration::ZERO);
-        // Out of descriptors: each turn looks by itself until there is one, and sleeps are short.
-        drop(self.arm_poller());
-        self.restock();
+        let ear = self.ear.as_fd();
+        while receive(ear, &mut rings) == crate::sockets::Read::Bytes(rings.len()) {}
     }
 }
 
-impl Drop for UringSockets {
-    fn drop(&mut self) {
-        self.list.forget_waiter();
+/// A ring as lean as this kernel has it: completions are made when this thread asks for them and not by
+/// interrupting it (6.1), else when it enters the kernel anyway (5.19), else at once.
+fn ring() -> io::Result<IoUring> {
+    let mut refused = None;
+    for level in 0..3 {
+        let mut builder = IoUring::builder();
+        builder.setup_cqsize(RING_COMPLETIONS).setup_clamp().dontfork();
+        match level {
+            0 => builder.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag(),
+            1 => builder.setup_coop_taskrun(),
+            _ => &mut builder,
+        };
+        match builder.build(RING_SUBMISSIONS) {
+            Ok(ring) => return Ok(ring),
+            Err(error) => refused.get_or_insert(error),
+        };
     }
+    Err(refused.expect("a ring was tried"))
 }
 
-fn waker(list: &Arc<ReadyList>, token: Token) -> Waker {
-    Waker::from(Arc::new(TokenWaker { token: token.to_u64(), list: Arc::clone(list) }))
-}
-
-/// A socket whose readiness puts the token into the list. The first read registers that, so one is due now.
-fn socket(list: &Arc<ReadyList>, fd: OwnedFd, token: Token) -> UringSocket {
-    list.push(token.to_u64());
-    let waker = waker(list, token);
-    UringSocket { stream: stream(fd), waker, token: token.to_u64(), waits_to_write: false }
-}
-
-/// One more descriptor of the same thing, for the reserve if there is none left.
-fn duplicate(fd: BorrowedFd<'_>, reserve: &mut Option<OwnedFd>) -> io::Result<OwnedFd> {
-    fd.try_clone_to_owned().or_else(|error| {
-        // Onto the reserve's own number, in one step, so that no other thread takes it in between.
-        let mut taken = reserve.take().ok_or(error)?;
-        dup3(fd, &mut taken, DupFlags::CLOEXEC)?;
-        Ok(taken)
+/// What a completion says, if it is about a socket.
+fn event(entry: &cqueue::Entry) -> Option<Event> {
+    let word = Word(entry.user_data());
+    let token = word.token()?;
+    let result = entry.result();
+    if result == -libc::ECANCELED {
+        return None;
+    }
+    let said = result.max(0).cast_unsigned();
+    let lost = result < 0;
+    let to_write = word.is_to_write();
+    Some(Event {
+        token,
+        readable: !to_write && (said & (READ | BROKEN) != 0),
+        writable: to_write,
+        broken: lost || said & BROKEN != 0,
+        hung_up: said & HUNG_UP != 0,
+        unwatched: !to_write && !lost && !cqueue::more(entry.flags()),
     })
-}
-
-/// Wraps any descriptor: glommio begins at once to wait until it is readable.
-fn stream(fd: OwnedFd) -> TcpStream {
-    // SAFETY: the descriptor is open and nobody else owns it. That it may be no socket is no matter of
-    // memory: glommio only polls it, and a recv on it fails.
-    unsafe { TcpStream::from_raw_fd(fd.into_raw_fd()) }
-}
-
-/// Reads once if the descriptor is ready, else makes `waker` be woken when it is.
-fn poll_read(stream: &mut TcpStream, waker: &Waker, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-    Pin::new(stream).poll_read(&mut Context::from_waker(waker), buffer)
 }
 
 impl Sockets for UringSockets {
     type Socket = UringSocket;
 
     fn attach(&mut self, fd: OwnedFd, id: ConnId) -> io::Result<UringSocket> {
-        Ok(socket(&self.list, fd, Token::Connection(id)))
+        self.watch(fd.as_raw_fd(), Token::Connection(id))?;
+        Ok(UringSocket { fd, waits_to_write: false })
     }
 
-    fn detach(&mut self, socket: UringSocket) -> io::Result<OwnedFd> {
-        let fd = duplicate(socket.as_fd(), &mut self.reserve);
-        self.release(socket);
-        self.restock();
-        fd
-    }
-
-    fn release(&mut self, socket: UringSocket) {
+    fn detach(&mut self, socket: UringSocket, id: ConnId) -> OwnedFd {
+        // A queue that takes nothing more is that of a ring that is gone, and its polls are gone with it.
+        let _ = self.forget(Word::readable(Token::Connection(id)));
         if socket.waits_to_write {
-            self.poller.remove(socket.as_fd());
+            let _ = self.forget(Word::writable(id));
         }
+        socket.fd
     }
 
-    fn read(&mut self, socket: &mut UringSocket, buffer: &mut [u8]) -> Read {
-        let result = poll_read(&mut socket.stream, &socket.waker, buffer);
-        let bytes = match result {
-            Poll::Pending => return Read::Nothing,
-            Poll::Ready(Ok(0) | Err(_)) => return Read::Ended,
-            Poll::Ready(Ok(bytes)) => bytes,
-        };
-        if bytes == buffer.len() {
-            // There may be more, and no event is on its way.
-            self.list.push(socket.token);
-        } else if poll_read(&mut socket.stream, &socket.waker, &mut []).is_ready() {
-            // glommio began to wait when the buffer was not filled, so this only registers the waker.
-            self.list.push(socket.token);
-        }
-        Read::Bytes(bytes)
+    fn watch_again(&mut self, socket: &UringSocket, id: ConnId) -> io::Result<()> {
+        self.watch(socket.fd.as_raw_fd(), Token::Connection(id))
     }
 
     fn want(&mut self, socket: &mut UringSocket, id: ConnId, read: bool, write: bool) -> io::Result<()> {
         if read {
-            // What arrived meanwhile may have been reported and ignored.
-            self.list.push(socket.token);
+            // What arrived meanwhile has been told and not heard.
+            self.again(Token::Connection(id));
         }
         if std::mem::replace(&mut socket.waits_to_write, write) == write {
             return Ok(());
         }
         if write {
-            return self.poller.add(socket.as_fd(), Token::Connection(id), false, true);
+            let poll = opcode::PollAdd::new(Fd(socket.fd.as_raw_fd()), WRITE).build();
+            return self.push(&poll.user_data(Word::writable(id).0));
         }
-        self.poller.remove(socket.as_fd());
-        Ok(())
+        self.forget(Word::writable(id))
     }
 
     fn listen(&mut self, fd: BorrowedFd<'_>, index: u16, on: bool) -> io::Result<()> {
+        let token = Token::Listener(index);
         if on {
-            return self.poller.add(fd, Token::Listener(index), true, false);
+            return self.watch(fd.as_raw_fd(), token);
         }
-        self.poller.remove(fd);
+        self.forget(Word::readable(token))?;
+        // At once, so that the port is free when the listener is closed.
+        self.look();
         Ok(())
     }
 
-    fn gather(&mut self, events: &mut Vec<Event>) -> bool {
-        let mut ready = self.list.lock();
-        let taken = ready.tokens.len().min(CONNECTIONS_PER_TURN_MAX);
-        let more = taken < ready.tokens.len();
-        let (mut poller, mut doorbell) = (self.is_deaf(), false);
-        for word in ready.tokens.drain(..taken) {
-            let token = Token::from_u64(word);
-            match token {
-                Token::Connection(_) => {
-                    events.push(Event { token, readable: true, writable: false, broken: false });
+    fn again(&mut self, token: Token) {
+        self.again.push(token);
+    }
+
+    fn is_filled(&mut self) -> bool {
+        !self.again.is_empty() || !self.ring.completion().is_empty()
+    }
+
+    fn gather(&mut self, events: &mut Vec<Event>) {
+        if self.ring.completion().is_empty() && (self.is_due() || !self.tells_what_is_due) {
+            self.look();
+        }
+        self.again.take(events);
+        let mut doorbell = false;
+        while events.len() < CONNECTIONS_PER_TURN_MAX {
+            let Some(entry) = self.ring.completion().next() else {
+                if !self.is_due() {
+                    break;
                 }
-                Token::Doorbell => doorbell = true,
-                Token::Listener(_) => poller = true,
+                self.look();
+                if self.ring.completion().is_empty() {
+                    break;
+                }
+                continue;
+            };
+            let Some(event) = event(&entry) else { continue };
+            if event.token != Token::Doorbell {
+                events.push(event);
+                continue;
+            }
+            doorbell = true;
+            if event.unwatched {
+                let ear = self.ear.as_raw_fd();
+                drop(self.watch(ear, Token::Doorbell));
             }
         }
-        drop(ready);
         if doorbell {
             self.hear_doorbell();
         }
-        if poller {
-            self.gather_from_poller(events);
-        }
-        more
     }
 }
 
-/// Runs a shard on this executor until it leaves.
-pub(crate) async fn run(worker: &mut Worker<UringSockets>) {
+impl Drop for UringSockets {
+    /// Else the kernel would close the sockets at a time of its own, and a port would be taken until then.
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
+
+/// Runs a shard on this executor until it leaves. Nothing else runs on it, so its thread may sleep here.
+pub(crate) fn run(worker: &mut Worker<UringSockets>) {
     loop {
         match worker.turn() {
-            Next::Again => worker.sockets().pass().await,
+            Next::Again => (),
             Next::Sleep(at_most) => {
-                worker.sockets().sleep(at_most.min(SLEEP_MAX)).await;
+                worker.sockets().sleep(at_most);
                 worker.woke_up();
             }
             Next::Leave => return,

@@ -232,7 +232,7 @@ impl<S: Sockets> Worker<S> {
     fn serve_sockets(&mut self, now: Now) {
         let mut events = std::mem::take(&mut self.events);
         if events.is_empty() {
-            self.more |= self.sockets.gather(&mut events);
+            self.sockets.gather(&mut events);
         }
         let (mut served, mut bytes) = (0, 0);
         while served < events.len() && bytes < READ_BYTES_PER_TURN_MAX {
@@ -252,12 +252,17 @@ impl<S: Sockets> Worker<S> {
     /// Returns how many bytes were read.
     fn serve_connection(&mut self, now: Now, conn: ConnId, event: Event) -> usize {
         let Some(connection) = self.connections.find(conn) else { return 0 };
+        connection.hung_up |= event.hung_up;
+        if event.unwatched && self.sockets.watch_again(&connection.socket, conn).is_err() {
+            self.end(now, conn);
+            return 0;
+        }
         if connection.blocked && (event.writable || event.broken) {
             connection.blocked = false;
             self.want(now, conn);
             self.write_on.push(conn);
         }
-        if event.readable {
+        if event.readable && self.connections.find(conn).is_some_and(|c| c.wants_bytes()) {
             return self.read(now, conn);
         }
         if event.broken {
@@ -271,18 +276,27 @@ impl<S: Sockets> Worker<S> {
         if !connection.wants_bytes() {
             return 0;
         }
-        let read = self.sockets.read(&mut connection.socket, &mut self.buffer);
+        let read = receive(connection.socket.as_fd(), &mut self.buffer);
+        if let Read::Bytes(bytes) = read
+            && (bytes == self.buffer.len() || connection.hung_up)
+        {
+            // There may be more, or the end behind it, and no event is on its way.
+            self.sockets.again(Token::Connection(conn));
+        }
         self.take_read(now, conn, read)
     }
 
     /// Hands the shard what has arrived on a connection, whether or not the driver has said so yet.
     fn hear_out(&mut self, now: Now, conn: ConnId) {
-        for _ in 0..HEAR_OUT_READS_MAX {
+        for reads in 1..=HEAR_OUT_READS_MAX {
             let Some(connection) = self.connections.find(conn).filter(|c| c.wants_bytes()) else { break };
             let read = receive(connection.socket.as_fd(), &mut self.buffer);
             self.take_read(now, conn, read);
             if !matches!(read, Read::Bytes(_)) {
                 break;
+            }
+            if reads == HEAR_OUT_READS_MAX {
+                self.sockets.again(Token::Connection(conn));
             }
         }
         self.shard.handle(now, Input::HeardOut { conn });
@@ -348,6 +362,7 @@ impl<S: Sockets> Worker<S> {
                 Err(error) => return self.rest_listener(now, index, error.into()),
             }
         }
+        self.sockets.again(Token::Listener(index as u16));
     }
 
     fn attach(&mut self, now: Now, fd: OwnedFd, conn: ConnId) {
@@ -470,7 +485,7 @@ impl<S: Sockets> Worker<S> {
     fn close(&mut self, conn: ConnId) {
         if let Some(connection) = self.connections.remove(conn) {
             say_goodbye(connection.socket.as_fd(), &mut self.buffer);
-            self.sockets.release(connection.socket);
+            drop(self.sockets.detach(connection.socket, conn));
         }
     }
 
@@ -484,10 +499,8 @@ impl<S: Sockets> Worker<S> {
 
     fn hand_over(&mut self, conn: ConnId, to: ShardId, parcel: Box<ringmq_shard::Parcel>) {
         let Some(connection) = self.connections.remove(conn) else { return };
-        match self.sockets.detach(connection.socket) {
-            Ok(fd) => self.shared.mailbox(to).arrive(Arrival { fd, parcel }),
-            Err(error) => self.log(LogLevel::Error, &format!("a connection was lost when moved: {error}")),
-        }
+        let fd = self.sockets.detach(connection.socket, conn);
+        self.shared.mailbox(to).arrive(Arrival { fd, parcel });
     }
 
     fn log(&self, level: LogLevel, line: &str) {
@@ -520,6 +533,7 @@ impl<S: Sockets> Worker<S> {
             || self.settling
             || !self.events.is_empty()
             || !self.write_on.is_empty()
+            || self.sockets.is_filled()
             || self.shard.wants_drain();
         if busy {
             return Next::Again;
@@ -545,7 +559,7 @@ impl<S: Sockets> Drop for Worker<S> {
         self.close_listeners();
         let left = self.connections.len() as u64;
         for connection in self.connections.take_all() {
-            self.sockets.release(connection.socket);
+            drop(self.sockets.detach(connection.socket, connection.id));
         }
         let mail = self.shared.mailbox(self.id).close();
         for ticket in mail.requests.iter().filter_map(ticket) {
