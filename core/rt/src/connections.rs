@@ -16,11 +16,22 @@ pub(crate) struct Connection<S> {
     pub(crate) ended: bool,
     /// The other end has sent its last: it was told, and will not be told again.
     pub(crate) hung_up: bool,
+    /// A write of it stands in a batch that is being made.
+    pub(crate) sending: bool,
 }
 
 impl<S> Connection<S> {
     pub(crate) fn new(id: ConnId, socket: S) -> Self {
-        Self { id, socket, layer: Plain, paused: false, blocked: false, ended: false, hung_up: false }
+        Self {
+            id,
+            socket,
+            layer: Plain,
+            paused: false,
+            blocked: false,
+            ended: false,
+            hung_up: false,
+            sending: false,
+        }
     }
 
     pub(crate) fn wants_bytes(&self) -> bool {

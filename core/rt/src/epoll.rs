@@ -10,6 +10,7 @@ use rustix::event::{Timespec, epoll};
 
 use crate::again::Again;
 use crate::limits::CONNECTIONS_PER_TURN_MAX;
+use crate::send_ring::SendRing;
 use crate::sockets::{Event, Next, Read, Sockets, Token, Word, receive};
 use crate::worker::Worker;
 
@@ -141,6 +142,10 @@ impl Sockets for EpollSockets {
         if events.iter().any(|event| event.token == Token::Doorbell) {
             while receive(self.ear.as_fd(), &mut [0; 64]) == Read::Bytes(64) {}
         }
+    }
+
+    fn send_ring(&mut self) -> Option<&mut SendRing> {
+        None
     }
 }
 

@@ -23,6 +23,7 @@ mod mailbox;
 mod mesh;
 mod probe;
 mod running;
+mod send_ring;
 mod shared;
 mod sockets;
 mod uring;

@@ -21,6 +21,10 @@ pub(crate) const ACCEPT_REST: u64 = 100;
 pub(crate) const ACCEPT_WORD: u64 = 10_000;
 /// Entries of a shard's ring for what is asked of the kernel; when it is full it is handed in early.
 pub(crate) const RING_SUBMISSIONS: u32 = 256;
+/// Sends handed to the kernel in one call. More save nothing: one call is a twentieth of their cost by then.
+pub(crate) const SENDS_PER_CALL_MAX: usize = 64;
+/// Times a batch of sends is handed in again because the kernel was interrupted or had no memory for it.
+pub(crate) const SEND_ATTEMPTS_MAX: usize = 1 << 20;
 /// Entries of a shard's ring for what the kernel tells: sixteen turns' worth. What does not fit is told later,
 /// and a poll that found no room is armed anew.
 pub(crate) const RING_COMPLETIONS: u32 = 4096;
@@ -48,8 +52,8 @@ pub(crate) const HEAR_OUT_READS_MAX: usize = 16;
 pub(crate) const LISTENER_CLOSE: u64 = 2;
 /// Descriptors of an executor: three rings and its notifier (counted with glommio 0.9).
 pub(crate) const EXECUTOR_DESCRIPTORS: usize = 4;
-/// Descriptors that a shard opens for its driver: its ring or its epoll set.
-pub(crate) const SHARD_DESCRIPTORS: usize = 1;
+/// Descriptors that a shard opens for its driver, the larger of the two: its two rings.
+pub(crate) const SHARD_DESCRIPTORS: usize = 2;
 /// Descriptors that are open only for a moment while executors are made: glommio's own look at io_uring.
 pub(crate) const START_DESCRIPTORS: usize = 2;
 /// How long an executor waits for its next use before it ends, in milliseconds.

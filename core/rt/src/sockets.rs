@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 
 use crate::limits::CLOSE_READS_MAX;
+use crate::send_ring::SendRing;
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +117,8 @@ pub(crate) trait Sockets {
     fn is_filled(&mut self) -> bool;
     /// Adds what is ready now to `events`, without waiting.
     fn gather(&mut self, events: &mut Vec<Event>);
+    /// What sends to many sockets at once, if this driver has it.
+    fn send_ring(&mut self) -> Option<&mut SendRing>;
 }
 
 /// When a shard's next turn is due.

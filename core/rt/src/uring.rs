@@ -12,6 +12,7 @@ use ringmq_shard::ConnId;
 
 use crate::again::Again;
 use crate::limits::{CONNECTIONS_PER_TURN_MAX, RING_COMPLETIONS, RING_SUBMISSIONS};
+use crate::send_ring::SendRing;
 use crate::sockets::{Event, Next, Sockets, Token, Word, receive};
 use crate::worker::Worker;
 
@@ -22,6 +23,7 @@ pub(crate) struct UringSockets {
     tells_what_is_due: bool,
     ear: OwnedFd,
     again: Again,
+    sends: SendRing,
 }
 
 /// A connection's socket.
@@ -49,7 +51,8 @@ impl UringSockets {
     pub(crate) fn new(ear: OwnedFd) -> io::Result<Self> {
         let ring = ring()?;
         let tells_what_is_due = ring.params().is_setup_single_issuer();
-        let mut sockets = Self { ring, tells_what_is_due, ear, again: Again::default() };
+        let mut sockets =
+            Self { ring, tells_what_is_due, ear, again: Again::default(), sends: SendRing::new()? };
         let ear = sockets.ear.as_raw_fd();
         sockets.watch(ear, Token::Doorbell)?;
         Ok(sockets)
@@ -240,6 +243,10 @@ impl Sockets for UringSockets {
         if doorbell {
             self.hear_doorbell();
         }
+    }
+
+    fn send_ring(&mut self) -> Option<&mut SendRing> {
+        Some(&mut self.sends)
     }
 }
 

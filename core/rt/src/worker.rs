@@ -15,6 +15,7 @@ use ringmq_shard::{
     Common, ConnId, Effect, Input, LocalInput, LocalOutcome, LogLevel, Parts, PeerAddress, Shard, ShardId,
 };
 use ringmq_wire::ReasonCode;
+use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
 use crate::MakeDecider;
@@ -357,8 +358,8 @@ impl<S: Sockets> Worker<S> {
                     let conn = self.shard.accept(now, PeerAddress { socket, listener: index as u16 });
                     self.attach(now, fd, conn);
                 }
-                Err(rustix::io::Errno::AGAIN) => return,
-                Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED) => (),
+                Err(Errno::AGAIN) => return,
+                Err(Errno::INTR | Errno::CONNABORTED) => (),
                 Err(error) => return self.rest_listener(now, index, error.into()),
             }
         }
@@ -418,9 +419,17 @@ impl<S: Sockets> Worker<S> {
                 self.effects = effects;
                 return;
             }
-            for effect in effects.drain(..) {
-                self.carry_out(now, effect);
+            let mut rest = effects.drain(..);
+            while !rest.as_slice().is_empty() {
+                let written = self.write_many(now, rest.as_slice());
+                rest.by_ref().take(written).for_each(drop);
+                if written == 0
+                    && let Some(effect) = rest.next()
+                {
+                    self.carry_out(now, effect);
+                }
             }
+            drop(rest);
             self.effects = effects;
         }
         self.more = true;
@@ -460,26 +469,78 @@ impl<S: Sockets> Worker<S> {
             if offered == 0 {
                 return;
             }
-            let taken = match send(connection.socket.as_fd(), &sealed) {
-                Ok(taken) => taken,
-                Err(rustix::io::Errno::AGAIN) => 0,
-                Err(_) if connection.ended => offered,
-                Err(_) => {
-                    self.end(now, conn);
-                    continue;
-                }
-            };
-            let plain = connection.layer.sent(taken);
-            connection.blocked = taken < offered;
-            written += taken;
-            if taken < offered {
-                self.want(now, conn);
-            }
-            if plain > 0 {
-                self.shard.handle(now, Input::Wrote { conn, bytes: plain });
-            }
+            let sent = send(connection.socket.as_fd(), &sealed);
+            written += self.take_sent(now, conn, offered, sent);
         }
         self.write_on.push(conn);
+    }
+
+    /// Takes note of what the kernel took of what it was offered; returns how many bytes it took.
+    fn take_sent(&mut self, now: Now, conn: ConnId, offered: usize, sent: Result<usize, Errno>) -> usize {
+        let Some(connection) = self.connections.find(conn) else { return 0 };
+        let taken = match sent {
+            Ok(taken) => taken,
+            Err(Errno::AGAIN | Errno::INTR) => 0,
+            Err(_) if connection.ended => offered,
+            Err(_) => {
+                self.end(now, conn);
+                return 0;
+            }
+        };
+        let plain = connection.layer.sent(taken);
+        connection.blocked = taken < offered;
+        if taken < offered {
+            self.want(now, conn);
+        }
+        if plain > 0 {
+            self.shard.handle(now, Input::Wrote { conn, bytes: plain });
+        }
+        taken
+    }
+
+    /// Writes to the connections at the front of `effects`, many with one call where the driver has that. Returns
+    /// how many of the effects that was.
+    fn write_many(&mut self, now: Now, effects: &[Effect]) -> usize {
+        let writes = effects.iter().take_while(|effect| matches!(effect, Effect::Write(_))).count();
+        if writes < 2 {
+            return 0;
+        }
+        let Some(sends) = self.sockets.send_ring() else { return 0 };
+        let mut count = 0;
+        for effect in &effects[..writes] {
+            let Effect::Write(conn) = *effect else { break };
+            if sends.is_full() {
+                break;
+            }
+            count += 1;
+            let Some(connection) = self.connections.find(conn) else { continue };
+            if connection.blocked || connection.sending {
+                continue;
+            }
+            let mut slices = [IoSlice::new(&[]); WRITE_SLICES_MAX];
+            let filled = self.shard.output(conn, &mut slices);
+            let sealed = connection.layer.seal(&slices[..filled]);
+            if total(&sealed) > 0 {
+                // SAFETY: the bytes are the shard's or the layer's and the descriptor the connection's. Until the
+                // batch is sent, below, nothing of the shard is changed and no layer is asked twice.
+                unsafe { sends.add(conn, connection.socket.as_fd(), &sealed) };
+                connection.sending = true;
+            }
+        }
+        sends.send();
+        let results = sends.take_results();
+        for sending in &results {
+            if let Some(connection) = self.connections.find(sending.conn) {
+                connection.sending = false;
+            }
+            self.take_sent(now, sending.conn, sending.offered, sending.taken);
+            // What it left, and what there was room for now.
+            self.write(now, sending.conn);
+        }
+        if let Some(sends) = self.sockets.send_ring() {
+            sends.give_back(results);
+        }
+        count
     }
 
     fn close(&mut self, conn: ConnId) {
