@@ -65,6 +65,9 @@ impl SendRing {
     /// # Panics
     /// When the kernel has no memory for it for long.
     pub(crate) fn send(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
         self.headers.clear();
         let mut slices = self.slices.as_mut_slice();
         for sending in &self.batch {

@@ -241,7 +241,7 @@ impl<S: Sockets> Worker<S> {
             served += 1;
             match event.token {
                 Token::Connection(conn) => bytes += self.serve_connection(now, conn, event),
-                Token::Listener(index) => self.accept(now, usize::from(index)),
+                Token::Listener(index) => self.serve_listener(now, usize::from(index), event),
                 Token::Doorbell => (),
             }
             self.flush_if_pressed(now);
@@ -343,6 +343,16 @@ impl<S: Sockets> Worker<S> {
             connection.ended = true;
             self.shard.handle(now, Input::Ended { conn });
         }
+    }
+
+    fn serve_listener(&mut self, now: Now, index: usize, event: Event) {
+        if event.unwatched || event.broken {
+            let Some(listener) = self.listeners.get(index) else { return };
+            if let Err(error) = self.sockets.listen(listener.fd.as_fd(), index as u16, true) {
+                return self.rest_listener(now, index, error);
+            }
+        }
+        self.accept(now, index);
     }
 
     fn accept(&mut self, now: Now, index: usize) {
