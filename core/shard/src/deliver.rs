@@ -296,7 +296,8 @@ impl Shard {
         let Some(home) = self.sessions.at_mut(id) else { return };
         if home.hold_armed.is_none_or(|at| until < at) {
             home.hold_armed = Some(until);
-            self.timers.arm(until, Timer::Hold(id));
+            self.timers.cancel(home.hold_timer);
+            home.hold_timer = self.timers.arm(until, Timer::Hold(id));
         }
     }
 

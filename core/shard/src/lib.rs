@@ -68,7 +68,7 @@ use slots::Slots;
 use stop::Stopping;
 use timer::{LANES_INTERVAL, SWEEP_INTERVAL, Timer};
 use tunnel::TunnelEnd;
-use wheel::Wheel;
+use wheel::{TimerKey, Wheel};
 
 /// What the shards of one broker share.
 #[derive(Clone)]
@@ -134,7 +134,7 @@ pub struct Shard {
     timers: Wheel<Timer>,
     due: Vec<Timer>,
     lanes_armed: bool,
-    asked: HashMap<Ticket, ConnId>,
+    asked: HashMap<Ticket, (ConnId, TimerKey)>,
     tickets: u64,
     epochs: u64,
     serials: u64,
@@ -346,6 +346,13 @@ impl Shard {
     #[must_use]
     pub fn deadline(&self) -> Option<Mono> {
         self.timers.deadline()
+    }
+
+    /// How many timers are armed: a few of the shard's own, at most one of each connection and of each question,
+    /// and three of each session.
+    #[must_use]
+    pub const fn timers(&self) -> usize {
+        self.timers.len()
     }
 
     /// Whether questions of peers wait for the lanes to be drained once more: then drain all lanes and send

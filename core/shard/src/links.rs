@@ -17,6 +17,7 @@ use crate::output::Output;
 use crate::sessions::SessionId;
 use crate::slots::slot_id;
 use crate::timer::Timer;
+use crate::wheel::TimerKey;
 use crate::{Effect, LogLevel, Shard};
 
 slot_id!(ConnId);
@@ -105,6 +106,8 @@ pub struct Link {
     pub way: Way,
     /// Set on the socket end of a tunnel, which does nothing else.
     pub relay: Option<Relay>,
+    /// Its timer: for CONNECT, then its keep alive, then its end.
+    pub timer: TimerKey,
     /// When its CONNECT was complete, in the order of all shards; 0 before.
     pub connect_stamp: u64,
     /// Its session.
@@ -144,6 +147,7 @@ impl Link {
             peer,
             way,
             relay: None,
+            timer: TimerKey::NONE,
             connect_stamp: 0,
             session: None,
             heard: None,
@@ -189,7 +193,7 @@ impl Shard {
             self.counters().connections.add(1);
         }
         let id = self.links.insert(Link::new(now, peer, way));
-        self.timers.arm(now.mono.plus(self.settings.connect_timeout), Timer::Connect(id));
+        self.arm_link(id, now.mono.plus(self.settings.connect_timeout), Timer::Connect(id));
         id
     }
 
@@ -316,14 +320,14 @@ impl Shard {
         link.parked = Vec::new();
         self.detach(now, id);
         self.heard_out(now, id);
-        self.timers.arm(now.mono.plus(self.settings.linger), Timer::Linger(id));
+        self.arm_link(id, now.mono.plus(self.settings.linger), Timer::Linger(id));
         self.mark_link_dirty(id);
     }
 
     /// The connection is gone at once, with what was not written.
     pub(crate) fn link_drop(&mut self, now: Now, id: ConnId) {
         self.detach(now, id);
-        let Some(link) = self.links.remove(id) else { return };
+        let Some(link) = self.link_take(id) else { return };
         self.heard_out(now, id);
         if link.way == Way::Socket {
             self.counters().connections.sub(1);
@@ -339,6 +343,18 @@ impl Shard {
             }
             (Way::Socket, None) => self.effects.push(Effect::Close(id)),
         }
+    }
+
+    /// Takes a connection out of the table, with its timer and its questions: nothing of it is left behind.
+    pub(crate) fn link_take(&mut self, id: ConnId) -> Option<Link> {
+        let link = self.links.remove(id)?;
+        self.timers.cancel(link.timer);
+        for (ticket, _) in &link.questions {
+            if let Some((_, timer)) = self.asked.remove(ticket) {
+                self.timers.cancel(timer);
+            }
+        }
+        Some(link)
     }
 
     /// Reads no more, or again, from the connection.

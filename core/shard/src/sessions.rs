@@ -16,6 +16,7 @@ use crate::input::ConnId;
 use crate::local::LocalId;
 use crate::retained::PageWait;
 use crate::slots::slot_id;
+use crate::wheel::TimerKey;
 
 /// One session of one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -80,6 +81,12 @@ pub struct Home {
     pub will_armed: Mono,
     /// See above.
     pub hold_armed: Option<Mono>,
+    /// Those timers.
+    pub expiry_timer: TimerKey,
+    /// See above.
+    pub will_timer: TimerKey,
+    /// See above.
+    pub hold_timer: TimerKey,
     /// When a drop was logged last, and how many came since.
     pub drops: (Mono, u64),
 }
@@ -113,6 +120,9 @@ impl Shard {
             expiry_armed: Mono(0),
             will_armed: Mono(0),
             hold_armed: None,
+            expiry_timer: TimerKey::NONE,
+            will_timer: TimerKey::NONE,
+            hold_timer: TimerKey::NONE,
             drops: (Mono(0), 0),
         };
         let id = self.sessions.insert(home);
@@ -171,6 +181,9 @@ impl Shard {
         self.return_shared(id, true);
         self.fail_held(id);
         let Some(home) = self.sessions.remove(id) else { return };
+        for timer in [home.expiry_timer, home.will_timer, home.hold_timer] {
+            self.timers.cancel(timer);
+        }
         self.by_client.remove(&home.session.client_id);
         if home.session.is_durable() {
             let (client_id, epoch) = (&*home.session.client_id, home.session.epoch);

@@ -9,6 +9,7 @@ mod found_by_fuzzing;
 mod full_rings;
 mod hear_out;
 mod late_connects;
+mod leaves_nothing;
 mod local_handles;
 mod mended;
 mod mesh_full;
