@@ -13,6 +13,7 @@ mod disconnect;
 pub mod effect;
 mod fault;
 mod fill;
+mod graves;
 mod hear_out;
 pub mod input;
 pub mod limits;
@@ -184,7 +185,7 @@ impl Shard {
             mask: CoreMask::new(),
             groups: Slots::new(),
             group_by_filter: HashMap::new(),
-            retained: Retained::default(),
+            retained: Retained::new(common.partition_key),
             aggregates: Slots::new(),
             deferred: VecDeque::new(),
             peers,
