@@ -33,6 +33,7 @@ mod shared;
 mod slots;
 mod stop;
 mod subscribe;
+mod suspended;
 mod sys;
 mod timer;
 mod tunnel;
@@ -67,6 +68,7 @@ use sessions::{Home, SessionId};
 use shared::{Group, GroupId};
 use slots::Slots;
 use stop::Stopping;
+use suspended::Matching;
 use timer::{LANES_INTERVAL, SWEEP_INTERVAL, Timer};
 use tunnel::TunnelEnd;
 use wheel::{TimerKey, Wheel};
@@ -141,6 +143,7 @@ pub struct Shard {
     serials: u64,
     publishes: u64,
     scratch: Scratch,
+    matching: Matching,
     dirty: Vec<ConnId>,
     dirty_locals: Vec<LocalId>,
     lane_waiters: VecDeque<ConnId>,
@@ -198,6 +201,7 @@ impl Shard {
             serials: 0,
             publishes: 0,
             scratch: Scratch::default(),
+            matching: Matching::default(),
             dirty: Vec::new(),
             dirty_locals: Vec::new(),
             lane_waiters: VecDeque::new(),
@@ -298,6 +302,7 @@ impl Shard {
                 break;
             }
         }
+        self.matching.renew();
         self.peers.flush();
         self.arm_lanes(now);
         self.report_stop();
@@ -346,7 +351,7 @@ impl Shard {
     /// When [`Input::Tick`] is needed at the latest.
     #[must_use]
     pub fn deadline(&self) -> Option<Mono> {
-        self.timers.deadline()
+        if self.matching.is_empty() { self.timers.deadline() } else { Some(self.now.mono) }
     }
 
     /// How many timers are armed: a few of the shard's own, at most one of each connection and of each question,

@@ -116,7 +116,7 @@ pub struct Link {
     pub heard: Option<ConnId>,
     /// What it waits for.
     pub park: Option<Park>,
-    /// Its publishes that wait for a full queue; it publishes nothing more until there are none.
+    /// Its publishes that wait for a full queue or a long match; it publishes nothing more until there are none.
     pub holds: u32,
     /// Packets that wait for their turn, complete.
     pub parked: Vec<u8>,

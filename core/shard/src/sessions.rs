@@ -72,6 +72,12 @@ pub struct Home {
     pub page: Option<PageWait>,
     /// Number of the publish that matched this session last, and where it stands in the match list.
     pub mark: (u64, u32),
+    /// The same for a match that is made in parts.
+    pub part_mark: (u64, u32),
+    /// Its subscriptions whose filters have wildcards.
+    pub wildcards: usize,
+    /// Whether the log was told that it may not have as many or as deep ones as it wants.
+    pub refusal_told: bool,
     /// Messages its queue may hold.
     pub queue_messages_max: u32,
     /// When the timers for its end, its will and its held messages fire; there is at most one of each that
@@ -116,6 +122,9 @@ impl Shard {
             routing: Vec::new(),
             page: None,
             mark: (0, 0),
+            part_mark: (0, 0),
+            wildcards: 0,
+            refusal_told: false,
             queue_messages_max: self.settings.queue_messages_max,
             expiry_armed: Mono(0),
             will_armed: Mono(0),

@@ -53,6 +53,7 @@ impl Shard {
             self.fire(now, timer);
         }
         self.due = due;
+        self.go_on_matching(now);
     }
 
     fn fire(&mut self, now: Now, timer: Timer) {
