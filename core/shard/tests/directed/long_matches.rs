@@ -119,6 +119,34 @@ fn what_comes_behind_it_from_the_same_publisher_waits() {
     }
 }
 
+/// Whatever stands behind it waits, and pings do not, wherever the match is made.
+#[test]
+fn the_publisher_is_parked_until_it_is_over() {
+    for (shards, qos) in [(1, 0), (1, 1), (1, 2), (2, 1), (2, 2)] {
+        let (mut world, reader, writer) = scene(shards, 3, qos);
+        let home = shards - 1;
+        world.send(writer, &Post::new(&long(), "1", qos, 1).encode(Version::V5));
+        let mut turns = vec![Step::Read(writer), Step::Flush(home)];
+        if shards == 2 {
+            turns.extend([Step::Drain(0), Step::Drain(0), Step::Flush(0)]);
+            turns.extend([Step::Drain(home), Step::Drain(home), Step::Flush(home)]);
+        }
+        let behind = [packets::pingreq(Version::V5), packets::unsubscribe(Version::V5, 7, &["t"])].concat();
+        for step in turns {
+            world.take(step);
+        }
+        world.send(writer, &behind);
+        for step in [Step::Read(writer), Step::Flush(home), Step::Write(writer)] {
+            world.take(step);
+        }
+        assert_eq!(world.seen(writer), [Seen::Pingresp], "{shards} shards, QoS {qos}");
+        assert_eq!(payloads(&read_all(&mut world, reader)), ["1"]);
+        let seen = world.seen(writer);
+        assert!(matches!(seen.last(), Some(Seen::Unsuback(7, _))), "{seen:?}");
+        assert_eq!(acks(&seen).len(), usize::from(qos > 0));
+    }
+}
+
 #[test]
 fn a_goodbye_behind_it_is_heard_and_a_lost_connection_loses_nothing_before_it() {
     for goodbye in [true, false] {
@@ -242,7 +270,7 @@ fn a_publisher_of_another_shard_is_told_to_wait() {
     assert_eq!(acks(&world.seen(writer)), (1..=200).collect::<Vec<_>>());
 }
 
-/// At QoS 0 nobody is told to wait, so what waits is bounded and the rest is counted.
+/// At QoS 0 nobody of another shard is told to wait, so what waits is bounded and the rest is counted.
 #[test]
 fn at_qos_0_what_waits_for_its_match_is_bounded() {
     let mut setup = Setup::new(2, 7);
@@ -261,6 +289,13 @@ fn at_qos_0_what_waits_for_its_match_is_bounded() {
     assert!(lost > 0 && got.len() > 1, "{} came", got.len());
     assert_eq!(got.len() as u64 + lost, POSTS, "what does not come is counted");
     assert!(got.is_sorted());
+    // Here the publisher can be parked, and loses nothing.
+    let near = world.join(0, &Hello::new(Version::V5, &id_on("near", 0, 2)));
+    for number in 0..POSTS {
+        world.send(near, &Post::new(&long(), format!("{number:03}"), 0, 0).encode(Version::V5));
+    }
+    assert_eq!(read_all(&mut world, reader).len() as u64, POSTS);
+    assert_eq!(world.counter(|c| &c.dropped_mesh), lost);
 }
 
 #[test]
@@ -303,12 +338,17 @@ fn handles_and_wills_go_the_same_way() {
 
 #[test]
 fn a_stop_waits_for_it() {
-    for qos in 0..=1 {
-        let (mut world, reader, writer) = scene(2, 9, qos);
+    for (shards, qos) in [(1, 0), (1, 1), (2, 0), (2, 1)] {
+        let (mut world, reader, writer) = scene(shards, 9, qos);
         world.send(writer, &Post::new(&long(), "last", qos, 1).encode(Version::V5));
         let shard = world.shard_of(writer).expect("connected");
         world.take(Step::Read(writer));
         world.take(Step::Flush(shard));
+        if shard == 0 {
+            world.give(0, Input::StopWork);
+            world.take(Step::Flush(0));
+            assert!(!world.work_stopped[0], "a publish is under way");
+        }
         world.stop_work();
         world.stop_connections();
         assert_eq!(payloads(&publishes(world.seen(reader))), ["last"]);
