@@ -33,6 +33,8 @@ pub enum Park {
     Join,
     /// What the connection it takes over from has sent.
     Hearing,
+    /// Nothing any more: its packets go on at the end of the turn.
+    Turn,
 }
 
 /// What a decider said so far to the questions of the packet that waits.
@@ -382,8 +384,12 @@ impl Shard {
         }
     }
 
-    /// The connection's waiting packets go on at the end of the turn.
+    /// The connection's waiting packets go on at the end of the turn. Until then it waits: what stands behind
+    /// them may be its last.
     pub(crate) fn resume_later(&mut self, _now: Now, id: ConnId) {
-        self.resuming.push_back(id);
+        if let Some(link) = self.links.at_mut(id) {
+            link.park.get_or_insert(Park::Turn);
+            self.resuming.push_back(id);
+        }
     }
 }
