@@ -1,0 +1,89 @@
+//! What a connection costs at least: a server that accepts, answers the first bytes with a CONNACK of 3.1.1,
+//! closes at the next, and does nothing else: no parser, no session, no timer, no log.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use crate::poller::Poller;
+
+const CONNACK: [u8; 4] = [0x20, 2, 0, 0];
+/// The listener, among the numbers of connections.
+const LISTENER: usize = usize::MAX;
+const SLEEP: Duration = Duration::from_secs(3_600);
+
+/// Serves on a port of loopback until something fails.
+///
+/// # Errors
+/// What failed: listening, accepting or waiting.
+pub fn serve(port: u16) -> io::Result<()> {
+    Server::new(port)?.serve()
+}
+
+struct Server {
+    listener: TcpListener,
+    poller: Poller,
+    /// Each with whether it was answered.
+    connections: Vec<Option<(TcpStream, bool)>>,
+    free: Vec<usize>,
+}
+
+impl Server {
+    fn new(port: u16) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        listener.set_nonblocking(true)?;
+        let poller = Poller::new()?;
+        poller.add(listener.as_fd(), LISTENER)?;
+        Ok(Self { listener, poller, connections: Vec::new(), free: Vec::new() })
+    }
+
+    fn serve(&mut self) -> io::Result<()> {
+        let mut ready = Vec::new();
+        loop {
+            self.poller.wait(&mut ready, SLEEP)?;
+            for one in &ready {
+                match one.index {
+                    LISTENER => self.accept()?,
+                    index => self.talk(index),
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self) -> io::Result<()> {
+        loop {
+            let stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            // A broker does these two as well.
+            stream.set_nonblocking(true)?;
+            stream.set_nodelay(true)?;
+            let index = self.free.pop().unwrap_or_else(|| {
+                self.connections.push(None);
+                self.connections.len() - 1
+            });
+            self.poller.add(&stream, index)?;
+            self.connections[index] = Some((stream, false));
+        }
+    }
+
+    fn talk(&mut self, index: usize) {
+        let Some((stream, answered)) = &mut self.connections[index] else { return };
+        let mut bytes = [0; 4096];
+        match stream.read(&mut bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(1..) if !*answered => {
+                *answered = true;
+                // Who does not take four bytes is closed at its next ones.
+                let _ = stream.write(&CONNACK);
+            }
+            _ => {
+                self.connections[index] = None;
+                self.free.push(index);
+            }
+        }
+    }
+}
