@@ -2,23 +2,42 @@
 //! closes at the next, and does nothing else: no parser, no session, no timer, no log.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::time::Duration;
+
+use rustix::net;
 
 use crate::poller::Poller;
 
 const CONNACK: [u8; 4] = [0x20, 2, 0, 0];
 /// The listener, among the numbers of connections.
 const LISTENER: usize = usize::MAX;
+const BACKLOG: i32 = 1024;
 const SLEEP: Duration = Duration::from_secs(3_600);
 
-/// Serves on a port of loopback until something fails.
+/// Serves on a port of loopback until something fails, with so many threads that share nothing.
 ///
 /// # Errors
 /// What failed: listening, accepting or waiting.
-pub fn serve(port: u16) -> io::Result<()> {
-    Server::new(port)?.serve()
+pub fn serve(port: u16, threads: usize) -> io::Result<()> {
+    let mut servers = (0..threads.max(1)).map(|_| Server::new(port)).collect::<io::Result<Vec<_>>>()?;
+    let (first, others) = servers.split_at_mut(1);
+    std::thread::scope(|scope| {
+        for server in others {
+            scope.spawn(|| server.serve());
+        }
+        first[0].serve()
+    })
+}
+
+/// One of several listeners on a port.
+fn listen(port: u16) -> io::Result<TcpListener> {
+    let socket = net::socket(net::AddressFamily::INET, net::SocketType::STREAM, None)?;
+    net::sockopt::set_socket_reuseport(&socket, true)?;
+    net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?;
+    net::listen(&socket, BACKLOG)?;
+    Ok(TcpListener::from(socket))
 }
 
 struct Server {
@@ -31,7 +50,7 @@ struct Server {
 
 impl Server {
     fn new(port: u16) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        let listener = listen(port)?;
         listener.set_nonblocking(true)?;
         let poller = Poller::new()?;
         poller.add(listener.as_fd(), LISTENER)?;
