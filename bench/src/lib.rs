@@ -6,7 +6,9 @@
 //! connection that ends, a refusal or a packet that should not come ends the run with that as its result.
 #![forbid(unsafe_code)]
 
+pub mod accept;
 mod connection;
+pub mod connections;
 mod failure;
 pub mod garbage;
 mod handshake;

@@ -37,6 +37,13 @@ pub(crate) fn resident_bytes(pid: u32) -> io::Result<u64> {
     Ok(pages * rustix::param::page_size() as u64)
 }
 
+/// Bytes of a process's memory in huge pages. An allocator that uses them makes 2 MiB resident for any first byte,
+/// and memory that it gave back stays resident with the rest of its page.
+pub(crate) fn huge_page_bytes(pid: u32) -> io::Result<u64> {
+    parse_huge(&fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?)
+        .ok_or_else(|| io::Error::other("/proc/PID/smaps_rollup has another form than known"))
+}
+
 /// Time all CPUs of the machine were busy so far, and time the host took away, in seconds.
 pub(crate) fn machine_seconds() -> io::Result<(f64, f64)> {
     parse_machine(&fs::read_to_string("/proc/stat")?)
@@ -49,6 +56,11 @@ fn parse_stat(text: &str) -> Option<CpuTime> {
     let mut fields = rest.split_ascii_whitespace().skip(11);
     let mut seconds = || fields.next()?.parse::<u64>().ok().map(seconds_of_ticks);
     Some(CpuTime { user_seconds: seconds()?, system_seconds: seconds()? })
+}
+
+fn parse_huge(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("AnonHugePages:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
 }
 
 /// The first line: user, nice, system, idle, iowait, irq, softirq, steal.
@@ -84,10 +96,18 @@ mod tests {
     }
 
     #[test]
+    fn huge_pages_are_found_among_the_lines() {
+        let text = "5-7 ---p 0 00:00 0 [rollup]\nRss:  900 kB\nAnonHugePages:      4096 kB\nSwap: 0 kB\n";
+        assert_eq!(parse_huge(text), Some(4 << 20));
+        assert_eq!(parse_huge("Rss: 1 kB\n"), None);
+    }
+
+    #[test]
     fn this_process_uses_time_and_memory() {
         let pid = std::process::id();
         assert!(cpu_time(pid).unwrap().total_seconds() >= 0.0);
         assert!(resident_bytes(pid).unwrap() > 100_000);
+        assert!(huge_page_bytes(pid).unwrap() <= resident_bytes(pid).unwrap());
         assert!(machine_seconds().unwrap().0 > 0.0);
     }
 }

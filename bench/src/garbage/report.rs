@@ -7,7 +7,7 @@ use super::Plan;
 use super::damage::KINDS;
 use super::honest::Honest;
 use super::hostile::Tally;
-use super::memory::{GROWTH_BYTES_MAX, Series};
+use super::memory::Series;
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -71,7 +71,8 @@ impl Report {
         let _ = write!(
             json,
             ",\"memory\":{{\"first_half_bytes_max\":{first},\"second_half_bytes_max\":{second},\
-             \"growth_bytes_max\":{GROWTH_BYTES_MAX},\"flat\":{},\"packets_and_bytes\":[{}]}}",
+             \"growth_bytes_max\":{},\"flat\":{},\"packets_and_bytes\":[{}]}}",
+            self.memory.growth_bytes_max(),
             self.is_flat(),
             samples.collect::<Vec<_>>().join(",")
         );

@@ -18,9 +18,11 @@ mod retained;
 mod segmented;
 mod subscribers;
 mod subscriptions;
+mod walk;
 mod wildcards;
 
 pub use interest::{Delta, Interest, InterestScratch, InterestWriter, WALK_NODES_MAX};
 pub use retained::{PageEnd, RetainedTree};
 pub use ringmq_sync::CoreMask;
 pub use subscriptions::SubscriptionTree;
+pub use walk::{MatchWalk, Stop};

@@ -4,6 +4,7 @@
 use crate::levels;
 use crate::segmented::{Hashed, SegmentedTable};
 use crate::subscribers::Subscribers;
+use crate::walk::{MatchWalk, Stop};
 use crate::wildcards::WildcardTrie;
 use alloc::{boxed::Box, string::String, vec::Vec};
 use core::fmt;
@@ -95,13 +96,50 @@ impl<V> SubscriptionTree<V> {
     ///
     /// Filters that begin with a wildcard pass topics that begin with `$` [MQTT-4.7.2-1]. The order depends
     /// on the history of the tree alone. The work is bounded by the filters that share levels with the topic:
-    /// at most 2^levels places, so levels and wildcard filters per client are bounded by the caller.
-    pub fn for_each_match<'a>(&'a self, topic: &str, mut each: impl FnMut(u32, &'a V)) {
-        let hash = self.hash(topic);
-        if let Some(exact) = self.exact.find(hash, |exact| *exact.filter == *topic) {
-            exact.subscribers.as_slice().iter().for_each(|(who, value)| each(*who, value));
+    /// at most 2^levels places. Who cannot have that takes [`SubscriptionTree::for_each_match_within`].
+    pub fn for_each_match<'a>(&'a self, topic: &str, each: impl FnMut(u32, &'a V)) {
+        self.for_each_match_within(topic, usize::MAX, each);
+    }
+
+    /// As [`SubscriptionTree::for_each_match`], visiting so many nodes of wildcard filters at most. How many it
+    /// visited; nothing when there are more: then some of the matches were handed out, and the whole match is to
+    /// be made in parts, from its beginning, with [`SubscriptionTree::match_part`].
+    pub fn for_each_match_within<'a>(
+        &'a self,
+        topic: &str,
+        nodes_max: usize,
+        mut each: impl FnMut(u32, &'a V),
+    ) -> Option<usize> {
+        self.exact(topic).iter().for_each(|(who, value)| each(*who, value));
+        let each = |found: &'a [(u32, V)]| found.iter().for_each(|(who, value)| each(*who, value));
+        self.wildcards.for_each_match(topic, nodes_max, each)
+    }
+
+    /// One part of a match that is made in parts, between which subscriptions may come and go. It goes on where
+    /// `walk` stands and ends when `units` is used up; each node and each subscriber takes one off, and a node or
+    /// a filter is not divided.
+    ///
+    /// Over all parts, a subscription that was there from the first to the last is handed out exactly once, and
+    /// one that came, went, or went and came back meanwhile at most once.
+    pub fn match_part(
+        &self,
+        topic: &str,
+        walk: &mut MatchWalk,
+        units: &mut usize,
+        mut each: impl FnMut(u32, &V),
+    ) -> Stop {
+        if walk.is_fresh() {
+            for (who, value) in self.exact(topic) {
+                *units = units.saturating_sub(1);
+                each(*who, value);
+            }
         }
-        self.wildcards.for_each_match(topic, |found| found.iter().for_each(|(who, value)| each(*who, value)));
+        self.wildcards.match_part(topic, walk, units, each)
+    }
+
+    fn exact(&self, topic: &str) -> &[(u32, V)] {
+        let exact = self.exact.find(self.hash(topic), |exact| *exact.filter == *topic);
+        exact.map_or(&[], |exact| exact.subscribers.as_slice())
     }
 
     /// Every filter with at least one subscriber, in byte order: a snapshot for whoever follows the changes.

@@ -5,6 +5,7 @@ use crate::arena::Arena;
 use crate::levels::{self, ONE};
 use crate::segmented::{Hashed, SegmentedTable};
 use crate::subscribers::Subscribers;
+use crate::walk::{MatchWalk, Stop};
 use alloc::{boxed::Box, string::String, vec::Vec};
 use core::hash::{BuildHasher, Hasher};
 use foldhash::quality::FixedState;
@@ -20,12 +21,15 @@ pub(crate) struct WildcardTrie<V> {
     nodes: Arena<Node<V>>,
     edges: SegmentedTable<Edge>,
     hasher: FixedState,
+    /// Nodes made so far: what tells users of one number apart.
+    births: u32,
 }
 
 struct Node<V> {
     /// The level that leads here from the parent.
     level: Box<str>,
     parent: u32,
+    birth: u32,
     /// The child for `+`, or nobody. It is in no table.
     plus: u32,
     /// All children, the one for `+` included.
@@ -48,9 +52,9 @@ impl Hashed for Edge {
 }
 
 impl<V> Node<V> {
-    fn new(level: &str, parent: u32) -> Self {
+    fn new(level: &str, parent: u32, birth: u32) -> Self {
         let (here, below) = (Subscribers::None, Subscribers::None);
-        Self { level: level.into(), parent, plus: NOBODY, children: 0, here, below }
+        Self { level: level.into(), parent, birth, plus: NOBODY, children: 0, here, below }
     }
 
     fn is_needed(&self) -> bool {
@@ -65,9 +69,9 @@ impl<V> Node<V> {
 impl<V> WildcardTrie<V> {
     pub(crate) fn new(hash_key: u64) -> Self {
         let mut nodes = Arena::new();
-        let root = nodes.insert(Node::new("", NOBODY));
+        let root = nodes.insert(Node::new("", NOBODY, 0));
         assert_eq!(root, ROOT, "the first number of an arena");
-        Self { nodes, edges: SegmentedTable::new(), hasher: FixedState::with_seed(hash_key) }
+        Self { nodes, edges: SegmentedTable::new(), hasher: FixedState::with_seed(hash_key), births: 0 }
     }
 
     /// Nodes of the trie, its root included.
@@ -104,12 +108,19 @@ impl<V> WildcardTrie<V> {
         Some(value)
     }
 
-    /// Hands the subscribers of every filter that matches the topic to `each`.
-    pub(crate) fn for_each_match<'a>(&'a self, topic: &str, mut each: impl FnMut(&'a [(u32, V)])) {
+    /// Hands the subscribers of every filter that matches the topic to `each`, visiting so many nodes at most.
+    /// How many it visited; nothing when there are more, and then some of the matches were handed out.
+    pub(crate) fn for_each_match<'a>(
+        &'a self,
+        topic: &str,
+        nodes_max: usize,
+        mut each: impl FnMut(&'a [(u32, V)]),
+    ) -> Option<usize> {
         let root = self.node(ROOT);
         if !root.is_needed() {
-            return;
+            return Some(0);
         }
+        let mut visited = 0;
         let mut walk = Walk::new();
         if levels::is_reserved(topic) {
             let (level, next) = levels::level_at(topic, 0);
@@ -118,6 +129,10 @@ impl<V> WildcardTrie<V> {
             walk.push(ROOT, 0);
         }
         while let Some((number, start)) = walk.pop() {
+            if visited == nodes_max {
+                return None;
+            }
+            visited += 1;
             let node = self.node(number);
             each(node.below.as_slice());
             if start == ENDED {
@@ -127,6 +142,48 @@ impl<V> WildcardTrie<V> {
                 walk.push_some(Some(node.plus).filter(|&plus| plus != NOBODY), next);
                 walk.push_some(self.edge(number, level), next);
             }
+        }
+        Some(visited)
+    }
+
+    /// One part of a match: goes on where the walk stands, for as much work as `units` has (a node is one, a
+    /// subscriber is one), and takes off what it did. What is left of the walk is in it.
+    pub(crate) fn match_part(
+        &self,
+        topic: &str,
+        walk: &mut MatchWalk,
+        units: &mut usize,
+        mut each: impl FnMut(u32, &V),
+    ) -> Stop {
+        if walk.begin() {
+            let (level, next) = levels::level_at(topic, 0);
+            match levels::is_reserved(topic) {
+                true => self.note_place(walk, self.edge(ROOT, level), next),
+                false => self.note_place(walk, Some(ROOT), Some(0)),
+            }
+        }
+        while *units > 0 {
+            let Some((number, birth, start)) = walk.pop() else { return Stop::Done };
+            *units -= 1;
+            // A node that is gone had no filter below it that was there all the time.
+            let Some(node) = self.nodes.at(number).filter(|node| node.birth == birth) else { continue };
+            let here = if start == ENDED { node.here.as_slice() } else { &[] };
+            for (who, value) in node.below.as_slice().iter().chain(here) {
+                *units = units.saturating_sub(1);
+                each(*who, value);
+            }
+            if start != ENDED && node.children > 0 {
+                let (level, next) = levels::level_at(topic, start as usize);
+                self.note_place(walk, Some(node.plus).filter(|&plus| plus != NOBODY), next);
+                self.note_place(walk, self.edge(number, level), next);
+            }
+        }
+        Stop::More
+    }
+
+    fn note_place(&self, walk: &mut MatchWalk, node: Option<u32>, next: Option<usize>) {
+        if let Some(number) = node {
+            walk.push(number, self.node(number).birth, next.map_or(ENDED, |next| next as u32));
         }
     }
 
@@ -179,7 +236,8 @@ impl<V> WildcardTrie<V> {
     }
 
     fn add(&mut self, parent: u32, level: &str) -> u32 {
-        let child = self.nodes.insert(Node::new(level, parent));
+        self.births = self.births.wrapping_add(1);
+        let child = self.nodes.insert(Node::new(level, parent, self.births));
         let node = self.node_mut(parent);
         node.children += 1;
         if level == ONE {

@@ -115,7 +115,7 @@ pub struct Aggregate {
     pub origin: Origin,
     /// Parts not answered yet.
     pub remaining: u32,
-    /// Whether the origin was told that a part waits for a full queue.
+    /// Whether the origin was told that a part waits: for a full queue, or for a long match.
     pub held: bool,
     /// The answers so far.
     pub tally: Tally,
@@ -158,18 +158,24 @@ impl Shard {
 
     /// A part waits for a full queue: whoever publishes is to publish no more until it is answered.
     pub(crate) fn aggregate_hold(&mut self, id: AggregateId) {
-        let Some(aggregate) = self.aggregates.at_mut(id) else { return };
+        if self.aggregate_wait(id) {
+            self.counters().publish_held.add(1);
+        }
+    }
+
+    /// As [`Shard::aggregate_hold`], for a part that waits for something else. True when a publisher of this shard
+    /// was stopped by it.
+    pub(crate) fn aggregate_wait(&mut self, id: AggregateId) -> bool {
+        let Some(aggregate) = self.aggregates.at_mut(id) else { return false };
         if std::mem::replace(&mut aggregate.held, true) {
-            return;
+            return false;
         }
         match aggregate.origin {
-            Origin::Publisher { conn, .. } => {
-                self.counters().publish_held.add(1);
-                self.hold_publisher(conn);
-            }
+            Origin::Publisher { conn, .. } => self.hold_publisher(conn),
             Origin::Remote { shard, ticket } => self.peers.send(shard, &Frame::Held { ticket }),
             _ => {}
         }
+        matches!(self.aggregates.at(id).map(|a| &a.origin), Some(Origin::Publisher { .. }))
     }
 
     fn aggregate_finish(&mut self, now: Now, aggregate: Aggregate) {

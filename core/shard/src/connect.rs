@@ -153,8 +153,9 @@ impl Shard {
             home.session.attach(window);
         }
         self.counters().sessions_connected.add(1);
-        if let Some(at) = deadline {
-            self.timers.arm(at.min(now.mono.plus(TIMER_AHEAD_MAX)), Timer::KeepAlive(id));
+        match deadline {
+            Some(at) => self.arm_link(id, at.min(now.mono.plus(TIMER_AHEAD_MAX)), Timer::KeepAlive(id)),
+            None => self.disarm_link(id),
         }
         // 3.1 has no session present flag: its reserved byte stays zero.
         let session_present = existing.is_some() && connect.version != Version::V31;

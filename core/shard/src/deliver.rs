@@ -144,7 +144,7 @@ impl Shard {
         ShardId(self.table.shard(partition(&self.common.partition_key, key.as_bytes())))
     }
 
-    /// Gives a message to every matching session of this shard.
+    /// Gives a message to every matching session of this shard; where finding them takes long, in parts and later.
     pub(crate) fn deliver(
         &mut self,
         now: Now,
@@ -152,9 +152,21 @@ impl Shard {
         aggregate: Option<AggregateId>,
         hold: u64,
     ) {
+        if self.matching.is_behind(message.publisher()) {
+            return self.suspend(message, aggregate, hold);
+        }
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.found.clear();
-        self.tree.for_each_match(message.topic(), |who, s: &Subscriber| scratch.found.push((who, *s)));
+        let nodes = self.settings.match_nodes_per_turn;
+        let nodes_max = self.matching.allowance(nodes);
+        let visited = self.tree.for_each_match_within(message.topic(), nodes_max, |who, s: &Subscriber| {
+            scratch.found.push((who, *s));
+        });
+        let Some(visited) = visited else {
+            self.scratch = scratch;
+            return self.suspend(message, aggregate, hold);
+        };
+        self.matching.spend(visited, nodes);
         self.merge(message, &mut scratch);
         for m in scratch.matches.drain(..) {
             let Some(id) = self.sessions.id_of_slot(m.slot) else { continue };
@@ -296,7 +308,8 @@ impl Shard {
         let Some(home) = self.sessions.at_mut(id) else { return };
         if home.hold_armed.is_none_or(|at| until < at) {
             home.hold_armed = Some(until);
-            self.timers.arm(until, Timer::Hold(id));
+            self.timers.cancel(home.hold_timer);
+            home.hold_timer = self.timers.arm(until, Timer::Hold(id));
         }
     }
 

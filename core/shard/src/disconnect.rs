@@ -84,7 +84,8 @@ impl Shard {
         let due = now.mono.plus(at.since(now.wall).min(TIMER_AHEAD_MAX));
         if home.expiry_armed <= now.mono || home.expiry_armed > due {
             home.expiry_armed = due;
-            self.timers.arm(due, Timer::Expiry(session));
+            self.timers.cancel(home.expiry_timer);
+            home.expiry_timer = self.timers.arm(due, Timer::Expiry(session));
         }
     }
 
@@ -94,7 +95,8 @@ impl Shard {
         let due = now.mono.plus(at.since(now.wall).min(TIMER_AHEAD_MAX));
         if home.will_armed <= now.mono || home.will_armed > due {
             home.will_armed = due;
-            self.timers.arm(due, Timer::Will(session));
+            self.timers.cancel(home.will_timer);
+            home.will_timer = self.timers.arm(due, Timer::Will(session));
         }
     }
 

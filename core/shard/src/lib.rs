@@ -13,6 +13,7 @@ mod disconnect;
 pub mod effect;
 mod fault;
 mod fill;
+mod graves;
 mod hear_out;
 pub mod input;
 pub mod limits;
@@ -32,6 +33,7 @@ mod shared;
 mod slots;
 mod stop;
 mod subscribe;
+mod suspended;
 mod sys;
 mod timer;
 mod tunnel;
@@ -66,9 +68,10 @@ use sessions::{Home, SessionId};
 use shared::{Group, GroupId};
 use slots::Slots;
 use stop::Stopping;
+use suspended::Matching;
 use timer::{LANES_INTERVAL, SWEEP_INTERVAL, Timer};
 use tunnel::TunnelEnd;
-use wheel::Wheel;
+use wheel::{TimerKey, Wheel};
 
 /// What the shards of one broker share.
 #[derive(Clone)]
@@ -134,12 +137,13 @@ pub struct Shard {
     timers: Wheel<Timer>,
     due: Vec<Timer>,
     lanes_armed: bool,
-    asked: HashMap<Ticket, ConnId>,
+    asked: HashMap<Ticket, (ConnId, TimerKey)>,
     tickets: u64,
     epochs: u64,
     serials: u64,
     publishes: u64,
     scratch: Scratch,
+    matching: Matching,
     dirty: Vec<ConnId>,
     dirty_locals: Vec<LocalId>,
     lane_waiters: VecDeque<ConnId>,
@@ -184,7 +188,7 @@ impl Shard {
             mask: CoreMask::new(),
             groups: Slots::new(),
             group_by_filter: HashMap::new(),
-            retained: Retained::default(),
+            retained: Retained::new(common.partition_key),
             aggregates: Slots::new(),
             deferred: VecDeque::new(),
             peers,
@@ -197,6 +201,7 @@ impl Shard {
             serials: 0,
             publishes: 0,
             scratch: Scratch::default(),
+            matching: Matching::default(),
             dirty: Vec::new(),
             dirty_locals: Vec::new(),
             lane_waiters: VecDeque::new(),
@@ -297,6 +302,7 @@ impl Shard {
                 break;
             }
         }
+        self.matching.renew();
         self.peers.flush();
         self.arm_lanes(now);
         self.report_stop();
@@ -345,7 +351,14 @@ impl Shard {
     /// When [`Input::Tick`] is needed at the latest.
     #[must_use]
     pub fn deadline(&self) -> Option<Mono> {
-        self.timers.deadline()
+        if self.matching.is_empty() { self.timers.deadline() } else { Some(self.now.mono) }
+    }
+
+    /// How many timers are armed: a few of the shard's own, at most one of each connection and of each question,
+    /// and three of each session.
+    #[must_use]
+    pub const fn timers(&self) -> usize {
+        self.timers.len()
     }
 
     /// Whether questions of peers wait for the lanes to be drained once more: then drain all lanes and send

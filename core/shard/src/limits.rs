@@ -55,8 +55,17 @@ pub struct Settings {
     pub connections_max: usize,
     /// Subscriptions of one session.
     pub subscriptions_per_session_max: usize,
+    /// Subscriptions of one session whose filters have wildcards. Filters that all match one topic make finding
+    /// its subscribers long; one client alone is to need many sessions for that.
+    pub wildcards_per_session_max: usize,
     /// Levels of a topic name or filter; matching cost grows with it.
     pub topic_levels_max: usize,
+    /// Levels of a filter with wildcards: each may double the ways by which one topic matches.
+    pub wildcard_levels_max: usize,
+    /// Nodes of wildcard filters that the matches of one turn visit beyond the few that each may; a match that
+    /// needs more is made in parts of so many, one a turn. At some 150 ns for each, with what is done for the
+    /// subscribers found there, this is 20 us.
+    pub match_nodes_per_turn: usize,
     /// Retained messages of one shard.
     pub retained_messages_max: usize,
     /// Bytes of retained messages of one shard.
@@ -117,7 +126,10 @@ impl Default for Settings {
             sessions_max: 1_000_000,
             connections_max: 1_000_000,
             subscriptions_per_session_max: 100_000,
+            wildcards_per_session_max: 4096,
             topic_levels_max: 200,
+            wildcard_levels_max: 32,
+            match_nodes_per_turn: 128,
             retained_messages_max: 10_000_000,
             retained_bytes_max: 4 << 30,
             retained_page_messages: 64,

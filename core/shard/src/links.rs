@@ -17,6 +17,7 @@ use crate::output::Output;
 use crate::sessions::SessionId;
 use crate::slots::slot_id;
 use crate::timer::Timer;
+use crate::wheel::TimerKey;
 use crate::{Effect, LogLevel, Shard};
 
 slot_id!(ConnId);
@@ -32,6 +33,8 @@ pub enum Park {
     Join,
     /// What the connection it takes over from has sent.
     Hearing,
+    /// Nothing any more: its packets go on at the end of the turn.
+    Turn,
 }
 
 /// What a decider said so far to the questions of the packet that waits.
@@ -105,6 +108,8 @@ pub struct Link {
     pub way: Way,
     /// Set on the socket end of a tunnel, which does nothing else.
     pub relay: Option<Relay>,
+    /// Its timer: for CONNECT, then its keep alive, then its end.
+    pub timer: TimerKey,
     /// When its CONNECT was complete, in the order of all shards; 0 before.
     pub connect_stamp: u64,
     /// Its session.
@@ -113,7 +118,7 @@ pub struct Link {
     pub heard: Option<ConnId>,
     /// What it waits for.
     pub park: Option<Park>,
-    /// Its publishes that wait for a full queue; it publishes nothing more until there are none.
+    /// Its publishes that wait for a full queue or a long match; it publishes nothing more until there are none.
     pub holds: u32,
     /// Packets that wait for their turn, complete.
     pub parked: Vec<u8>,
@@ -144,6 +149,7 @@ impl Link {
             peer,
             way,
             relay: None,
+            timer: TimerKey::NONE,
             connect_stamp: 0,
             session: None,
             heard: None,
@@ -189,7 +195,7 @@ impl Shard {
             self.counters().connections.add(1);
         }
         let id = self.links.insert(Link::new(now, peer, way));
-        self.timers.arm(now.mono.plus(self.settings.connect_timeout), Timer::Connect(id));
+        self.arm_link(id, now.mono.plus(self.settings.connect_timeout), Timer::Connect(id));
         id
     }
 
@@ -316,14 +322,14 @@ impl Shard {
         link.parked = Vec::new();
         self.detach(now, id);
         self.heard_out(now, id);
-        self.timers.arm(now.mono.plus(self.settings.linger), Timer::Linger(id));
+        self.arm_link(id, now.mono.plus(self.settings.linger), Timer::Linger(id));
         self.mark_link_dirty(id);
     }
 
     /// The connection is gone at once, with what was not written.
     pub(crate) fn link_drop(&mut self, now: Now, id: ConnId) {
         self.detach(now, id);
-        let Some(link) = self.links.remove(id) else { return };
+        let Some(link) = self.link_take(id) else { return };
         self.heard_out(now, id);
         if link.way == Way::Socket {
             self.counters().connections.sub(1);
@@ -339,6 +345,18 @@ impl Shard {
             }
             (Way::Socket, None) => self.effects.push(Effect::Close(id)),
         }
+    }
+
+    /// Takes a connection out of the table, with its timer and its questions: nothing of it is left behind.
+    pub(crate) fn link_take(&mut self, id: ConnId) -> Option<Link> {
+        let link = self.links.remove(id)?;
+        self.timers.cancel(link.timer);
+        for (ticket, _) in &link.questions {
+            if let Some((_, timer)) = self.asked.remove(ticket) {
+                self.timers.cancel(timer);
+            }
+        }
+        Some(link)
     }
 
     /// Reads no more, or again, from the connection.
@@ -366,8 +384,12 @@ impl Shard {
         }
     }
 
-    /// The connection's waiting packets go on at the end of the turn.
+    /// The connection's waiting packets go on at the end of the turn. Until then it waits: what stands behind
+    /// them may be its last.
     pub(crate) fn resume_later(&mut self, _now: Now, id: ConnId) {
-        self.resuming.push_back(id);
+        if let Some(link) = self.links.at_mut(id) {
+            link.park.get_or_insert(Park::Turn);
+            self.resuming.push_back(id);
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::sessions::{Attached, SessionId};
 use crate::stop::Stopping;
 use crate::{Effect, Shard};
 
-/// Publishes that wait for room in a lane; beyond it in-process ones are refused.
+/// Publishes that wait for room in a lane or for their match; beyond it in-process ones are refused.
 const DEFERRED_MAX: usize = 10_000;
 
 /// A handle that is open.
@@ -86,7 +86,9 @@ impl Shard {
                 refused(ReasonCode::TOPIC_NAME_INVALID)
             }
             Some(_) if properties.check(Place::Publish).is_err() => refused(ReasonCode::MALFORMED_PACKET),
-            Some(_) if self.deferred.len() >= DEFERRED_MAX => refused(ReasonCode::QUOTA_EXCEEDED),
+            Some(_) if self.deferred.len() + self.matching.len() >= DEFERRED_MAX => {
+                refused(ReasonCode::QUOTA_EXCEEDED)
+            }
             Some(session) => {
                 let properties = properties.as_properties();
                 let expiry = properties.u32(Property::MessageExpiryInterval);

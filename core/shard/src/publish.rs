@@ -166,7 +166,9 @@ impl Shard {
         }));
         let hold = self.settings.publish_hold;
         let Some(packet_id) = publish.packet_id else {
-            return self.publish(now, &message, None, hold);
+            let started = self.publish(now, &message, None, hold);
+            self.wait_for_match(id, &message);
+            return started;
         };
         let qos = publish.qos;
         let aggregate = self.aggregate_open(Origin::Publisher { conn: id, session, packet_id, qos });

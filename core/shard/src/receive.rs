@@ -272,8 +272,8 @@ impl Shard {
             Answer::Now(Verdict::Allow) => Said::Allow,
             Answer::Now(Verdict::Deny) => Said::Deny,
             Answer::Later => {
-                self.asked.insert(ticket, id);
-                self.timers.arm(now.mono.plus(self.settings.decision_timeout), Timer::Decision(id, ticket));
+                let due = now.mono.plus(self.settings.decision_timeout);
+                self.asked.insert(ticket, (id, self.timers.arm(due, Timer::Decision(ticket))));
                 Said::Open
             }
         };
@@ -297,12 +297,13 @@ impl Shard {
     }
 
     /// No answer in time.
-    pub(crate) fn decision_timeout(&mut self, now: Now, _id: ConnId, ticket: Ticket) {
+    pub(crate) fn decision_timeout(&mut self, now: Now, ticket: Ticket) {
         self.answered(now, ticket, Said::Nothing);
     }
 
     fn answered(&mut self, now: Now, ticket: Ticket, said: Said) {
-        let Some(id) = self.asked.remove(&ticket) else { return };
+        let Some((id, timer)) = self.asked.remove(&ticket) else { return };
+        self.timers.cancel(timer);
         let Some(link) = self.links.at_mut(id) else { return };
         if let Some(question) = link.questions.iter_mut().find(|(t, _)| *t == ticket) {
             question.1 = said;

@@ -2,7 +2,7 @@
 //! publish with the highest stamp wins there, whichever came last. Subscriptions read them in pages: the
 //! place to go on stays with the session, and a page is asked for only while the session has room for it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use ringmq_proto::session::{Change, Entry, RetainedRead, Subscription, SubscriptionIds};
@@ -13,6 +13,7 @@ use ringmq_wire::TopicFilter;
 use ringmq_wire::message::Message;
 
 use crate::aggregate::Tally;
+use crate::graves::Graves;
 use crate::input::ShardId;
 use crate::mesh::frame::Frame;
 use crate::retained_open::{OpenTopics, Settled, TopicVersion};
@@ -23,9 +24,8 @@ use crate::{LogLevel, Shard};
 const PAGE_TOPICS_MAX: usize = 4096;
 /// Live retained messages remembered while a page is under way; with more of them the page is read again.
 const LIVE_TOPICS_MAX: usize = 4096;
-/// Cleared topics remembered, so that an older publish still on its way does not bring one back. Stamps are
-/// taken when a publish enters its lane, so what is still on its way is at most what the lanes hold.
-const GRAVES_MAX: usize = 65_536;
+/// Bytes of their names: many sessions may read at once, and a name may have 64 KiB.
+const LIVE_BYTES_MAX: usize = 256 << 10;
 
 /// A page that was asked for.
 #[derive(Debug, Default)]
@@ -33,6 +33,7 @@ pub struct PageWait {
     serial: u64,
     /// Stamps of live retained messages the session got meanwhile, by topic.
     live: HashMap<Box<str>, u64>,
+    live_bytes: usize,
     overrun: bool,
 }
 
@@ -47,12 +48,10 @@ pub struct Query {
 }
 
 /// The retained messages of a shard.
-#[derive(Default)]
 pub struct Retained {
     tree: RetainedTree<Rc<Message>>,
     bytes: u64,
-    graves: HashMap<Box<str>, u64>,
-    graves_order: VecDeque<(Box<str>, u64)>,
+    graves: Graves,
     /// Topics with publishes that may still be refused.
     open: OpenTopics,
     /// Questions that came since the last drain began.
@@ -63,21 +62,22 @@ pub struct Retained {
 }
 
 impl Retained {
-    fn latest_stamp(&self, topic: &str) -> u64 {
-        let grave = self.graves.get(topic).copied().unwrap_or(0);
-        self.tree.get(topic).map_or(grave, |m| m.stamp().max(grave))
+    /// Without messages. The key is the broker's secret one.
+    pub fn new(key: [u8; 16]) -> Self {
+        Self {
+            tree: RetainedTree::new(),
+            bytes: 0,
+            graves: Graves::new(key),
+            open: OpenTopics::default(),
+            asked: Vec::new(),
+            ripe: Vec::new(),
+            swept: None,
+        }
     }
 
-    fn bury(&mut self, topic: &str, stamp: u64) {
-        self.graves.insert(topic.into(), stamp);
-        self.graves_order.push_back((topic.into(), stamp));
-        while self.graves_order.len() > GRAVES_MAX {
-            if let Some((topic, stamp)) = self.graves_order.pop_front()
-                && self.graves.get(&topic) == Some(&stamp)
-            {
-                self.graves.remove(&topic);
-            }
-        }
+    fn latest_stamp(&self, topic: &str) -> u64 {
+        let grave = self.graves.stamp(topic);
+        self.tree.get(topic).map_or(grave, |m| m.stamp().max(grave))
     }
 
     fn remove(&mut self, topic: &str) {
@@ -182,7 +182,7 @@ impl Shard {
             None => {
                 self.retained.remove(topic);
                 if self.common.shards > 1 && version.stamp > 0 {
-                    self.retained.bury(topic, version.stamp);
+                    self.retained.graves.bury(topic, version.stamp);
                 }
             }
         }
@@ -362,12 +362,15 @@ impl Shard {
             return;
         }
         let Some(page) = self.sessions.at_mut(id).and_then(|home| home.page.as_mut()) else { return };
-        if page.live.len() >= LIVE_TOPICS_MAX {
+        let topic = message.topic();
+        if let Some(stamp) = page.live.get_mut(topic) {
+            *stamp = (*stamp).max(message.stamp());
+        } else if page.live.len() < LIVE_TOPICS_MAX && page.live_bytes + topic.len() <= LIVE_BYTES_MAX {
+            page.live_bytes += topic.len();
+            page.live.insert(topic.into(), message.stamp());
+        } else {
             page.overrun = true;
-            return;
         }
-        let stamp = page.live.entry(message.topic().into()).or_insert(0);
-        *stamp = (*stamp).max(message.stamp());
     }
 
     /// Removes expired retained messages, some at a time.

@@ -16,6 +16,7 @@ use crate::input::ConnId;
 use crate::local::LocalId;
 use crate::retained::PageWait;
 use crate::slots::slot_id;
+use crate::wheel::TimerKey;
 
 /// One session of one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,6 +72,12 @@ pub struct Home {
     pub page: Option<PageWait>,
     /// Number of the publish that matched this session last, and where it stands in the match list.
     pub mark: (u64, u32),
+    /// The same for a match that is made in parts.
+    pub part_mark: (u64, u32),
+    /// Its subscriptions whose filters have wildcards.
+    pub wildcards: usize,
+    /// Whether the log was told that it may not have as many or as deep ones as it wants.
+    pub refusal_told: bool,
     /// Messages its queue may hold.
     pub queue_messages_max: u32,
     /// When the timers for its end, its will and its held messages fire; there is at most one of each that
@@ -80,6 +87,12 @@ pub struct Home {
     pub will_armed: Mono,
     /// See above.
     pub hold_armed: Option<Mono>,
+    /// Those timers.
+    pub expiry_timer: TimerKey,
+    /// See above.
+    pub will_timer: TimerKey,
+    /// See above.
+    pub hold_timer: TimerKey,
     /// When a drop was logged last, and how many came since.
     pub drops: (Mono, u64),
 }
@@ -109,10 +122,16 @@ impl Shard {
             routing: Vec::new(),
             page: None,
             mark: (0, 0),
+            part_mark: (0, 0),
+            wildcards: 0,
+            refusal_told: false,
             queue_messages_max: self.settings.queue_messages_max,
             expiry_armed: Mono(0),
             will_armed: Mono(0),
             hold_armed: None,
+            expiry_timer: TimerKey::NONE,
+            will_timer: TimerKey::NONE,
+            hold_timer: TimerKey::NONE,
             drops: (Mono(0), 0),
         };
         let id = self.sessions.insert(home);
@@ -171,6 +190,9 @@ impl Shard {
         self.return_shared(id, true);
         self.fail_held(id);
         let Some(home) = self.sessions.remove(id) else { return };
+        for timer in [home.expiry_timer, home.will_timer, home.hold_timer] {
+            self.timers.cancel(timer);
+        }
         self.by_client.remove(&home.session.client_id);
         if home.session.is_durable() {
             let (client_id, epoch) = (&*home.session.client_id, home.session.epoch);

@@ -86,7 +86,7 @@ impl Shard {
 
     /// Says how far the stop has come, once for each step.
     pub(crate) fn report_stop(&mut self) {
-        let idle = self.deferred.is_empty() && !self.peers.is_waiting();
+        let idle = self.deferred.is_empty() && self.matching.is_empty() && !self.peers.is_waiting();
         match self.stopping {
             Stopping::Work if idle => {
                 self.stopping = Stopping::WorkDone;

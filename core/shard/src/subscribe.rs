@@ -10,7 +10,6 @@ use ringmq_wire::{
     SubscriptionOptions, TopicFilter, Unsuback, Unsubscribe, Version,
 };
 
-use crate::Shard;
 use crate::aggregate::{AggregateId, Origin, Tally};
 use crate::authz::Question;
 use crate::deliver::Subscriber;
@@ -19,6 +18,7 @@ use crate::input::ConnId;
 use crate::links::{Park, Said};
 use crate::receive::Step;
 use crate::sessions::SessionId;
+use crate::{LogLevel, Shard};
 
 /// A subscription that was made, and what it still needs.
 pub struct Made<'a> {
@@ -150,6 +150,14 @@ impl Shard {
         if let Some(code) = self.filter_refused(session, filter, existed, count) {
             return code;
         }
+        if filter.has_wildcard() && !existed {
+            if self.has_quota_for(session, filter) {
+                self.count_wildcards(session, |count| count + 1);
+            } else {
+                self.tell_refusal(session, whole);
+                return ReasonCode::QUOTA_EXCEEDED;
+            }
+        }
         let qos =
             options.qos.min(Qos::from_u8(self.offer_for(session).maximum_qos).unwrap_or(Qos::ExactlyOnce));
         let options = SubscriptionOptions { qos, ..options };
@@ -192,6 +200,38 @@ impl Shard {
         (!existed && count >= settings.subscriptions_per_session_max).then_some(ReasonCode::QUOTA_EXCEEDED)
     }
 
+    /// Whether a session may have one more filter with wildcards, and as deep a one.
+    fn has_quota_for(&self, session: SessionId, filter: TopicFilter<'_>) -> bool {
+        let levels = filter.filter().split('/').count();
+        levels <= self.settings.wildcard_levels_max
+            && self
+                .sessions
+                .at(session)
+                .is_some_and(|h| h.wildcards < self.settings.wildcards_per_session_max)
+    }
+
+    fn count_wildcards(&mut self, session: SessionId, change: impl FnOnce(usize) -> usize) {
+        if let Some(home) = self.sessions.at_mut(session) {
+            home.wildcards = change(home.wildcards);
+        }
+    }
+
+    /// One line for each session: a client that tries again and again is not to fill the log.
+    fn tell_refusal(&mut self, session: SessionId, filter: &str) {
+        let Some(home) = self.sessions.at_mut(session) else { return };
+        if std::mem::replace(&mut home.refusal_told, true) {
+            return;
+        }
+        let client_id = home.session.client_id.clone();
+        let (count, levels) = (self.settings.wildcards_per_session_max, self.settings.wildcard_levels_max);
+        self.log(LogLevel::Warning, || {
+            format!(
+                "Client {client_id} was refused a subscription to {filter}: a session may have {count} filters with \
+                 wildcards (wildcards_per_session_max), of {levels} levels at most (wildcard_levels_max)."
+            )
+        });
+    }
+
     /// Retained messages for what was just subscribed, as its retain handling says [MQTT-3.3.1-9,
     /// MQTT-3.3.1-10, MQTT-3.3.1-11]; none for shared subscriptions.
     pub(crate) fn read_retained(&mut self, session: SessionId, made: &[Made<'_>]) {
@@ -223,7 +263,11 @@ impl Shard {
             return ReasonCode::NO_SUBSCRIPTION_EXISTED;
         }
         self.change(session, Change::Unsubscribed { filter: whole.into() });
-        if TopicFilter::new(whole).is_ok_and(|f| f.share_name().is_some()) {
+        let filter = TopicFilter::new(whole);
+        if filter.is_ok_and(|f| f.has_wildcard()) {
+            self.count_wildcards(session, |count| count - 1);
+        }
+        if filter.is_ok_and(|f| f.share_name().is_some()) {
             self.counters().subscriptions_shared.sub(1);
             self.leave(session, whole);
         } else {

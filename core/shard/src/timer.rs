@@ -1,8 +1,8 @@
-//! What a timer of a shard can be for, and what happens when it fires. A timer is never cancelled: whoever
-//! it names decides whether it still means anything.
+//! What a timer of a shard can be for, and what happens when it fires. What goes cancels its timers; one that
+//! fires all the same in that turn finds nobody, or somebody who decides that it means nothing any more.
 
 use ringmq_proto::conn::Phase;
-use ringmq_proto::time::Now;
+use ringmq_proto::time::{Mono, Now};
 
 use crate::authz::Ticket;
 use crate::fault;
@@ -21,7 +21,7 @@ pub enum Timer {
     /// A closing connection must have taken its last bytes.
     Linger(ConnId),
     /// A question must have been answered.
-    Decision(ConnId, Ticket),
+    Decision(Ticket),
     /// Held messages are due.
     Hold(SessionId),
     /// A session without connection may have expired.
@@ -38,8 +38,7 @@ pub enum Timer {
     Stop,
 }
 
-/// Milliseconds a timer is armed ahead at most; whoever is not due then is armed again. So clients that come
-/// and go leave nothing behind for longer than this.
+/// Milliseconds a timer is armed ahead at most; whoever is not due then is armed again.
 pub const TIMER_AHEAD_MAX: u64 = 600_000;
 /// Milliseconds between looks for expired retained messages.
 pub const SWEEP_INTERVAL: u64 = 1000;
@@ -54,6 +53,7 @@ impl Shard {
             self.fire(now, timer);
         }
         self.due = due;
+        self.go_on_matching(now);
     }
 
     fn fire(&mut self, now: Now, timer: Timer) {
@@ -67,7 +67,7 @@ impl Shard {
                     self.link_drop(now, conn);
                 }
             }
-            Timer::Decision(conn, ticket) => self.decision_timeout(now, conn, ticket),
+            Timer::Decision(ticket) => self.decision_timeout(now, ticket),
             Timer::Hold(id) => self.held_due(now, id),
             Timer::Expiry(id) => self.session_expiry(now, id),
             Timer::Will(id) => self.will_due(now, id),
@@ -98,8 +98,22 @@ impl Shard {
         }
         match link.conn.keep_alive.deadline() {
             Some(at) if at <= now.mono => self.fault(now, conn, fault::KEEP_ALIVE),
-            Some(at) => self.timers.arm(at.min(now.mono.plus(TIMER_AHEAD_MAX)), Timer::KeepAlive(conn)),
+            Some(at) => self.arm_link(conn, at.min(now.mono.plus(TIMER_AHEAD_MAX)), Timer::KeepAlive(conn)),
             None => {}
+        }
+    }
+
+    /// Arms the one timer of a connection: which one it needs follows from its phase.
+    pub(crate) fn arm_link(&mut self, id: ConnId, due: Mono, timer: Timer) {
+        let Some(link) = self.links.at_mut(id) else { return };
+        self.timers.cancel(link.timer);
+        link.timer = self.timers.arm(due, timer);
+    }
+
+    /// The connection needs no timer in this phase.
+    pub(crate) fn disarm_link(&mut self, id: ConnId) {
+        if let Some(link) = self.links.at_mut(id) {
+            self.timers.cancel(link.timer);
         }
     }
 

@@ -35,7 +35,7 @@ impl Shard {
         if self.settings.moving {
             let (peer, connect_stamp) = (link.peer.clone(), link.connect_stamp);
             let parcel = Box::new(Parcel { bytes: bytes.to_vec(), peer, connect_stamp });
-            self.links.remove(id);
+            self.link_take(id);
             let counters = self.counters();
             counters.connections.sub(1);
             counters.moved.add(1);

@@ -232,8 +232,14 @@ keys! {
     connections_max: usize = settings.connections_max, Unit::Count("connections"), Range::Number(1, U32_MAX), Restart;
     /// Subscriptions of one session.
     subscriptions_per_session_max: usize = settings.subscriptions_per_session_max, Unit::Count("subscriptions"), Range::Number(1, U32_MAX), Restart;
+    /// Subscriptions of one session whose filters have wildcards.
+    wildcards_per_session_max: usize = settings.wildcards_per_session_max, Unit::Count("subscriptions"), Range::Number(0, U32_MAX), Restart;
     /// Levels of a topic name or filter.
     topic_levels_max: usize = settings.topic_levels_max, Unit::Count("levels"), Range::Number(1, 65_535), Restart;
+    /// Levels of a filter with wildcards.
+    wildcard_levels_max: usize = settings.wildcard_levels_max, Unit::Count("levels"), Range::Number(1, 65_535), Restart;
+    /// Nodes of wildcard filters that one turn of a shard visits; longer matches are made in parts.
+    match_nodes_per_turn: usize = settings.match_nodes_per_turn, Unit::Count("nodes"), Range::Number(1, 1 << 30), Restart;
     /// Retained messages of one shard.
     retained_messages_max: usize = settings.retained_messages_max, MESSAGES, Range::Number(0, U32_MAX), Restart;
     /// Bytes of retained messages of one shard.

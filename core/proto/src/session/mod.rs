@@ -133,9 +133,14 @@ impl Session {
         }
     }
 
-    /// The connection is gone.
+    /// The connection is gone. The session keeps what it has and no memory beyond that: many may wait for their
+    /// clients. Identifiers need no rest any more, as no acknowledgement of this connection can come.
     pub fn detach(&mut self) {
         self.attachment = None;
+        self.queue.shrink();
+        if self.inflight.is_empty() {
+            self.inflight.clear();
+        }
     }
 
     /// Whether another QoS 1 or 2 message may be sent on this connection [MQTT-3.3.4-7].

@@ -193,6 +193,11 @@ impl Queue {
     pub fn clear(&mut self) {
         *self = Self { arrivals: self.arrivals, ..Self::default() };
     }
+    /// Gives back the memory that its entries do not need: a busy hour would be paid for until the session ends.
+    pub fn shrink(&mut self) {
+        self.without_ack.shrink_to_fit();
+        self.with_ack.shrink_to_fit();
+    }
     /// All entries, QoS 0 first.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.without_ack.iter().chain(&self.with_ack).map(|n| &n.entry)
@@ -252,6 +257,21 @@ mod tests {
         queue.push(entry("d", Qos::AtMostOnce, false, false));
         assert_eq!(names(&mut queue, true), "acd");
         assert_eq!((queue.len(), queue.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn a_queue_that_was_long_shrinks_to_what_is_in_it() {
+        let mut queue = Queue::default();
+        for _ in 0..1_000 {
+            queue.push(entry("a", Qos::AtLeastOnce, false, false));
+            queue.push(entry("b", Qos::AtMostOnce, false, false));
+        }
+        while queue.len() > 1 {
+            queue.pop(true);
+        }
+        queue.shrink();
+        assert_eq!((queue.without_ack.capacity(), queue.with_ack.capacity()), (1, 0));
+        assert_eq!(names(&mut queue, true), "b");
     }
 
     #[test]

@@ -230,6 +230,11 @@ impl World {
         self.common.counters.sum(pick)
     }
 
+    /// Timers armed, over all shards.
+    pub fn timers(&self) -> usize {
+        self.shards.iter().map(Shard::timers).sum()
+    }
+
     /// At which shard a connection lives now.
     pub fn shard_of(&self, net: NetId) -> Option<usize> {
         match self.nets[net.0].place {
