@@ -101,7 +101,8 @@ impl<V> SubscriptionTree<V> {
         if let Some(exact) = self.exact.find(hash, |exact| *exact.filter == *topic) {
             exact.subscribers.as_slice().iter().for_each(|(who, value)| each(*who, value));
         }
-        self.wildcards.for_each_match(topic, |found| found.iter().for_each(|(who, value)| each(*who, value)));
+        let each = |found: &'a [(u32, V)]| found.iter().for_each(|(who, value)| each(*who, value));
+        self.wildcards.for_each_match(topic, hash, each);
     }
 
     /// Every filter with at least one subscriber, in byte order: a snapshot for whoever follows the changes.
