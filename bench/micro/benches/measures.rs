@@ -19,6 +19,8 @@ use ringmq_wire::Qos;
 #[global_allocator]
 static ALLOCATOR: Cap<MiMalloc> = Cap::new(MiMalloc, usize::MAX);
 
+/// Pauses are told apart up to this, in nanoseconds.
+const LONGEST: u64 = 60_000_000_000;
 /// Sessions whose memory is looked at.
 const SESSIONS: usize = 10_000;
 
@@ -105,7 +107,7 @@ fn pauses(filters: &[String]) {
 }
 
 fn timed(name: &str, filters: &[String], mut step: impl FnMut(u32, &str) -> Option<Value>) {
-    let mut times = Histogram::<u64>::new(3).expect("three digits");
+    let mut times = Histogram::<u64>::new_with_bounds(1, LONGEST, 3).expect("bounds in order, three digits");
     for (who, filter) in filters.iter().enumerate() {
         let started = Instant::now();
         black_box(step(who as u32, filter));

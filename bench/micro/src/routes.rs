@@ -93,7 +93,7 @@ fn match_topics(scale: &Scale, topics_max: usize) -> Prepared {
 }
 
 fn new_wildcards() -> Vec<String> {
-    topics::new_topics(CHANGES).iter().map(|topic| topic.replace("sensor-0000", "+")).collect()
+    topics::new_topics(CHANGES).iter().map(|topic| topic.replace("item0", "+")).collect()
 }
 
 fn insert_all(tree: &mut Tree, filters: &[String]) {

@@ -98,7 +98,7 @@ fn subscribe_bytes() -> Vec<u8> {
     let mut out = Vec::new();
     for (number, topic) in topics::new_topics(PACKETS).iter().enumerate() {
         let mut raw = Vec::new();
-        for filter in [topic.as_str(), "region01/+/device00001/#", "region01/plant001/+/sensor-0001"] {
+        for filter in [topic.as_str(), "region01/+/device00001/#", "region01/plant001/+/item1"] {
             let options = SubscriptionOptions::qos(Qos::AtLeastOnce);
             SubscribeFilters::encode_one(filter, options, &mut raw).expect("a filter");
         }
