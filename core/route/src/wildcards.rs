@@ -200,7 +200,7 @@ impl<V> WildcardTrie<V> {
         let mut parts: Vec<&str> = last.into_iter().collect();
         while number != ROOT {
             let node = self.node(number);
-            parts.push(core::str::from_utf8(&node.level).expect("a level was text"));
+            parts.push(levels::text(&node.level));
             number = node.parent;
         }
         parts.reverse();
