@@ -75,16 +75,12 @@ fn topic(scale: &Scale, topics_max: usize) -> Prepared {
     let index = Arc::new(Interest::new(SHARDS, [1, 2]));
     drop(writers(&index, &filters));
     topics.truncate(topics_max);
-    let (mut scratch, mut mask, mut next) = (InterestScratch::new(), CoreMask::new(), 0);
-    Prepared::steady(LOOKUPS, move || {
-        if next + LOOKUPS > topics.len() {
-            next = 0;
-        }
-        for topic in &topics[next..next + LOOKUPS] {
+    let (mut scratch, mut mask) = (InterestScratch::new(), CoreMask::new());
+    topics::taking_turns(topics, LOOKUPS, move |topics| {
+        for topic in topics {
             index.mask(topic, &mut scratch, &mut mask);
             black_box(&mask);
         }
-        next += LOOKUPS;
     })
 }
 

@@ -72,24 +72,21 @@ fn tree(filters: &[String]) -> Tree {
     tree
 }
 
-/// Each run goes on with the next topics, so that with many of them a run finds nothing in the caches.
+/// Each run has the next topics, so that with many of them a run finds nothing of the tree in the caches. The topics
+/// themselves it does, as a broker has just received them.
 fn match_topics(scale: &Scale, topics_max: usize) -> Prepared {
     let (filters, mut topics) = topics::filters(scale.subscriptions);
     let tree = tree(&filters);
     drop(filters);
     topics.truncate(topics_max);
-    let mut next = 0;
-    Prepared::steady(HOT_TOPICS, move || {
-        if next + HOT_TOPICS > topics.len() {
-            next = 0;
-        }
+    let run = move |topics: &[String]| {
         let mut found = 0;
-        for topic in &topics[next..next + HOT_TOPICS] {
+        for topic in topics {
             tree.for_each_match(topic, |who, value| found += u64::from(who) + u64::from(value.1));
         }
-        next += HOT_TOPICS;
         black_box(found);
-    })
+    };
+    topics::taking_turns(topics, HOT_TOPICS, run)
 }
 
 fn new_wildcards() -> Vec<String> {

@@ -1,7 +1,12 @@
 //! Filters and topics as a large installation has them: four levels, 35 bytes, 90 % of the filters without
 //! wildcards, 8 % with `+` and 2 % with `#`.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use fastrand::Rng;
+
+use crate::Prepared;
 
 /// Numbers that are the same on each run.
 pub fn random(seed: u64) -> Rng {
@@ -57,4 +62,24 @@ fn with_all(topic: &str, kept: usize) -> String {
     let mut levels: Vec<&str> = topic.split('/').take(kept).collect();
     levels.push("#");
     levels.join("/")
+}
+
+/// A workload over the next `count` topics at each run, which are copied to one place before it.
+pub(crate) fn taking_turns(
+    topics: Vec<String>,
+    count: usize,
+    mut run: impl FnMut(&[String]) + 'static,
+) -> Prepared {
+    let now = Rc::new(RefCell::new(topics[..count].to_vec()));
+    let (next, mut place) = (Rc::clone(&now), 0);
+    Prepared {
+        operations: count,
+        run: Box::new(move || run(&now.borrow())),
+        restore: Box::new(move || {
+            place = if place + 2 * count > topics.len() { 0 } else { place + count };
+            for (now, topic) in next.borrow_mut().iter_mut().zip(&topics[place..]) {
+                topic.clone_into(now);
+            }
+        }),
+    }
 }
