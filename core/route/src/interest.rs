@@ -3,10 +3,11 @@
 //! It never holds a filter's text, so a snapshot of filters comes from the subscription trees.
 
 use crate::levels::{self, ONE};
+use crate::route_cache::RouteCache;
 use crate::segmented::{Hashed, SegmentedTable};
 use alloc::{sync::Arc, vec::Vec};
 use core::fmt;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering, fence};
 use ringmq_sync::{CoreMask, MaskTable};
 use siphasher::sip::SipHasher13;
 
@@ -23,6 +24,8 @@ pub struct Interest {
     table: MaskTable,
     keys: Keys,
     depths: Depths,
+    /// Raised behind every change of a wildcard filter, which makes what scratches remember stale. Begins at 1.
+    wildcard_changes: AtomicU64,
 }
 
 /// At which depths any filter has ever had what a walk looks for; the last bit stands for all deeper ones.
@@ -125,7 +128,12 @@ impl Interest {
     /// An empty index. The key is the process's own and secret, so that clients cannot make hashes meet.
     /// Panics unless there are 1 to 256 shards.
     pub fn new(shards: usize, key: [u64; 2]) -> Self {
-        Self { table: MaskTable::new(shards), keys: Keys::new(key), depths: Depths::default() }
+        Self {
+            table: MaskTable::new(shards),
+            keys: Keys::new(key),
+            depths: Depths::default(),
+            wildcard_changes: AtomicU64::new(1),
+        }
     }
 
     /// How many shards share the index.
@@ -139,15 +147,31 @@ impl Interest {
     /// remove it. Visits at most [`WALK_NODES_MAX`] places, past which the answer is every shard.
     pub fn mask(&self, topic: &str, scratch: &mut InterestScratch, out: &mut CoreMask) {
         out.clear();
-        self.table.or_into(self.keys.exact.hash(topic.as_bytes()), out);
-        if self.table.contains_any(self.keys.root) && !self.walk(topic, scratch, out) {
+        let hash = self.keys.exact.hash(topic.as_bytes());
+        if self.table.contains_any(self.keys.root) {
+            self.mask_of_wildcards(topic, hash, scratch, out);
+        }
+        self.table.or_into(hash, out);
+    }
+
+    /// Adds the shards of wildcard filters, from what the scratch remembers if nothing has changed since.
+    fn mask_of_wildcards(&self, topic: &str, hash: u64, scratch: &mut InterestScratch, out: &mut CoreMask) {
+        // Read before the filters are: what is found belongs to this state or a later one. Whoever is to find a
+        // filter finds its change here too, as the change is raised before its fence.
+        let state = self.wildcard_changes.load(Ordering::Acquire);
+        if let Some(known) = scratch.cache.find(hash, topic, state) {
+            *out = *known;
+            return;
+        }
+        if !self.walk(topic, scratch, out) {
             *out = CoreMask::all(self.shards());
         }
+        scratch.cache.missed(hash, topic, state, *out);
     }
 
     /// Adds the shards of wildcard filters; false when that took too many steps.
     fn walk(&self, topic: &str, scratch: &mut InterestScratch, out: &mut CoreMask) -> bool {
-        let InterestScratch { places, levels } = scratch;
+        let InterestScratch { places, levels, cache: _ } = scratch;
         levels.clear();
         places.clear();
         places.push(Place { path: self.keys.root, depth: 0, start: Some(0) });
@@ -190,16 +214,19 @@ impl fmt::Debug for Interest {
     }
 }
 
-/// Memory that lookups of one shard use again and again.
+/// Memory that lookups of one shard in one index use again and again, with what they found for the topics that are
+/// looked up most.
 #[derive(Debug, Default)]
 pub struct InterestScratch {
     places: Vec<Place>,
     /// Hash of each level met so far, and where the next begins.
     levels: Vec<(u64, Option<usize>)>,
+    /// The shards of wildcard filters alone: filters without wildcards change too often.
+    cache: RouteCache<CoreMask>,
 }
 
 impl InterestScratch {
-    /// Without memory; it grows to the deepest topic looked up.
+    /// Without memory; it grows to the deepest topic looked up and a bounded number of topics.
     pub fn new() -> Self {
         Self::default()
     }
@@ -220,6 +247,14 @@ pub enum Delta<'a> {
     Added(&'a str),
     /// One reason less.
     Removed(&'a str),
+}
+
+impl<'a> Delta<'a> {
+    fn filter(&self) -> &'a str {
+        match self {
+            Self::Added(filter) | Self::Removed(filter) => filter,
+        }
+    }
 }
 
 /// One shard's own side of the index, with the counts that say when its bit may go. Owned by that shard; two
@@ -274,12 +309,14 @@ impl InterestWriter {
     /// Applies a change: the one way by which interest comes and goes.
     pub fn change(&mut self, delta: Delta<'_>) {
         let Self { index, shard, counts, changes } = self;
+        let mut is_told = false;
         match delta {
             Delta::Added(filter) => {
                 index.depths.note(filter);
                 index.keys.of_filter(filter, |hash| {
                     if raise(counts, hash) {
                         index.table.set(hash, *shard);
+                        is_told = true;
                     }
                 });
             }
@@ -291,12 +328,18 @@ impl InterestWriter {
                         |counts: &SegmentedTable<Count>| counts.find(hash, |at| at.hash == hash).is_some();
                     if *known.get_or_insert_with(|| own(counts)) && lower(counts, hash) {
                         index.table.clear(hash, *shard);
+                        is_told = true;
                     }
                 });
                 if known != Some(true) {
                     return;
                 }
             }
+        }
+        if is_told && levels::has_wildcard(delta.filter()) {
+            // Behind the bits, so that whoever reads this value reads them; before the fence, like them.
+            index.wildcard_changes.fetch_add(1, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
         }
         *changes += 1;
     }

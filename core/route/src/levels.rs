@@ -1,11 +1,20 @@
 //! What a level is, and the order of topics by their levels. Nothing here checks a filter or a topic.
 
 use core::cmp::Ordering;
+use smallvec::SmallVec;
+
+/// A whole filter or topic, in place up to a length that few have more than: it is compared where it is found.
+pub(crate) type Text = SmallVec<[u8; 40]>;
 
 /// Matches any one level.
 pub(crate) const ONE: &str = "+";
 /// Matches the level before it and everything below; only as the last level.
 pub(crate) const ALL: &str = "#";
+
+/// Text that was kept as bytes.
+pub(crate) fn text(bytes: &[u8]) -> &str {
+    core::str::from_utf8(bytes).expect("it was text when it came")
+}
 
 /// Whether the filter can match more than the topic it spells.
 pub(crate) fn has_wildcard(filter: &str) -> bool {

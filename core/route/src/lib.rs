@@ -15,6 +15,7 @@ mod arena;
 mod interest;
 mod levels;
 mod retained;
+mod route_cache;
 mod segmented;
 mod subscribers;
 mod subscriptions;

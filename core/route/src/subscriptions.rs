@@ -1,12 +1,12 @@
 //! The subscriptions of one shard: filters that spell one topic in a hash table, filters with wildcards in a
 //! trie. It never knows what a subscriber is; shared groups are other trees of the caller's.
 
-use crate::levels;
+use crate::levels::{self, Text};
 use crate::segmented::{Hashed, SegmentedTable};
 use crate::subscribers::Subscribers;
 use crate::walk::{MatchWalk, Stop};
 use crate::wildcards::WildcardTrie;
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{string::String, vec::Vec};
 use core::fmt;
 use core::hash::{BuildHasher, Hasher};
 use foldhash::quality::FixedState;
@@ -21,7 +21,7 @@ pub struct SubscriptionTree<V> {
 
 struct Exact<V> {
     hash: u64,
-    filter: Box<str>,
+    filter: Text,
     subscribers: Subscribers<V>,
 }
 
@@ -110,9 +110,10 @@ impl<V> SubscriptionTree<V> {
         nodes_max: usize,
         mut each: impl FnMut(u32, &'a V),
     ) -> Option<usize> {
-        self.exact(topic).iter().for_each(|(who, value)| each(*who, value));
+        let hash = self.hash(topic);
+        self.exact(topic, hash).iter().for_each(|(who, value)| each(*who, value));
         let each = |found: &'a [(u32, V)]| found.iter().for_each(|(who, value)| each(*who, value));
-        self.wildcards.for_each_match(topic, nodes_max, each)
+        self.wildcards.for_each_match(topic, hash, nodes_max, each)
     }
 
     /// One part of a match that is made in parts, between which subscriptions may come and go. It goes on where
@@ -129,7 +130,7 @@ impl<V> SubscriptionTree<V> {
         mut each: impl FnMut(u32, &V),
     ) -> Stop {
         if walk.is_fresh() {
-            for (who, value) in self.exact(topic) {
+            for (who, value) in self.exact(topic, self.hash(topic)) {
                 *units = units.saturating_sub(1);
                 each(*who, value);
             }
@@ -137,14 +138,15 @@ impl<V> SubscriptionTree<V> {
         self.wildcards.match_part(topic, walk, units, each)
     }
 
-    fn exact(&self, topic: &str) -> &[(u32, V)] {
-        let exact = self.exact.find(self.hash(topic), |exact| *exact.filter == *topic);
+    fn exact(&self, topic: &str, hash: u64) -> &[(u32, V)] {
+        let exact = self.exact.find(hash, |exact| exact.filter[..] == *topic.as_bytes());
         exact.map_or(&[], |exact| exact.subscribers.as_slice())
     }
 
     /// Every filter with at least one subscriber, in byte order: a snapshot for whoever follows the changes.
     pub fn filters(&self) -> Vec<String> {
-        let mut filters: Vec<String> = self.exact.iter().map(|exact| exact.filter.as_ref().into()).collect();
+        let mut filters: Vec<String> =
+            self.exact.iter().map(|exact| levels::text(&exact.filter).into()).collect();
         self.wildcards.filters(&mut filters);
         filters.sort_unstable();
         filters
@@ -154,26 +156,26 @@ impl<V> SubscriptionTree<V> {
         if levels::has_wildcard(filter) {
             return self.wildcards.subscribers(filter);
         }
-        let exact = self.exact.find(self.hash(filter), |exact| *exact.filter == *filter)?;
+        let exact = self.exact.find(self.hash(filter), |exact| exact.filter[..] == *filter.as_bytes())?;
         Some(&exact.subscribers)
     }
 
     fn insert_exact(&mut self, filter: &str, who: u32, value: V) -> Option<V> {
         let hash = self.hash(filter);
-        if let Some(exact) = self.exact.find_mut(hash, |exact| *exact.filter == *filter) {
+        if let Some(exact) = self.exact.find_mut(hash, |exact| exact.filter[..] == *filter.as_bytes()) {
             return exact.subscribers.insert(who, value);
         }
         let subscribers = Subscribers::One((who, value));
-        self.exact.insert(Exact { hash, filter: filter.into(), subscribers });
+        self.exact.insert(Exact { hash, filter: Text::from_slice(filter.as_bytes()), subscribers });
         None
     }
 
     fn remove_exact(&mut self, filter: &str, who: u32) -> Option<V> {
         let hash = self.hash(filter);
-        let exact = self.exact.find_mut(hash, |exact| *exact.filter == *filter)?;
+        let exact = self.exact.find_mut(hash, |exact| exact.filter[..] == *filter.as_bytes())?;
         let value = exact.subscribers.remove(who)?;
         if exact.subscribers.is_empty() {
-            self.exact.remove(hash, |exact| *exact.filter == *filter);
+            self.exact.remove(hash, |exact| exact.filter[..] == *filter.as_bytes());
         }
         Some(value)
     }

@@ -1,21 +1,33 @@
 //! The trie of filters with wildcards: nodes in an arena, and one table of edges (parent, level) to child for
-//! all of them. No operation recurses, so the depth of a filter costs memory and no stack.
+//! all of them, with a cache of what topics found before. No operation recurses, so the depth of a filter costs
+//! memory and no stack.
 
 use crate::arena::Arena;
 use crate::levels::{self, ONE};
+use crate::route_cache::RouteCache;
 use crate::segmented::{Hashed, SegmentedTable};
 use crate::subscribers::Subscribers;
 use crate::walk::{MatchWalk, Stop};
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{string::String, vec::Vec};
+use core::cell::RefCell;
 use core::hash::{BuildHasher, Hasher};
 use foldhash::quality::FixedState;
+use smallvec::SmallVec;
 
 const ROOT: u32 = 0;
 const NOBODY: u32 = u32::MAX;
-/// In the place of an offset: the topic has no further level.
+/// Instead of where the next level begins: the topic has none.
 const ENDED: u32 = u32::MAX;
-/// Places to go on at that the walk keeps without allocating; one more is needed per level at most.
-const WALK_INLINE: usize = 32;
+/// Places to go on at that a walk keeps without allocating; one more is needed per level at most.
+const WALK_INLINE: usize = 16;
+/// Levels of a topic that a walk keeps without allocating.
+const LEVELS_INLINE: usize = 8;
+/// Bytes of a level that stand in its node; a longer one costs memory of its own and a look there.
+const LEVEL_INLINE: usize = 16;
+/// A topic with more matching filters is not remembered: its subscribers cost more than finding them.
+const PLACES_MAX: usize = 64;
+/// Spreads numbers of nodes over all bits. Odd; the fractional part of the golden ratio.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 pub(crate) struct WildcardTrie<V> {
     nodes: Arena<Node<V>>,
@@ -23,11 +35,17 @@ pub(crate) struct WildcardTrie<V> {
     hasher: FixedState,
     /// Nodes made so far: what tells users of one number apart.
     births: u32,
+    /// How often a filter has come to have a subscriber, or to have none: what the cache was right for.
+    changes: u64,
+    cache: RefCell<RouteCache<Places>>,
 }
 
 struct Node<V> {
     /// The level that leads here from the parent.
-    level: Box<str>,
+    level: SmallVec<[u8; LEVEL_INLINE]>,
+    /// A bit for the hash of each level that leads to a child, so that most look-ups which would find nothing
+    /// are not made. Bits go when the last child does.
+    children_seen: u64,
     parent: u32,
     birth: u32,
     /// The child for `+`, or nobody. It is in no table.
@@ -54,7 +72,8 @@ impl Hashed for Edge {
 impl<V> Node<V> {
     fn new(level: &str, parent: u32, birth: u32) -> Self {
         let (here, below) = (Subscribers::None, Subscribers::None);
-        Self { level: level.into(), parent, birth, plus: NOBODY, children: 0, here, below }
+        let level = SmallVec::from_slice(level.as_bytes());
+        Self { level, children_seen: 0, parent, birth, plus: NOBODY, children: 0, here, below }
     }
 
     fn is_needed(&self) -> bool {
@@ -71,7 +90,8 @@ impl<V> WildcardTrie<V> {
         let mut nodes = Arena::new();
         let root = nodes.insert(Node::new("", NOBODY, 0));
         assert_eq!(root, ROOT, "the first number of an arena");
-        Self { nodes, edges: SegmentedTable::new(), hasher: FixedState::with_seed(hash_key), births: 0 }
+        let hasher = FixedState::with_seed(hash_key);
+        Self { nodes, edges: SegmentedTable::new(), hasher, births: 0, changes: 0, cache: RefCell::default() }
     }
 
     /// Nodes of the trie, its root included.
@@ -89,6 +109,9 @@ impl<V> WildcardTrie<V> {
                 None => self.add(node, level),
             };
         }
+        if self.node_mut(node).list(all).is_empty() {
+            self.changes += 1;
+        }
         self.node_mut(node).list(all)
     }
 
@@ -101,7 +124,11 @@ impl<V> WildcardTrie<V> {
     /// Takes the subscriber out, and every node that nothing needs any more.
     pub(crate) fn remove(&mut self, filter: &str, who: u32) -> Option<V> {
         let (mut number, all) = self.find(filter)?;
-        let value = self.node_mut(number).list(all).remove(who)?;
+        let list = self.node_mut(number).list(all);
+        let value = list.remove(who)?;
+        if list.is_empty() {
+            self.changes += 1;
+        }
         while number != ROOT && !self.node(number).is_needed() {
             number = self.take_leaf(number);
         }
@@ -109,38 +136,77 @@ impl<V> WildcardTrie<V> {
     }
 
     /// Hands the subscribers of every filter that matches the topic to `each`, visiting so many nodes at most.
-    /// How many it visited; nothing when there are more, and then some of the matches were handed out.
+    /// How many it visited; nothing when there are more, and then some of the matches were handed out. `hash` is
+    /// the topic's, keyed.
     pub(crate) fn for_each_match<'a>(
         &'a self,
         topic: &str,
+        hash: u64,
         nodes_max: usize,
         mut each: impl FnMut(&'a [(u32, V)]),
     ) -> Option<usize> {
-        let root = self.node(ROOT);
-        if !root.is_needed() {
+        if !self.node(ROOT).is_needed() {
             return Some(0);
         }
-        let mut visited = 0;
-        let mut walk = Walk::new();
-        if levels::is_reserved(topic) {
-            let (level, next) = levels::level_at(topic, 0);
-            walk.push_some(self.edge(ROOT, level), next);
-        } else {
-            walk.push(ROOT, 0);
+        if let Some(places) = self.cache.borrow().find(hash, topic, self.changes)
+            && places.len() <= nodes_max
+        {
+            places.iter().for_each(|place| each(self.list_at(*place)));
+            return Some(places.len());
         }
-        while let Some((number, start)) = walk.pop() {
+        let mut found = Places::new();
+        let visited = self.walk(topic, nodes_max, |place, list| {
+            // One more than the cache keeps tells that there are too many.
+            if found.len() <= PLACES_MAX {
+                found.push(place);
+            }
+            each(list);
+        })?;
+        // Whoever looks up a topic from within `each` finds the cache in use and goes without.
+        if found.len() <= PLACES_MAX
+            && let Ok(mut cache) = self.cache.try_borrow_mut()
+        {
+            cache.missed(hash, topic, self.changes, found);
+        }
+        Some(visited)
+    }
+
+    /// Hands every list that is not empty and whose filter matches the topic to `each`, with its place, visiting so
+    /// many nodes at most. How many it visited; nothing when there are more.
+    fn walk<'a>(
+        &'a self,
+        topic: &str,
+        nodes_max: usize,
+        mut each: impl FnMut(Place, &'a [(u32, V)]),
+    ) -> Option<usize> {
+        let mut visited = 0;
+        let mut levels = TopicLevels::new(topic);
+        let mut places: SmallVec<[(u32, u32); WALK_INLINE]> = SmallVec::new();
+        places.push((ROOT, 0));
+        while let Some((number, depth)) = places.pop() {
             if visited == nodes_max {
                 return None;
             }
             visited += 1;
             let node = self.node(number);
-            each(node.below.as_slice());
-            if start == ENDED {
-                each(node.here.as_slice());
-            } else if node.children > 0 {
-                let (level, next) = levels::level_at(topic, start as usize);
-                walk.push_some(Some(node.plus).filter(|&plus| plus != NOBODY), next);
-                walk.push_some(self.edge(number, level), next);
+            // Filters that begin with a wildcard pass topics that begin with `$`.
+            let wild = depth > 0 || !levels::is_reserved(topic);
+            if wild && !node.below.is_empty() {
+                each(Place { node: number, all: true }, node.below.as_slice());
+            }
+            let Some((level, hash)) = levels.at(depth as usize, |level| self.level_hash(level)) else {
+                if !node.here.is_empty() {
+                    each(Place { node: number, all: false }, node.here.as_slice());
+                }
+                continue;
+            };
+            if wild && node.plus != NOBODY {
+                places.push((node.plus, depth + 1));
+            }
+            if node.children_seen & seen_bit(hash) != 0
+                && let Some(child) = self.edge(number, level, hash)
+            {
+                places.push((child, depth + 1));
             }
         }
         Some(visited)
@@ -158,7 +224,7 @@ impl<V> WildcardTrie<V> {
         if walk.begin() {
             let (level, next) = levels::level_at(topic, 0);
             match levels::is_reserved(topic) {
-                true => self.note_place(walk, self.edge(ROOT, level), next),
+                true => self.note_place(walk, self.edge(ROOT, level, self.level_hash(level)), next),
                 false => self.note_place(walk, Some(ROOT), Some(0)),
             }
         }
@@ -175,7 +241,7 @@ impl<V> WildcardTrie<V> {
             if start != ENDED && node.children > 0 {
                 let (level, next) = levels::level_at(topic, start as usize);
                 self.note_place(walk, Some(node.plus).filter(|&plus| plus != NOBODY), next);
-                self.note_place(walk, self.edge(number, level), next);
+                self.note_place(walk, self.edge(number, level, self.level_hash(level)), next);
             }
         }
         Stop::More
@@ -185,6 +251,11 @@ impl<V> WildcardTrie<V> {
         if let Some(number) = node {
             walk.push(number, self.node(number).birth, next.map_or(ENDED, |next| next as u32));
         }
+    }
+
+    fn list_at(&self, place: Place) -> &[(u32, V)] {
+        let node = self.node(place.node);
+        if place.all { node.below.as_slice() } else { node.here.as_slice() }
     }
 
     /// Appends every filter that has a subscriber.
@@ -203,7 +274,7 @@ impl<V> WildcardTrie<V> {
         let mut parts: Vec<&str> = last.into_iter().collect();
         while number != ROOT {
             let node = self.node(number);
-            parts.push(&node.level);
+            parts.push(levels::text(&node.level));
             number = node.parent;
         }
         parts.reverse();
@@ -220,30 +291,32 @@ impl<V> WildcardTrie<V> {
         if level == ONE {
             return Some(self.node(parent).plus).filter(|&plus| plus != NOBODY);
         }
-        self.edge(parent, level)
+        self.edge(parent, level, self.level_hash(level))
     }
 
     /// The child for a level as it stands in a topic.
     #[inline]
-    fn edge(&self, parent: u32, level: &str) -> Option<u32> {
-        let edge = self.edges.find(self.hash(parent, level), |edge| self.leads(edge.child, parent, level))?;
+    fn edge(&self, parent: u32, level: &str, hash: u64) -> Option<u32> {
+        let edge = self.edges.find(edge_hash(parent, hash), |edge| self.leads(edge.child, parent, level))?;
         Some(edge.child)
     }
 
     #[inline]
     fn leads(&self, child: u32, parent: u32, level: &str) -> bool {
-        self.nodes.at(child).is_some_and(|node| node.parent == parent && *node.level == *level)
+        self.nodes.at(child).is_some_and(|node| node.parent == parent && node.level[..] == *level.as_bytes())
     }
 
     fn add(&mut self, parent: u32, level: &str) -> u32 {
         self.births = self.births.wrapping_add(1);
+        let hash = self.level_hash(level);
         let child = self.nodes.insert(Node::new(level, parent, self.births));
         let node = self.node_mut(parent);
         node.children += 1;
         if level == ONE {
             node.plus = child;
         } else {
-            self.edges.insert(Edge { hash: self.hash(parent, level), child });
+            node.children_seen |= seen_bit(hash);
+            self.edges.insert(Edge { hash: edge_hash(parent, hash), child });
         }
         child
     }
@@ -251,13 +324,16 @@ impl<V> WildcardTrie<V> {
     /// Takes a node without children out and gives its parent.
     fn take_leaf(&mut self, number: u32) -> u32 {
         let leaf = self.nodes.remove(number).expect("a leaf that was found is there");
+        let hash = self.bytes_hash(&leaf.level);
         let parent = self.node_mut(leaf.parent);
         parent.children -= 1;
-        if *leaf.level == *ONE {
+        if parent.children == 0 {
+            parent.children_seen = 0;
+        }
+        if leaf.level[..] == *ONE.as_bytes() {
             parent.plus = NOBODY;
         } else {
-            let hash = self.hash(leaf.parent, &leaf.level);
-            self.edges.remove(hash, |edge| edge.child == number);
+            self.edges.remove(edge_hash(leaf.parent, hash), |edge| edge.child == number);
         }
         leaf.parent
     }
@@ -272,50 +348,63 @@ impl<V> WildcardTrie<V> {
     }
 
     #[inline]
-    fn hash(&self, parent: u32, level: &str) -> u64 {
+    fn level_hash(&self, level: &str) -> u64 {
+        self.bytes_hash(level.as_bytes())
+    }
+
+    #[inline]
+    fn bytes_hash(&self, level: &[u8]) -> u64 {
         let mut hasher = self.hasher.build_hasher();
-        hasher.write(level.as_bytes());
-        hasher.write_u32(parent);
+        hasher.write(level);
         hasher.finish()
     }
 }
 
-/// Where a walk still has to go: a node, and where the topic's next level begins.
-struct Walk {
-    inline: [(u32, u32); WALK_INLINE],
-    len: usize,
-    spilled: Vec<(u32, u32)>,
+/// A list of subscribers: that of a node, or that of the filter which ends in `#` below it.
+#[derive(Clone, Copy)]
+struct Place {
+    node: u32,
+    all: bool,
 }
 
-impl Walk {
+/// Where the subscribers of a topic stand, in the order in which the trie was walked.
+type Places = SmallVec<[Place; 2]>;
+
+/// The hash of a level is keyed, so whoever does not know the key cannot make edges meet.
+#[inline]
+fn edge_hash(parent: u32, level_hash: u64) -> u64 {
+    let product = u128::from(level_hash ^ u64::from(parent).wrapping_mul(SPREAD)) * u128::from(SPREAD);
+    (product as u64) ^ (product >> 64) as u64
+}
+
+#[inline]
+fn seen_bit(level_hash: u64) -> u64 {
+    1 << (level_hash >> 58)
+}
+
+/// The levels of a topic with their hashes, each found once, when a walk first comes so deep.
+struct TopicLevels<'t> {
+    topic: &'t str,
+    found: SmallVec<[(&'t str, u64); LEVELS_INLINE]>,
+    /// Where the next one begins, until there is none.
+    next: Option<usize>,
+}
+
+impl<'t> TopicLevels<'t> {
     #[inline]
-    fn new() -> Self {
-        Self { inline: [(0, 0); WALK_INLINE], len: 0, spilled: Vec::new() }
+    fn new(topic: &'t str) -> Self {
+        Self { topic, found: SmallVec::new(), next: Some(0) }
     }
 
+    /// The level at this depth, if the topic has so many. A walk asks for no depth before the one above it.
     #[inline]
-    fn push_some(&mut self, node: Option<u32>, next: Option<usize>) {
-        if let Some(node) = node {
-            self.push(node, next.map_or(ENDED, |next| next as u32));
+    fn at(&mut self, depth: usize, hash: impl FnOnce(&str) -> u64) -> Option<(&'t str, u64)> {
+        if let Some(level) = self.found.get(depth) {
+            return Some(*level);
         }
-    }
-
-    #[inline]
-    fn push(&mut self, node: u32, start: u32) {
-        if self.len < WALK_INLINE {
-            self.inline[self.len] = (node, start);
-            self.len += 1;
-        } else {
-            self.spilled.push((node, start));
-        }
-    }
-
-    #[inline]
-    fn pop(&mut self) -> Option<(u32, u32)> {
-        if let Some(place) = self.spilled.pop() {
-            return Some(place);
-        }
-        self.len = self.len.checked_sub(1)?;
-        Some(self.inline[self.len])
+        let (level, next) = levels::level_at(self.topic, self.next?);
+        self.next = next;
+        self.found.push((level, hash(level)));
+        self.found.last().copied()
     }
 }

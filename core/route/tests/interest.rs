@@ -5,6 +5,7 @@ mod model;
 use proptest::prelude::*;
 use ringmq_route::{CoreMask, Delta, Interest, InterestScratch, InterestWriter};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn shards(count: usize, key: [u64; 2]) -> (Arc<Interest>, Vec<InterestWriter>) {
     let index = Arc::new(Interest::new(count, key));
@@ -53,6 +54,74 @@ proptest! {
             prop_assert_eq!(format!("{:?}", writer).contains("hashes: 0"), true);
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn a_scratch_that_remembers_finds_what_a_new_one_does(
+        steps in prop::collection::vec((any::<bool>(), 0usize..3, model::filter(), any::<usize>()), 0..60),
+        topics in prop::collection::vec(model::topic(), 1..8),
+        key in any::<[u64; 2]>(),
+    ) {
+        let (index, mut writers) = shards(3, key);
+        let mut held: Vec<(usize, String)> = Vec::new();
+        let (mut scratch, mut found) = (InterestScratch::new(), CoreMask::new());
+        for (adds, shard, filter, nth) in steps {
+            if adds || held.is_empty() {
+                writers[shard].add(&filter);
+                held.push((shard, filter));
+            } else {
+                let (shard, filter) = held.swap_remove(nth % held.len());
+                writers[shard].remove(&filter);
+            }
+            for topic in &topics {
+                for _ in 0..3 {
+                    index.mask(topic, &mut scratch, &mut found);
+                    prop_assert_eq!(found.iter().collect::<Vec<_>>(), mask(&index, topic), "{}", topic);
+                }
+            }
+        }
+    }
+}
+
+/// Whoever has heard that a filter was added finds its shard, also for a topic it has just remembered.
+#[test]
+fn a_filter_heard_of_is_found_although_the_topic_is_remembered() {
+    let (index, writers) = shards(2, [1, 2]);
+    let [mut steady, mut new] = <[InterestWriter; 2]>::try_from(writers).expect("two");
+    steady.add("+/steady");
+    let rounds = 2_000;
+    let told = Arc::new(AtomicUsize::new(0));
+    let heard = Arc::new(AtomicUsize::new(0));
+    let writer = {
+        let (told, heard) = (Arc::clone(&told), Arc::clone(&heard));
+        std::thread::spawn(move || {
+            for round in 1..=rounds {
+                new.add("a/+");
+                told.store(round, Ordering::Release);
+                while heard.load(Ordering::Acquire) < round {
+                    std::thread::yield_now();
+                }
+                new.remove("a/+");
+            }
+        })
+    };
+    let (mut scratch, mut found) = (InterestScratch::new(), CoreMask::new());
+    for round in 1..=rounds {
+        while told.load(Ordering::Acquire) < round {
+            index.mask("a/b", &mut scratch, &mut found);
+            std::thread::yield_now();
+        }
+        for _ in 0..3 {
+            index.mask("a/b", &mut scratch, &mut found);
+            assert!(found.contains(1), "round {round}");
+        }
+        heard.store(round, Ordering::Release);
+    }
+    writer.join().unwrap();
+    index.mask("a/b", &mut scratch, &mut found);
+    assert!(found.is_empty());
 }
 
 #[test]

@@ -182,3 +182,55 @@ fn churn_of_ever_new_filters_keeps_no_nodes() {
     }
     assert_eq!(format!("{tree:?}"), "SubscriptionTree { len: 20, exact: 10, nodes: 32 }");
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    /// Topics that were looked up often enough to be remembered get what a tree that remembers nothing says, in
+    /// the same order, whatever comes and goes between.
+    #[test]
+    fn a_remembered_topic_is_found_like_a_new_one(
+        changes in prop::collection::vec(change(), 0..60),
+        topics in prop::collection::vec(model::topic(), 1..8),
+        key in any::<u64>(),
+    ) {
+        let mut tree = SubscriptionTree::new(key);
+        let mut history: Vec<Change> = Vec::new();
+        let apply = |tree: &mut SubscriptionTree<u16>, change: &Change| match change {
+            Change::Subscribe(filter, who, value) => drop(tree.insert(filter, *who, *value)),
+            Change::Unsubscribe(filter, who) => drop(tree.remove(filter, *who)),
+            Change::UnsubscribeNth(_) => {}
+        };
+        for change in changes {
+            // Half of what comes goes again at once, so that nodes are made anew under old numbers.
+            let goes = match &change {
+                Change::Subscribe(filter, who, value) if value % 2 == 0 => Some(Change::Unsubscribe(filter.clone(), *who)),
+                _ => None,
+            };
+            for change in std::iter::once(change).chain(goes) {
+                apply(&mut tree, &change);
+                history.push(change);
+                let mut fresh = SubscriptionTree::new(key);
+                history.iter().for_each(|change| apply(&mut fresh, change));
+                for topic in &topics {
+                    let expected = found(&fresh, topic);
+                    for _ in 0..3 {
+                        prop_assert_eq!(found(&tree, topic), expected.clone(), "{}", topic);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn looking_up_while_being_told_of_matches_is_allowed() {
+    let mut tree = SubscriptionTree::new(3);
+    tree.insert("a/+", 1, 10);
+    tree.insert("a/#", 2, 20);
+    for _ in 0..4 {
+        let mut inner = Vec::new();
+        tree.for_each_match("a/b", |_, _| inner.push((found(&tree, "a/b"), found(&tree, "a/c"))));
+        let both = vec![(2, 20), (1, 10)];
+        assert_eq!(inner, vec![(both.clone(), both.clone()), (both.clone(), both)]);
+    }
+}

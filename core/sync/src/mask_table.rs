@@ -47,7 +47,7 @@ impl MaskTable {
         assert!((1..=CORES_MAX).contains(&cores), "a table for {cores} cores");
         Self {
             cores,
-            layout: Layout { slots_first, mask_words: cores.div_ceil(64) },
+            layout: Layout { slots_first_log2: slots_first.ilog2(), mask_words: cores.div_ceil(64) },
             zero: core::array::from_fn(|_| AtomicU64::new(0)),
             stripes: (0..stripes).map(|_| Stripe::new()).collect(),
         }

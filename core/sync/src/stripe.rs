@@ -20,16 +20,21 @@ pub(crate) struct Moving;
 /// What all stripes of a table have in common.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
-    /// Slots a stripe begins with; a power of two.
-    pub(crate) slots_first: usize,
+    /// Slots a stripe begins with, as a power of two.
+    pub(crate) slots_first_log2: u32,
     /// Words of a mask.
     pub(crate) mask_words: usize,
 }
 
 impl Layout {
     /// A slot is its key and then its mask.
+    #[inline]
     fn slot_words(self) -> usize {
         1 + self.mask_words
+    }
+
+    fn slots_first(self) -> usize {
+        1 << self.slots_first_log2
     }
 }
 
@@ -70,15 +75,21 @@ impl Stripe {
                 continue;
             }
             let mut words = [0; 4];
-            if let Some(mask) = self.find(layout, key) {
-                for (word, bits) in words.iter_mut().zip(mask) {
-                    *word = bits.load(Ordering::Acquire);
+            match self.find(layout, key) {
+                // Up to 64 cores, which is nearly always, there is nothing to go round.
+                Some([bits]) => words[0] = bits.load(Ordering::Acquire),
+                Some(mask) => {
+                    for (word, bits) in words.iter_mut().zip(mask) {
+                        *word = bits.load(Ordering::Acquire);
+                    }
                 }
+                None => {}
             }
             // Every load above is an Acquire, so this one is not made before any of them, and whoever read a
             // moved word reads the odd version or a later one here.
             if self.version.load(Ordering::Relaxed) == before {
-                (0..layout.mask_words).for_each(|index| each(index, words[index]));
+                each(0, words[0]);
+                (1..layout.mask_words).for_each(|index| each(index, words[index]));
                 return Ok(());
             }
         }
@@ -120,13 +131,20 @@ impl Stripe {
     #[inline]
     fn find(&self, layout: Layout, key: u64) -> Option<&[AtomicU64]> {
         let slots = self.slots.load(Ordering::Acquire);
-        let mut index = place(key);
-        for _ in 0..slots {
-            let slot = self.slot(layout, index & (slots - 1));
-            match slot[0].load(Ordering::Acquire) {
-                0 => return None,
-                found if found == key => return Some(&slot[1..]),
-                _ => index += 1,
+        let mut passed = 0;
+        while passed < slots {
+            // Slots of one segment stand side by side, so the segment is looked for once and not for each.
+            let (segment, offset) = split(layout, (place(key) + passed) & (slots - 1));
+            let words =
+                self.segments[segment].words().expect("a segment is published before its slots count");
+            let mut at = offset * layout.slot_words();
+            while let Some(found) = words.get(at) {
+                match found.load(Ordering::Acquire) {
+                    0 => return None,
+                    found if found == key => return words.get(at + 1..at + layout.slot_words()),
+                    _ => passed += 1,
+                }
+                at += layout.slot_words();
             }
         }
         None
@@ -150,7 +168,7 @@ impl Stripe {
     fn lay_out_anew(&self, layout: Layout) {
         let old = self.slots.load(Ordering::Relaxed);
         let living = self.living(layout, old);
-        let mut slots = old.max(layout.slots_first);
+        let mut slots = old.max(layout.slots_first());
         if old > 0 && (living.len() / layout.slot_words() + 1) * 2 > old {
             slots = old * 2;
         }
@@ -217,11 +235,12 @@ fn place(key: u64) -> usize {
 /// The segment of a slot, and its place in there.
 #[inline]
 fn split(layout: Layout, index: usize) -> (usize, usize) {
-    if index < layout.slots_first {
+    let firsts = index >> layout.slots_first_log2;
+    if firsts == 0 {
         return (0, index);
     }
-    let segment = (index / layout.slots_first).ilog2() as usize;
-    (segment + 1, index - (layout.slots_first << segment))
+    let segment = firsts.ilog2();
+    (segment as usize + 1, index - (1 << (layout.slots_first_log2 + segment)))
 }
 
 struct Locked<'a>(&'a Stripe);

@@ -15,10 +15,11 @@ mod change;
 mod queue;
 mod read;
 mod sent;
+mod subscriptions;
 mod will;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use ringmq_wire::{PacketId, SubscriptionOptions};
@@ -31,6 +32,7 @@ pub use change::Change;
 pub use queue::{Entry, Queue, SharedOrigin, SubscriptionIds};
 pub use read::RetainedRead;
 pub use sent::{Sent, SentState};
+pub use subscriptions::Subscriptions;
 pub use will::Will;
 
 /// A session expiry interval that never ends [MQTT-3.1.2.11.2].
@@ -61,7 +63,7 @@ pub struct Session {
     /// When the will is due, set when the connection was lost.
     pub will_due: Option<Wall>,
     /// Subscriptions by whole filter, `$share/…/` included, in filter order.
-    pub subscriptions: BTreeMap<Box<str>, Subscription>,
+    pub subscriptions: Subscriptions,
     /// Messages not yet sent.
     pub queue: Queue,
     /// QoS 1 and 2 messages sent and not yet complete, in the order sent.
@@ -98,7 +100,7 @@ impl Session {
             expires_at: None,
             will: None,
             will_due: None,
-            subscriptions: BTreeMap::new(),
+            subscriptions: Subscriptions::new(),
             queue: Queue::default(),
             inflight: Inflight::new(),
             inflight_bytes: 0,
