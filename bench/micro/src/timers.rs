@@ -48,7 +48,9 @@ type Step = Box<dyn FnMut()>;
 fn arm_and_fire() -> (Step, Step) {
     let mut random = topics::random(3);
     let mut wheel = Wheel::new(Mono(0));
-    (0..STANDING).for_each(|_| wheel.arm(Mono((1 << 45) + random.u64(..SPAN)), 0));
+    for _ in 0..STANDING {
+        wheel.arm(Mono((1 << 45) + random.u64(..SPAN)), 0);
+    }
     let wheel = Rc::new(RefCell::new((wheel, 0)));
     let other = Rc::clone(&wheel);
     let arm = move || {
