@@ -8,10 +8,17 @@ const LEVELS: usize = 6;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 
+/// Emptied slots whose memory waits for the next slot that is needed: a shard's regular timers take no more.
+const SPARE_SLOTS_MAX: usize = 8;
+
+/// Longest slot whose memory is kept; a longer one held a burst of timers.
+const SPARE_TIMERS_MAX: usize = 64;
+
 /// Timers carrying a `T` each.
 pub struct Wheel<T> {
     now: u64,
     slots: Vec<Vec<(u64, T)>>,
+    spare: Vec<Vec<(u64, T)>>,
     occupied: [u64; LEVELS],
     armed: usize,
 }
@@ -20,7 +27,7 @@ impl<T> Wheel<T> {
     /// A wheel whose present is `now`.
     pub fn new(now: Mono) -> Self {
         let slots = (0..LEVELS * SLOTS).map(|_| Vec::new()).collect();
-        Self { now: now.0, slots, occupied: [0; LEVELS], armed: 0 }
+        Self { now: now.0, slots, spare: Vec::new(), occupied: [0; LEVELS], armed: 0 }
     }
 
     /// Arms a timer; one in the past fires at the next advance. Deadlines further away than the wheel
@@ -36,7 +43,13 @@ impl<T> Wheel<T> {
         let level = ((63 - (at ^ self.now).leading_zeros()) / SLOT_BITS).min(LEVELS as u32 - 1) as usize;
         let slot = (at >> (SLOT_BITS * level as u32)) as usize % SLOTS;
         self.occupied[level] |= 1 << slot;
-        self.slots[level * SLOTS + slot].push((deadline, what));
+        let timers = &mut self.slots[level * SLOTS + slot];
+        if timers.capacity() == 0
+            && let Some(spare) = self.spare.pop()
+        {
+            *timers = spare;
+        }
+        timers.push((deadline, what));
     }
 
     /// A moment at or before the first timer, at which `advance` makes progress.
@@ -74,13 +87,17 @@ impl<T> Wheel<T> {
                     continue;
                 }
                 self.occupied[level] &= !(1 << slot);
-                for (deadline, what) in std::mem::take(&mut self.slots[level * SLOTS + slot]) {
+                let mut timers = std::mem::take(&mut self.slots[level * SLOTS + slot]);
+                for (deadline, what) in timers.drain(..) {
                     if deadline <= self.now {
                         self.armed -= 1;
                         due.push(what);
                     } else {
                         self.place(deadline, what);
                     }
+                }
+                if self.spare.len() < SPARE_SLOTS_MAX && timers.capacity() <= SPARE_TIMERS_MAX {
+                    self.spare.push(timers);
                 }
             }
         }

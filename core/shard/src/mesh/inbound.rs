@@ -9,6 +9,7 @@ use super::frame::Frame;
 use crate::aggregate::{AggregateId, Origin, Tally};
 use crate::authz::PeerAddress;
 use crate::input::ShardId;
+use crate::publication::Publication;
 use crate::slots::SlotId;
 use crate::{LogLevel, Shard};
 
@@ -19,7 +20,7 @@ impl Shard {
         let mut beside = batch.payloads.drain(..);
         let mut take = Take(&bytes);
         while !take.is_empty() {
-            let Some(frame) = Frame::take(&mut take, &mut beside) else {
+            let Some(frame) = Frame::take(&mut take, &mut beside, &mut self.messages) else {
                 self.log(LogLevel::Error, || format!("A batch from shard {} cannot be read.", from.0));
                 break;
             };
@@ -38,10 +39,11 @@ impl Shard {
         match frame {
             Frame::Publish { ticket, hold, message } => {
                 let aggregate = self.answer_to(from, ticket);
-                self.deliver(now, &message, aggregate, hold);
+                self.deliver(now, &mut Publication::of(&message), aggregate, hold);
                 if let Some(id) = aggregate {
                     self.aggregate_answer(now, id, Tally::default());
                 }
+                self.messages.take_back(message);
             }
             Frame::Retain { ticket, open, message } => {
                 let tally = self.retain(&message, open);
@@ -69,6 +71,7 @@ impl Shard {
                 let origin =
                     SharedOrigin { shard: from.0, group: group.slot(), generation: group.generation() };
                 self.shared_arrive(now, origin, member, filter, keep, &message, aggregate, hold);
+                self.messages.take_back(message);
             }
             Frame::SharedBack { ticket, group, member, message } => {
                 self.shared_returned(now, from, group, member, &message, ticket);
