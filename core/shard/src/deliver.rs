@@ -169,8 +169,14 @@ impl Shard {
             if let Some(id) = aggregate {
                 self.aggregate_part(id);
             }
-            let message = Rc::clone(publication.message(&mut self.messages));
-            self.peers.send(to, &Frame::Publish { ticket: aggregate, hold, message });
+            let frame = match publication.lasting_packet().filter(|_| aggregate.is_none()) {
+                Some((packet, v5)) => Frame::Packet { publisher: publication.publisher, v5, packet },
+                None => {
+                    let message = Rc::clone(publication.message(&mut self.messages));
+                    Frame::Publish { ticket: aggregate, hold, message }
+                }
+            };
+            self.peers.send(to, &frame);
         }
         self.mask = mask;
     }

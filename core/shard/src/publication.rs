@@ -81,6 +81,12 @@ impl<'a> Publication<'a> {
         ((of == Version::V5) == (version == Version::V5)).then_some(packet)
     }
 
+    /// The packet and whether it is of 5.0, where it may also go on later: what is left of its time is not in it.
+    pub fn lasting_packet(&self) -> Option<(&'a [u8], bool)> {
+        let (packet, version) = self.packet.filter(|_| self.expires_at.is_none())?;
+        Some((packet, version == Version::V5))
+    }
+
     /// Bytes of its payload.
     pub const fn payload_bytes(&self) -> usize {
         self.payload.len()

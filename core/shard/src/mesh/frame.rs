@@ -29,6 +29,15 @@ pub enum Frame<'a> {
         /// The message.
         message: Rc<Message>,
     },
+    /// The same at QoS 0, as the packet it came in: that is shorter, and often goes on as it is.
+    Packet {
+        /// Identity of the publishing session; 0 for none.
+        publisher: u64,
+        /// Whether the packet is of 5.0.
+        v5: bool,
+        /// The packet, without RETAIN, alias and expiry.
+        packet: &'a [u8],
+    },
     /// A retained publish for the shard that owns its topic.
     Retain {
         /// To be answered with `Done`.
@@ -318,6 +327,12 @@ impl Frame<'_> {
                 batch.bytes.put_u64(*hold);
                 put_message(batch, message);
             }
+            Self::Packet { publisher, v5, packet } => {
+                batch.bytes.put_u8(23);
+                batch.bytes.put_u64(*publisher);
+                batch.bytes.put_u8(u8::from(*v5));
+                batch.bytes.put_bytes(packet);
+            }
             Self::Retain { ticket, open, message } => {
                 batch.bytes.put_u8(2);
                 put_ticket(&mut batch.bytes, *ticket);
@@ -459,6 +474,7 @@ impl Frame<'_> {
                 hold: take.u64()?,
                 message: take_message(take, beside, pool)?,
             },
+            23 => Frame::Packet { publisher: take.u64()?, v5: take.u8()? != 0, packet: take.bytes()? },
             2 => Frame::Retain {
                 ticket: take_ticket(take)?,
                 open: take.u8()? != 0,
@@ -583,6 +599,7 @@ mod tests {
         vec![
             Frame::Publish { ticket: Some(id(1)), hold: 9, message: message(3) },
             Frame::Publish { ticket: None, hold: 0, message: message(5000) },
+            Frame::Packet { publisher: 5, v5: true, packet: b"packet" },
             Frame::Retain { ticket: Some(id(2)), open: true, message: message(0) },
             Frame::Settle { topic: "a/b", stamp: 4, kept: true },
             Frame::Shared {

@@ -2,6 +2,8 @@
 
 use ringmq_proto::session::SharedOrigin;
 use ringmq_proto::time::Now;
+use ringmq_wire::frame::split;
+use ringmq_wire::{Packet, Sender, Version, decode};
 
 use super::Batch;
 use super::bytes::Take;
@@ -21,7 +23,7 @@ impl Shard {
         let mut take = Take(&bytes);
         while !take.is_empty() {
             let Some(frame) = Frame::take(&mut take, &mut beside, &mut self.messages) else {
-                self.log(LogLevel::Error, || format!("A batch from shard {} cannot be read.", from.0));
+                self.log_unreadable(from);
                 break;
             };
             self.frame(now, from, frame);
@@ -45,6 +47,7 @@ impl Shard {
                 }
                 self.messages.take_back(message);
             }
+            Frame::Packet { publisher, v5, packet } => self.packet_arrived(now, from, publisher, v5, packet),
             Frame::Retain { ticket, open, message } => {
                 let tally = self.retain(&message, open);
                 if let Some(ticket) = ticket {
@@ -62,6 +65,25 @@ impl Shard {
             }
             shared => self.frame_shared(now, from, shared),
         }
+    }
+
+    /// A QoS 0 publish of another shard's client, as it came.
+    fn packet_arrived(&mut self, now: Now, from: ShardId, publisher: u64, v5: bool, packet: &[u8]) {
+        let version = if v5 { Version::V5 } else { Version::V311 };
+        let frame = split(packet, u32::MAX).ok().flatten();
+        let decoded = frame.map(|frame| decode(version, Sender::Client, &frame));
+        let Some(Ok(Packet::Publish(publish))) = decoded else {
+            return self.log_unreadable(from);
+        };
+        let mut publication = Publication::new(publish.topic.as_str(), &publish);
+        publication.publisher = publisher;
+        publication.in_packet(version, packet);
+        self.deliver(now, &mut publication, None, 0);
+        publication.end(&mut self.messages);
+    }
+
+    fn log_unreadable(&mut self, from: ShardId) {
+        self.log(LogLevel::Error, || format!("A batch from shard {} cannot be read.", from.0));
     }
 
     fn frame_shared(&mut self, now: Now, from: ShardId, frame: Frame<'_>) {
