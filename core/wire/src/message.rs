@@ -20,9 +20,10 @@ pub const INLINE_PAYLOAD_BYTES_MAX: usize = 2048;
 pub const BLOCK_STEP_BYTES: usize = 64;
 
 /// What a message costs beyond topic, properties and payload: itself, two counters for sharing it, what an
-/// allocator adds to two blocks, and what its block may be too long.
+/// allocator adds to two blocks, and what its block may be too long: a step, and the eight bytes of an alias and
+/// an expiry.
 pub const MESSAGE_OVERHEAD_BYTES: usize =
-    size_of::<Message>() + 2 * size_of::<usize>() + 32 + BLOCK_STEP_BYTES;
+    size_of::<Message>() + 2 * size_of::<usize>() + 32 + BLOCK_STEP_BYTES + 8;
 
 /// A payload on its way into a message.
 #[derive(Clone, Debug)]
@@ -71,7 +72,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// Makes a message, in a block made to measure.
+    /// Makes a message, in a block of its own that is hardly longer than it has to be.
     ///
     /// # Panics
     /// When the topic is longer than 65,535 bytes or the properties longer than 268,435,455, which no decoded
@@ -122,14 +123,15 @@ impl Message {
         *self = Message::in_block(parts, block);
     }
 
-    /// The bytes of a block that holds these parts: all but a large payload.
+    /// The bytes of a block that holds these parts, all but a large payload. Properties that are not forwarded
+    /// are counted, as looking for them costs more than they take.
     pub fn block_bytes(parts: &MessageParts<'_>) -> usize {
         let payload = match &parts.payload {
             Payload::Copy(payload) => payload.len(),
             Payload::Owned(payload) => payload.len(),
         };
         let inline = if payload <= INLINE_PAYLOAD_BYTES_MAX { payload } else { 0 };
-        parts.topic.len() + forwarded_bytes(parts.properties) + inline
+        parts.topic.len() + parts.properties.raw().len() + inline
     }
 
     /// The bytes that the block of this message can hold.
@@ -241,10 +243,6 @@ fn put_payload(payload: &[u8], block: &mut Vec<u8>) -> Option<Bytes> {
     }
     block.extend_from_slice(payload);
     None
-}
-
-fn forwarded_bytes(properties: Properties<'_>) -> usize {
-    properties.entries().filter(|entry| is_forwarded(entry.0)).map(|entry| entry.1.len()).sum()
 }
 
 fn put_forwarded(properties: Properties<'_>, out: &mut Vec<u8>) {
