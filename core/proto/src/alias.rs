@@ -1,7 +1,6 @@
 //! Topic aliases of MQTT 5.0, one table per connection and direction. They end with the connection and are
 //! never carried to another one [MQTT-3.3.2-7].
 
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -101,11 +100,14 @@ const TOPIC_BYTES_MIN: usize = 4;
 /// Recently seen topics that are remembered by a part of their hash until they come again.
 const SEEN_MAX: usize = 64;
 
+/// Memory of a topic up to this length is used again for the next one; a longer one would be kept for nothing.
+const TOPIC_BYTES_REUSED_MAX: usize = 256;
+
 #[derive(Debug)]
 struct Bound {
     hash: u64,
     used: u32,
-    topic: Box<str>,
+    topic: String,
 }
 
 /// Aliases that this side binds. A topic gets one when it comes the second time; of the topics bound, the
@@ -126,6 +128,12 @@ impl OutboundAliases {
         Self { max, clock: 0, bound: Vec::new(), seen: Vec::new() }
     }
 
+    /// Whether any topic may get an alias.
+    #[must_use]
+    pub const fn is_used(&self) -> bool {
+        self.max > 0
+    }
+
     /// The alias to send with this topic, and whether the topic itself must go along because this binds it.
     /// Whoever asks must send the packet: the binding stands from here on.
     pub fn assign(&mut self, topic: &str) -> Option<(u16, bool)> {
@@ -142,7 +150,7 @@ impl OutboundAliases {
         if !self.came_before(hash) {
             return None;
         }
-        let at = self.place_for(Bound { hash, used: self.clock, topic: topic.into() });
+        let at = self.bind(hash, topic);
         alias(at).map(|alias| (alias, true))
     }
 
@@ -157,15 +165,21 @@ impl OutboundAliases {
         core::mem::replace(place, tag) == tag
     }
 
-    fn place_for(&mut self, fresh: Bound) -> usize {
+    fn bind(&mut self, hash: u64, topic: &str) -> usize {
         if self.bound.len() < usize::from(self.max) {
-            self.bound.push(fresh);
+            self.bound.push(Bound { hash, used: self.clock, topic: topic.into() });
             return self.bound.len() - 1;
         }
         let clock = self.clock;
         let oldest = self.bound.iter().enumerate().max_by_key(|(_, bound)| clock.wrapping_sub(bound.used));
         let at = oldest.map_or(0, |(at, _)| at);
-        self.bound[at] = fresh;
+        let bound = &mut self.bound[at];
+        (bound.hash, bound.used) = (hash, clock);
+        if bound.topic.capacity() > TOPIC_BYTES_REUSED_MAX {
+            bound.topic = String::new();
+        }
+        bound.topic.clear();
+        bound.topic.push_str(topic);
         at
     }
 }

@@ -2,13 +2,17 @@
 //! It holds numbers only and never knows what they stand for.
 //!
 //! A few identifiers stand inline, sorted; more go into a bitmap that is as long as the greatest identifier
-//! needs (8 KiB at most) and is given back when the set runs empty.
+//! needs (8 KiB at most). When the set runs empty a long bitmap is given back.
 
 use alloc::vec::Vec;
 use ringmq_wire::PacketId;
 
 /// Identifiers held without an allocation.
 const INLINE_MAX: usize = 6;
+
+/// Words of a bitmap that is kept when the set runs empty: a client that has more under way than stand inline
+/// will again, and counts from one.
+const KEPT_WORDS_MAX: usize = 16;
 
 /// A set of packet identifiers.
 #[derive(Clone, Debug, Default)]
@@ -58,7 +62,7 @@ impl IdSet {
         let Some(bits) = self.bits.get_mut(word).filter(|bits| **bits & mask != 0) else { return false };
         *bits &= !mask;
         self.len -= 1;
-        if self.len == 0 {
+        if self.len == 0 && self.bits.len() > KEPT_WORDS_MAX {
             self.bits = Vec::new();
         }
         true

@@ -75,6 +75,12 @@ pub enum Answer {
 pub trait Decider {
     /// Answers `question`, or says that the answer for `ticket` comes later.
     fn decide(&mut self, ticket: Ticket, question: &Question<'_>) -> Answer;
+
+    /// Whether it allows every publish, now and later. A shard wants to know once, at its start, and then does
+    /// not ask about publishes.
+    fn allows_all(&self) -> bool {
+        false
+    }
 }
 
 /// Says yes to everything.
@@ -84,5 +90,9 @@ pub struct AllowAll;
 impl Decider for AllowAll {
     fn decide(&mut self, _: Ticket, _: &Question<'_>) -> Answer {
         Answer::Now(Verdict::Allow)
+    }
+
+    fn allows_all(&self) -> bool {
+        true
     }
 }

@@ -16,6 +16,10 @@ impl Counter {
     pub fn sub(&self, n: u64) {
         self.0.store(self.0.load(Ordering::Relaxed).saturating_sub(n), Ordering::Relaxed);
     }
+    /// Follows a part of it, which was `before` and is `after`.
+    pub fn follow(&self, before: u64, after: u64) {
+        self.add(after.wrapping_sub(before));
+    }
     /// Sets, for numbers that are known whole.
     pub fn set(&self, n: u64) {
         self.0.store(n, Ordering::Relaxed);

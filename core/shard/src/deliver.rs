@@ -14,8 +14,10 @@ use crate::aggregate::{AggregateId, Origin, Tally};
 use crate::input::ShardId;
 use crate::limits::QueuePolicy;
 use crate::mesh::frame::Frame;
+use crate::publication::Publication;
 use crate::sessions::{Attached, Held, SessionId};
 use crate::shared::GROUP;
+use crate::straight::Image;
 use crate::timer::Timer;
 use crate::{LogLevel, Shard};
 
@@ -33,23 +35,49 @@ pub struct Subscriber {
 }
 
 /// One session that matched, with what its overlapping subscriptions come to [MQTT-3.3.4-2].
-pub struct Match {
-    slot: u32,
+#[derive(Clone, Copy)]
+struct Match {
+    session: SessionId,
     qos: Qos,
     retain: bool,
+    /// Whether it has identifiers of further subscriptions.
+    more_ids: bool,
     id: u32,
-    more_ids: Vec<u32>,
 }
 
 /// Memory reused by every publish.
 #[derive(Default)]
 pub struct Scratch {
-    /// Tree entries of the present publish.
-    found: Vec<(u32, Subscriber)>,
     /// Sessions of the present publish.
     matches: Vec<Match>,
+    /// Further identifiers, with the place of their match.
+    more_ids: Vec<(u32, u32)>,
     /// Groups of the present publish.
     groups: Vec<u32>,
+    /// Its bytes, while it is given to many.
+    image: Image,
+}
+
+impl Scratch {
+    fn clear(&mut self) {
+        self.matches.clear();
+        self.more_ids.clear();
+        self.groups.clear();
+        self.image.forget();
+    }
+
+    fn ids(&self, at: usize) -> SubscriptionIds {
+        let m = self.matches[at];
+        match m.more_ids {
+            false if m.id == 0 => SubscriptionIds::None,
+            false => SubscriptionIds::One([m.id]),
+            true => {
+                let more = self.more_ids.iter().filter(|(of, _)| *of as usize == at);
+                let ids: Vec<u32> = more.map(|(_, id)| *id).chain([m.id]).collect();
+                SubscriptionIds::from_unsorted(&ids)
+            }
+        }
+    }
 }
 
 /// A publish that could not start because a lane had no room.
@@ -74,17 +102,20 @@ impl Shard {
     pub(crate) fn publish(
         &mut self,
         now: Now,
-        message: &Rc<Message>,
+        publication: &mut Publication<'_>,
         aggregate: Option<AggregateId>,
         hold: u64,
     ) -> bool {
-        if message.retain() && !self.publish_retained(message, aggregate) {
-            return false;
+        if publication.retain {
+            let message = Rc::clone(publication.message(&mut self.messages));
+            if !self.publish_retained(&message, aggregate) {
+                return false;
+            }
         }
         if self.common.shards > 1 {
-            self.publish_remote(message, aggregate, hold);
+            self.publish_remote(publication, aggregate, hold);
         }
-        self.deliver(now, message, aggregate, hold);
+        self.deliver(now, publication, aggregate, hold);
         true
     }
 
@@ -119,21 +150,32 @@ impl Shard {
             && matches!(origin, Some(Origin::Publisher { .. } | Origin::Local(_)))
     }
 
-    fn publish_remote(&mut self, message: &Rc<Message>, aggregate: Option<AggregateId>, hold: u64) {
+    fn publish_remote(
+        &mut self,
+        publication: &mut Publication<'_>,
+        aggregate: Option<AggregateId>,
+        hold: u64,
+    ) {
         let mut mask = std::mem::take(&mut self.mask);
         mask.clear();
-        self.common.interest.mask(message.topic(), &mut self.interest_scratch, &mut mask);
+        self.common.interest.mask(publication.topic, &mut self.interest_scratch, &mut mask);
         mask.remove(self.id.index());
         for shard in mask.iter() {
             let to = ShardId(shard as u16);
-            if message.qos() == Qos::AtMostOnce && self.peers.is_congested(to) {
+            if publication.qos == Qos::AtMostOnce && self.peers.is_congested(to) {
                 self.counters().dropped_mesh.add(1);
                 continue;
             }
             if let Some(id) = aggregate {
                 self.aggregate_part(id);
             }
-            let frame = Frame::Publish { ticket: aggregate, hold, message: Rc::clone(message) };
+            let frame = match publication.lasting_packet().filter(|_| aggregate.is_none()) {
+                Some((packet, v5)) => Frame::Packet { publisher: publication.publisher, v5, packet },
+                None => {
+                    let message = Rc::clone(publication.message(&mut self.messages));
+                    Frame::Publish { ticket: aggregate, hold, message }
+                }
+            };
             self.peers.send(to, &frame);
         }
         self.mask = mask;
@@ -148,68 +190,92 @@ impl Shard {
     pub(crate) fn deliver(
         &mut self,
         now: Now,
-        message: &Rc<Message>,
+        publication: &mut Publication<'_>,
         aggregate: Option<AggregateId>,
         hold: u64,
     ) {
-        if self.matching.is_behind(message.publisher()) {
-            return self.suspend(message, aggregate, hold);
+        if self.matching.is_behind(publication.publisher) {
+            return self.suspend_publication(publication, aggregate, hold);
         }
-        let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.found.clear();
+        let mut scratch = self.scratch.take().unwrap_or_default();
+        scratch.clear();
         let nodes = self.settings.match_nodes_per_turn;
         let nodes_max = self.matching.allowance(nodes);
-        let visited = self.tree.for_each_match_within(message.topic(), nodes_max, |who, s: &Subscriber| {
-            scratch.found.push((who, *s));
-        });
-        let Some(visited) = visited else {
-            self.scratch = scratch;
-            return self.suspend(message, aggregate, hold);
+        let Some(visited) = self.find(publication, &mut scratch, nodes_max) else {
+            self.scratch = Some(scratch);
+            return self.suspend_publication(publication, aggregate, hold);
         };
         self.matching.spend(visited, nodes);
-        self.merge(message, &mut scratch);
-        for m in scratch.matches.drain(..) {
-            let Some(id) = self.sessions.id_of_slot(m.slot) else { continue };
-            let ids = ids_of(m.id, m.more_ids);
-            let entry =
-                Entry { message: Rc::clone(message), qos: m.qos, retain: m.retain, ids, shared: None };
+        let straight = publication.may_go_straight(now);
+        let mut sent = 0;
+        for at in 0..scratch.matches.len() {
+            let m = scratch.matches[at];
+            if straight && !m.more_ids && self.send_match(now, m, publication, &mut scratch.image) {
+                sent += 1;
+                continue;
+            }
+            let message = Rc::clone(publication.message(&mut self.messages));
+            let entry = Entry { message, qos: m.qos, retain: m.retain, ids: scratch.ids(at), shared: None };
             self.aggregate_add(aggregate, Tally { matched: 1, ..Tally::default() });
-            self.offer(now, id, entry, aggregate, hold);
+            self.offer(now, m.session, entry, aggregate, hold);
         }
-        let groups = std::mem::take(&mut scratch.groups);
-        for group in &groups {
-            self.publish_to_group(now, *group, message, aggregate, hold);
+        if sent > 0 {
+            self.count_sent(sent, publication.payload_bytes());
+            let sent = sent as u32;
+            self.aggregate_add(aggregate, Tally { matched: sent, taken: sent, ..Tally::default() });
         }
-        scratch.groups = groups;
-        scratch.groups.clear();
-        self.scratch = scratch;
+        for group in scratch.groups.drain(..) {
+            let message = Rc::clone(publication.message(&mut self.messages));
+            self.publish_to_group(now, group, &message, aggregate, hold);
+        }
+        self.scratch = Some(scratch);
     }
 
-    /// One entry per session: the highest QoS, all identifiers, RETAIN if any subscription keeps it.
-    fn merge(&mut self, message: &Message, scratch: &mut Scratch) {
-        self.publishes += 1;
-        for (who, subscriber) in scratch.found.drain(..) {
-            if who & GROUP != 0 {
-                scratch.groups.push(who & !GROUP);
-                continue;
-            }
-            let Some(id) = self.sessions.id_of_slot(who) else { continue };
-            let options = subscriber.options;
-            let Some(home) = self.sessions.at_mut(id) else { continue };
-            if options.no_local && message.publisher() == home.uid {
-                continue;
-            }
-            let qos = options.qos.min(message.qos());
-            let retain = options.retain_as_published && message.retain();
-            if home.mark.0 == self.publishes {
-                let m = &mut scratch.matches[home.mark.1 as usize];
-                (m.qos, m.retain) = (m.qos.max(qos), m.retain | retain);
-                m.more_ids.push(subscriber.id);
-                continue;
-            }
-            home.mark = (self.publishes, scratch.matches.len() as u32);
-            scratch.matches.push(Match { slot: who, qos, retain, id: subscriber.id, more_ids: Vec::new() });
+    /// Past the queue, where that goes.
+    fn send_match(
+        &mut self,
+        now: Now,
+        m: Match,
+        publication: &mut Publication<'_>,
+        image: &mut Image,
+    ) -> bool {
+        let ids: &[u32] = if m.id == 0 { &[] } else { &[m.id] };
+        match m.qos {
+            Qos::AtMostOnce => self.send_straight(now, m.session, publication, ids, Some(image)),
+            qos => self.send_straight_with_ack(now, m.session, publication, qos, ids),
         }
+    }
+
+    /// One match per session: the highest QoS, all identifiers, RETAIN if any subscription keeps it. How many nodes
+    /// of the tree that took; nothing when it takes more than may be.
+    fn find(
+        &mut self,
+        publication: &Publication<'_>,
+        scratch: &mut Scratch,
+        nodes_max: usize,
+    ) -> Option<usize> {
+        self.publishes += 1;
+        let (sessions, publishes) = (&mut self.sessions, self.publishes);
+        self.tree.for_each_match_within(publication.topic, nodes_max, |who, subscriber: &Subscriber| {
+            if who & GROUP != 0 {
+                return scratch.groups.push(who & !GROUP);
+            }
+            let Some((session, home)) = sessions.of_slot_mut(who) else { return };
+            let options = subscriber.options;
+            if options.no_local && publication.publisher == home.uid {
+                return;
+            }
+            let qos = options.qos.min(publication.qos);
+            let retain = options.retain_as_published && publication.retain;
+            if home.mark.0 == publishes {
+                let m = &mut scratch.matches[home.mark.1 as usize];
+                (m.qos, m.retain, m.more_ids) = (m.qos.max(qos), m.retain | retain, true);
+                scratch.more_ids.push((home.mark.1, subscriber.id));
+                return;
+            }
+            home.mark = (publishes, scratch.matches.len() as u32);
+            scratch.matches.push(Match { session, qos, retain, more_ids: false, id: subscriber.id });
+        })
     }
 
     /// Gives a message to one session, or applies the policy of its full queue.
@@ -472,7 +538,9 @@ impl Shard {
 
     fn start_deferred(&mut self, now: Now, deferred: &Deferred) -> bool {
         let message = &deferred.message;
-        if !self.may_publish(message.qos()) || !self.publish(now, message, deferred.origin, deferred.hold) {
+        if !self.may_publish(message.qos())
+            || !self.publish(now, &mut Publication::of(message), deferred.origin, deferred.hold)
+        {
             return false;
         }
         if let Some(origin) = deferred.origin {
@@ -480,12 +548,4 @@ impl Shard {
         }
         true
     }
-}
-
-fn ids_of(first: u32, mut more: Vec<u32>) -> SubscriptionIds {
-    if more.is_empty() {
-        return if first == 0 { SubscriptionIds::None } else { SubscriptionIds::One([first]) };
-    }
-    more.push(first);
-    SubscriptionIds::from_unsorted(&more)
 }

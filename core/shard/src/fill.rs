@@ -6,15 +6,12 @@ use ringmq_proto::session::{Change, Entry, SentState};
 use ringmq_proto::time::Now;
 use ringmq_wire::message::Delivery;
 use ringmq_wire::{
-    Ack, Disconnect, Packet, PacketId, Properties, Qos, ReasonCode, Version, encode_publish,
-    encode_publish_head, encoded_publish_bytes,
+    Ack, Disconnect, Packet, PacketId, Properties, Qos, ReasonCode, Version, encoded_publish_bytes,
 };
 
 use crate::input::ConnId;
-use crate::limits::Settings;
 use crate::links::Way;
-use crate::output::REFERENCE_BYTES_MIN;
-use crate::sessions::{Attached, SessionId};
+use crate::sessions::{Attached, Home, SessionId};
 use crate::{Effect, Shard};
 
 impl Shard {
@@ -67,7 +64,7 @@ impl Shard {
     /// The kernel has taken output of a connection.
     pub(crate) fn wrote(&mut self, now: Now, id: ConnId, bytes: usize) {
         let Some(link) = self.links.at_mut(id) else { return };
-        link.out.consume(bytes);
+        link.out.consume(&mut self.buffers, bytes);
         // Above the high-water mark nothing is filled, so what is written there are answers.
         link.answers = link.answers.saturating_sub(bytes);
         if link.paused {
@@ -105,6 +102,10 @@ impl Shard {
         else {
             return;
         };
+        let nothing_waits = |home: &Home| home.session.is_idle() && home.held.is_empty();
+        if link.conn.phase == Phase::Connected && self.sessions.at(session).is_some_and(nothing_waits) {
+            return;
+        }
         loop {
             let Some(link) = self.links.at(id).filter(|l| l.out.len() < high) else { return };
             let phase = link.conn.phase;
@@ -208,41 +209,49 @@ impl Shard {
         let open = self.may_send_with_ack(session);
         let Some(home) = self.sessions.at_mut(session) else { return false };
         let packet_id = home.session.inflight.vacant(limit).filter(|_| open);
-        let Some(entry) = home.session.queue.front(packet_id.is_some()).cloned() else { return false };
-        let with_ack = entry.qos > Qos::AtMostOnce;
-        if let Some(unsendable) = self.unsendable(now, id, &entry, packet_id) {
-            unsendable(self);
-            self.take_unsent(session, &entry, packet_id.is_some());
-            return true;
+        let Some(front) = home.session.queue.front(packet_id.is_some()) else { return false };
+        if front.qos == Qos::AtMostOnce {
+            let Some(entry) = home.session.queue.pop(packet_id.is_some()) else { return false };
+            self.fill_without_ack(now, id, session, entry);
+        } else {
+            let (entry, Some(packet_id)) = (front.clone(), packet_id) else { return false };
+            self.fill_with_ack(now, id, session, &entry, packet_id);
         }
-        if with_ack {
-            let Some(packet_id) = packet_id else { return false };
-            self.change(session, Change::Sent { packet_id });
-            if let Some(home) = self.sessions.at_mut(session) {
-                home.session.window_take();
-            }
-        } else if let Some(home) = self.sessions.at_mut(session) {
-            home.session.queue.pop(packet_id.is_some());
-            self.count_queue((1, entry.bytes()), (0, 0));
-            self.made_progress(session);
-        }
-        self.send_publish(id, &entry, packet_id.filter(|_| with_ack), false);
         self.release_held(now, session);
         true
     }
 
-    /// Takes out what will not be sent.
-    fn take_unsent(&mut self, session: SessionId, entry: &Entry, window_open: bool) {
-        if entry.qos > Qos::AtMostOnce {
+    fn fill_without_ack(&mut self, now: Now, id: ConnId, session: SessionId, entry: Entry) {
+        self.count_queue((1, entry.bytes()), (0, 0));
+        self.made_progress(session);
+        match self.unsendable(now, id, &entry, None) {
+            Some(count) => count(self),
+            None => self.send_publish(id, &entry, None, false),
+        }
+        self.messages.take_back(entry.message);
+    }
+
+    fn fill_with_ack(
+        &mut self,
+        now: Now,
+        id: ConnId,
+        session: SessionId,
+        entry: &Entry,
+        packet_id: PacketId,
+    ) {
+        if let Some(count) = self.unsendable(now, id, entry, Some(packet_id)) {
+            count(self);
             self.change(session, Change::GivenUp);
             if let Some(origin) = entry.shared {
                 self.shared_done(session, origin);
             }
-        } else if let Some(home) = self.sessions.at_mut(session) {
-            home.session.queue.pop(window_open);
-            self.count_queue((1, entry.bytes()), (0, 0));
-            self.made_progress(session);
+            return;
         }
+        self.change(session, Change::Sent { packet_id });
+        if let Some(home) = self.sessions.at_mut(session) {
+            home.session.window_take();
+        }
+        self.send_publish(id, entry, Some(packet_id), false);
     }
 
     /// Why a message is not sent: it has expired [MQTT-3.3.2-5], or is larger than its client takes
@@ -265,32 +274,25 @@ impl Shard {
     /// not used that close to the limit.
     fn too_large(&self, id: ConnId, entry: &Entry, packet_id: Option<PacketId>) -> bool {
         let Some(link) = self.links.at(id) else { return false };
-        let largest = link.conn.limits.packet_bytes_max.min(Settings::PACKET_BYTES_PROTOCOL_MAX) as usize;
         let delivery = delivery(self.now, entry, packet_id, false, None);
-        encoded_publish_bytes(link.conn.version, &delivery) > largest
+        encoded_publish_bytes(link.conn.version, &delivery) > link.packet_bytes_max()
     }
 
     fn send_publish(&mut self, id: ConnId, entry: &Entry, packet_id: Option<PacketId>, dup: bool) {
-        let now = self.now;
         let Some(link) = self.links.at_mut(id) else { return };
-        let version = link.conn.version;
-        let largest = link.conn.limits.packet_bytes_max.min(Settings::PACKET_BYTES_PROTOCOL_MAX) as usize;
-        let packet_id = packet_id.filter(|_| entry.qos > Qos::AtMostOnce);
-        let mut delivery = delivery(now, entry, packet_id, dup, None);
-        if version == Version::V5 && encoded_publish_bytes(version, &delivery) + 3 <= largest {
-            delivery.topic_alias = link.conn.aliases_out.assign(entry.message.topic());
-        }
-        if entry.message.payload().len() >= REFERENCE_BYTES_MIN {
-            link.out.write(|out| encode_publish_head(version, out, &delivery));
-            link.out.payload(std::rc::Rc::clone(&entry.message));
-        } else {
-            link.out.write(|out| encode_publish(version, out, &delivery));
-        }
-        let counters = self.counters();
-        counters.packets_sent.add(1);
-        counters.publish_sent.add(1);
-        counters.publish_bytes_sent.add(entry.message.payload().len() as u64);
+        let mut delivery = delivery(self.now, entry, packet_id, dup, None);
+        let bytes = encoded_publish_bytes(link.conn.version, &delivery);
+        link.write_publish(&mut self.buffers, &entry.message, &mut delivery, bytes);
+        self.count_sent(1, entry.message.payload().len());
         self.log_delivery(id, &delivery);
+    }
+
+    /// Counts PUBLISH packets that were encoded.
+    pub(crate) fn count_sent(&self, packets: u64, payload_bytes: usize) {
+        let counters = self.counters();
+        counters.packets_sent.add(packets);
+        counters.publish_sent.add(packets);
+        counters.publish_bytes_sent.add(packets * payload_bytes as u64);
     }
 }
 

@@ -6,6 +6,7 @@
 mod ack;
 mod aggregate;
 pub mod authz;
+mod buffer_pool;
 mod connect;
 pub mod counters;
 mod deliver;
@@ -22,8 +23,10 @@ pub mod local;
 mod local_session;
 mod log;
 pub mod mesh;
+mod message_pool;
 pub mod offer;
 mod output;
+mod publication;
 mod publish;
 mod receive;
 mod retained;
@@ -32,6 +35,7 @@ mod sessions;
 mod shared;
 mod slots;
 mod stop;
+mod straight;
 mod subscribe;
 mod suspended;
 mod sys;
@@ -58,11 +62,13 @@ pub use mesh::{Batch, MeshPort};
 pub use offer::{Offer, Versions};
 
 use aggregate::{Aggregate, AggregateId};
+use buffer_pool::BufferPool;
 use counters::ShardCounters;
 use deliver::{Deferred, Scratch, Subscriber};
 use links::{Link, Way};
 use local_session::Local;
 use mesh::peers::Peers;
+use message_pool::MessagePool;
 use retained::Retained;
 use sessions::{Home, SessionId};
 use shared::{Group, GroupId};
@@ -114,6 +120,8 @@ pub struct Shard {
     settings: Arc<Settings>,
     table: PartitionTable,
     decider: Box<dyn Decider>,
+    /// Whether the decider is not asked about publishes.
+    allows_all: bool,
     store: Box<dyn Store>,
     stored: StoreTicket,
     seed: u64,
@@ -142,8 +150,13 @@ pub struct Shard {
     epochs: u64,
     serials: u64,
     publishes: u64,
-    scratch: Scratch,
     matching: Matching,
+    /// `None` while a publish uses it.
+    scratch: Option<Box<Scratch>>,
+    /// The topic of a publish with an alias, while it is processed.
+    resolved: String,
+    messages: MessagePool,
+    buffers: BufferPool,
     dirty: Vec<ConnId>,
     dirty_locals: Vec<LocalId>,
     lane_waiters: VecDeque<ConnId>,
@@ -171,6 +184,7 @@ impl Shard {
         let mut shard = Self {
             id,
             table: PartitionTable::even(common.shards),
+            allows_all: decider.allows_all(),
             decider,
             store: Box::new(Memory::default()),
             stored: StoreTicket::default(),
@@ -200,8 +214,11 @@ impl Shard {
             epochs: 0,
             serials: 0,
             publishes: 0,
-            scratch: Scratch::default(),
             matching: Matching::default(),
+            scratch: None,
+            resolved: String::new(),
+            messages: MessagePool::new(),
+            buffers: BufferPool::default(),
             dirty: Vec::new(),
             dirty_locals: Vec::new(),
             lane_waiters: VecDeque::new(),

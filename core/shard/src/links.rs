@@ -217,12 +217,12 @@ impl Shard {
     pub(crate) fn send(&mut self, id: ConnId, packet: &Packet<'_>) {
         let Some(link) = self.links.at_mut(id) else { return };
         let (version, bytes_max) = (link.conn.version, link.conn.limits.packet_bytes_max);
-        if bytes_max < u32::MAX && packet.encoded_bytes(version) > bytes_max as usize {
+        let bytes = packet.encoded_bytes(version);
+        if bytes > bytes_max as usize {
             return self.cannot_send(id, packet);
         }
-        let before = link.out.len();
-        link.out.write(|out| packet.encode(version, out));
-        link.answers += link.out.len() - before;
+        link.out.write(&mut self.buffers, bytes, |out| packet.encode(version, out));
+        link.answers += bytes;
         self.counters().packets_sent.add(1);
         self.log_packet("Sending", id, packet);
         self.mark_link_dirty(id);

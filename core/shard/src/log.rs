@@ -13,11 +13,17 @@ impl Shard {
     }
 
     /// `direction` is "Received" or "Sending".
+    #[inline]
     pub(crate) fn log_packet(&mut self, direction: &str, id: ConnId, packet: &Packet<'_>) {
         if self.settings.log_packets {
-            let name = self.name_of(id);
-            self.log(LogLevel::Debug, || packet_line(direction, &name, packet));
+            self.log_packet_line(direction, id, packet);
         }
+    }
+
+    #[cold]
+    fn log_packet_line(&mut self, direction: &str, id: ConnId, packet: &Packet<'_>) {
+        let name = self.name_of(id);
+        self.log(LogLevel::Debug, || packet_line(direction, &name, packet));
     }
 
     pub(crate) fn log_delivery(&mut self, id: ConnId, d: &Delivery<'_>) {

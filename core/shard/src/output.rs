@@ -1,4 +1,4 @@
-//! What waits to be written to one connection: one growing buffer for everything small, and references to
+//! What waits to be written to one connection: buffers that are lent for everything small, and references to
 //! large payloads in between. Idle connections hold nothing.
 
 use std::collections::VecDeque;
@@ -7,13 +7,13 @@ use std::rc::Rc;
 
 use ringmq_wire::message::Message;
 
+use crate::buffer_pool::BufferPool;
+
 /// Payloads from here on are referenced and not copied: below, copying costs less than a second slice.
 pub const REFERENCE_BYTES_MIN: usize = 2048;
 
-/// Bytes after which a piece takes no more: what is written is freed piece by piece, so that a backlog that
-/// never ends does not grow.
-const PIECE_BYTES_MAX: usize = 16 << 10;
-
+/// A part of the output. What is written is given back piece by piece, and no piece grows, so that a backlog
+/// that never ends does not grow either.
 enum Piece {
     Bytes(Vec<u8>),
     Payload(Rc<Message>),
@@ -46,16 +46,33 @@ impl Output {
     pub const fn is_empty(&self) -> bool {
         self.bytes == 0
     }
-    /// Appends what `encode` writes.
-    pub fn write<R>(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> R) -> R {
-        if !matches!(self.pieces.back(), Some(Piece::Bytes(b)) if b.len() < PIECE_BYTES_MAX) {
-            self.pieces.push_back(Piece::Bytes(Vec::new()));
+    /// Appends what `encode` writes, which is at most `bytes`.
+    pub fn write<R>(
+        &mut self,
+        pool: &mut BufferPool,
+        bytes: usize,
+        encode: impl FnOnce(&mut Vec<u8>) -> R,
+    ) -> R {
+        let has_room = |b: &Vec<u8>| b.capacity() - b.len() >= bytes;
+        let behind = match self.pieces.back() {
+            Some(Piece::Bytes(b)) if has_room(b) => None,
+            // What stands between two large payloads is short.
+            Some(Piece::Payload(_)) => Some(0),
+            _ => Some(self.pieces.len()),
+        };
+        if let Some(behind) = behind {
+            self.pieces.push_back(Piece::Bytes(pool.lend(bytes, behind)));
         }
         let Some(Piece::Bytes(buffer)) = self.pieces.back_mut() else { unreachable!("pushed above") };
         let before = buffer.len();
         let result = encode(buffer);
+        debug_assert!(buffer.len() - before <= bytes, "no more is written than was said");
         self.bytes += buffer.len() - before;
         result
+    }
+    /// Appends bytes.
+    pub fn extend(&mut self, pool: &mut BufferPool, bytes: &[u8]) {
+        self.write(pool, bytes.len(), |out| out.extend_from_slice(bytes));
     }
     /// Appends a message's payload by reference.
     pub fn payload(&mut self, message: Rc<Message>) {
@@ -73,7 +90,7 @@ impl Output {
         if self.bytes == 0 { 0 } else { filled }
     }
     /// Forgets the first `bytes`.
-    pub fn consume(&mut self, bytes: usize) {
+    pub fn consume(&mut self, pool: &mut BufferPool, bytes: usize) {
         let mut left = bytes.min(self.bytes);
         self.bytes -= left;
         while let Some(piece) = self.pieces.front_mut() {
@@ -84,11 +101,13 @@ impl Output {
             }
             left -= here;
             self.written = 0;
-            self.pieces.pop_front();
+            if let Some(Piece::Bytes(buffer)) = self.pieces.pop_front() {
+                pool.take_back(buffer);
+            }
         }
     }
     /// Copies up to `limit` bytes from the front and forgets them.
-    pub fn take(&mut self, limit: usize) -> Vec<u8> {
+    pub fn take(&mut self, pool: &mut BufferPool, limit: usize) -> Vec<u8> {
         let mut out = Vec::with_capacity(limit.min(self.bytes));
         let mut skip = self.written;
         for piece in &self.pieces {
@@ -100,7 +119,7 @@ impl Output {
                 break;
             }
         }
-        self.consume(out.len());
+        self.consume(pool, out.len());
         out
     }
 }
@@ -112,9 +131,9 @@ mod tests {
     #[test]
     fn any_split_gives_the_same_bytes() {
         for step in 1..9 {
-            let mut output = Output::default();
-            output.write(|b| b.extend_from_slice(b"hello "));
-            output.write(|b| b.extend_from_slice(b"world"));
+            let (mut output, mut pool) = (Output::default(), BufferPool::default());
+            output.extend(&mut pool, b"hello ");
+            output.extend(&mut pool, b"world");
             let mut got = Vec::new();
             while !output.is_empty() {
                 let mut slices = [IoSlice::new(&[]); 4];
@@ -122,7 +141,7 @@ mod tests {
                 let all: Vec<u8> = slices[..n].iter().flat_map(|s| s.to_vec()).collect();
                 assert_eq!(all.len(), output.len());
                 got.extend_from_slice(&all[..step.min(all.len())]);
-                output.consume(step.min(all.len()));
+                output.consume(&mut pool, step.min(all.len()));
             }
             assert_eq!(got, b"hello world");
             assert_eq!(output.slices(&mut [IoSlice::new(&[]); 2]), 0);
@@ -131,23 +150,34 @@ mod tests {
 
     #[test]
     fn a_backlog_that_never_ends_does_not_grow() {
-        let mut output = Output::default();
-        output.write(|b| b.extend_from_slice(&[0; 1000]));
+        let (mut output, mut pool) = (Output::default(), BufferPool::default());
+        output.extend(&mut pool, &[0; 1000]);
         for _ in 0..10_000 {
-            output.write(|b| b.extend_from_slice(&[0; 100]));
-            output.consume(100);
+            output.extend(&mut pool, &[0; 100]);
+            output.consume(&mut pool, 100);
         }
         let kept: usize = output.pieces.iter().map(|p| p.as_slice().len()).sum();
-        assert!(kept <= 1000 + 2 * PIECE_BYTES_MAX, "{kept}");
+        assert!(kept <= 1000 + 2 * (16 << 10), "{kept}");
+    }
+
+    #[test]
+    fn what_does_not_fit_goes_into_the_next_piece() {
+        let (mut output, mut pool) = (Output::default(), BufferPool::default());
+        let mut expected = Vec::new();
+        for (number, length) in [500, 20, 4000, 300, 20_000, 1].into_iter().enumerate() {
+            output.extend(&mut pool, &vec![number as u8; length]);
+            expected.extend(vec![number as u8; length]);
+        }
+        assert_eq!(output.len(), expected.len());
+        assert_eq!(output.take(&mut pool, usize::MAX), expected);
+        assert!(output.is_empty() && output.pieces.is_empty());
     }
 
     #[test]
     fn take_is_slices_and_consume() {
-        let mut output = Output::default();
-        output.write(|b| b.extend_from_slice(b"abcdef"));
-        assert_eq!(
-            (output.take(4), output.take(4), output.take(4)),
-            (b"abcd".to_vec(), b"ef".to_vec(), vec![])
-        );
+        let (mut output, mut pool) = (Output::default(), BufferPool::default());
+        output.extend(&mut pool, b"abcdef");
+        let mut take = |limit| output.take(&mut pool, limit);
+        assert_eq!((take(4), take(4), take(4)), (b"abcd".to_vec(), b"ef".to_vec(), vec![]));
     }
 }

@@ -15,27 +15,56 @@ use crate::authz::Question;
 use crate::fault::{self, Fault};
 use crate::input::ConnId;
 use crate::links::{Park, PendingAck, Said};
+use crate::publication::Publication;
 use crate::receive::Step;
 use crate::sessions::SessionId;
 
 impl Shard {
-    pub(crate) fn on_publish(&mut self, now: Now, id: ConnId, publish: &Publish<'_>) -> Result<Step, Fault> {
+    /// `raw` is the packet with its fixed header.
+    pub(crate) fn on_publish(
+        &mut self,
+        now: Now,
+        id: ConnId,
+        publish: &Publish<'_>,
+        raw: &[u8],
+    ) -> Result<Step, Fault> {
         let Some(session) = self.links.at(id).and_then(|l| l.session) else { return Ok(Step::Done) };
+        if publish.properties.is_empty() {
+            return self.on_resolved(now, id, session, publish.topic.as_str(), publish, Some(raw));
+        }
         // An alias counts also on a packet that was received before.
-        let topic = self.resolve_topic(id, publish)?;
+        let mut resolved = std::mem::take(&mut self.resolved);
+        let step = self.resolve_topic(id, publish, &mut resolved).and_then(|is_resolved| {
+            let topic = if is_resolved { resolved.as_str() } else { publish.topic.as_str() };
+            self.on_resolved(now, id, session, topic, publish, (!is_resolved).then_some(raw))
+        });
+        self.resolved = resolved;
+        step
+    }
+
+    /// A publish whose topic is known; `raw` is its packet, where that has the topic and no alias.
+    fn on_resolved(
+        &mut self,
+        now: Now,
+        id: ConnId,
+        session: SessionId,
+        topic: &str,
+        publish: &Publish<'_>,
+        raw: Option<&[u8]>,
+    ) -> Result<Step, Fault> {
         if let Some(packet_id) = publish.packet_id {
             if self.is_known(id, session, packet_id, publish.qos) {
                 return Ok(Step::Done);
             }
             self.check_window(id, session)?;
         }
-        if publish.qos as u8 > self.offer_to(id).maximum_qos {
+        let offer = self.offer_to(id);
+        if publish.qos as u8 > offer.maximum_qos {
             return Err(fault::QOS_NOT_SUPPORTED);
         }
-        if publish.retain && !self.offer_to(id).retain_available {
+        if publish.retain && !offer.retain_available {
             return Err(fault::RETAIN_NOT_SUPPORTED);
         }
-        let topic = topic.as_deref().unwrap_or(publish.topic.as_str());
         let denied = match self.judge_publish(now, id, session, topic, publish.retain) {
             Ok(()) => None,
             Err(Said::Open) => return Ok(Step::Wait(Park::Decision)),
@@ -47,9 +76,12 @@ impl Shard {
                 self.deny_publish(id, publish, reason);
                 true
             }
-            None => self.may_publish(publish.qos) && self.start_publish(now, id, session, topic, publish),
+            None => {
+                self.may_publish(publish.qos) && self.start_publish(now, id, session, topic, publish, raw)
+            }
         };
         if !started {
+            self.seen_before(id);
             return Ok(Step::Wait(Park::Lane));
         }
         self.asked_enough(id);
@@ -86,12 +118,19 @@ impl Shard {
         Ok(())
     }
 
-    /// The topic behind an alias, when the packet has one.
-    fn resolve_topic(&mut self, id: ConnId, publish: &Publish<'_>) -> Result<Option<String>, Fault> {
-        let Some(alias) = publish.properties.u16(Property::TopicAlias) else { return Ok(None) };
-        let Some(link) = self.links.at_mut(id) else { return Ok(None) };
+    /// Whether the packet has an alias, and then the topic behind it.
+    fn resolve_topic(
+        &mut self,
+        id: ConnId,
+        publish: &Publish<'_>,
+        resolved: &mut String,
+    ) -> Result<bool, Fault> {
+        let Some(alias) = publish.properties.u16(Property::TopicAlias) else { return Ok(false) };
+        let Some(link) = self.links.at_mut(id) else { return Ok(false) };
         let topic = link.conn.aliases_in.resolve(Some(alias), publish.topic.as_str())?;
-        Ok(Some(topic.to_owned()))
+        resolved.clear();
+        resolved.push_str(topic);
+        Ok(true)
     }
 
     fn judge_publish(
@@ -102,8 +141,14 @@ impl Shard {
         topic: &str,
         retain: bool,
     ) -> Result<(), Said> {
-        if topic.starts_with("$SYS/") || topic.split('/').count() > self.settings.topic_levels_max {
+        let levels_max = self.settings.topic_levels_max;
+        // A topic has at most one level more than bytes, so most need no counting.
+        let is_deep = topic.len() >= levels_max && topic.split('/').count() > levels_max;
+        if is_deep || topic.starts_with("$SYS/") {
             return Err(Said::Deny);
+        }
+        if self.allows_all {
+            return Ok(());
         }
         match self.ask_publish(now, id, session, topic, retain) {
             Said::Allow => Ok(()),
@@ -151,28 +196,40 @@ impl Shard {
         session: SessionId,
         topic: &str,
         publish: &Publish<'_>,
+        raw: Option<&[u8]>,
     ) -> bool {
-        let stamp = if publish.retain { self.common.stamps.next() } else { 0 };
-        let expiry = publish.properties.u32(Property::MessageExpiryInterval);
-        let message = Rc::new(Message::new(MessageParts {
-            topic,
-            qos: publish.qos,
-            retain: publish.retain,
-            properties: publish.properties,
-            payload: Payload::Copy(publish.payload),
-            expires_at: expires_at(now.wall, expiry),
-            publisher: self.uid_of(session),
-            stamp,
-        }));
-        let hold = self.settings.publish_hold;
-        let Some(packet_id) = publish.packet_id else {
-            let started = self.publish(now, &message, None, hold);
-            self.wait_for_match(id, &message);
-            return started;
+        let mut publication = Publication::new(topic, publish);
+        publication.publisher = self.uid_of(session);
+        if publish.retain {
+            publication.stamp = self.common.stamps.next();
+        }
+        if !publish.properties.is_empty() {
+            let expiry = publish.properties.u32(Property::MessageExpiryInterval);
+            publication.expires_at = expires_at(now.wall, expiry);
+        }
+        let started = match publish.packet_id {
+            None => {
+                if let Some((raw, link)) = raw.zip(self.links.at(id)) {
+                    publication.in_packet(link.conn.version, raw);
+                }
+                let started = self.publish(now, &mut publication, None, self.settings.publish_hold);
+                self.wait_for_match(id, &publication);
+                started
+            }
+            Some(packet_id) => {
+                let origin = Origin::Publisher { conn: id, session, packet_id, qos: publish.qos };
+                self.start_with_ack(now, &mut publication, origin)
+            }
         };
-        let qos = publish.qos;
-        let aggregate = self.aggregate_open(Origin::Publisher { conn: id, session, packet_id, qos });
-        if !self.publish(now, &message, Some(aggregate), hold) {
+        publication.end(&mut self.messages);
+        started
+    }
+
+    /// As [`Shard::start_publish`], with an acknowledgement to come.
+    fn start_with_ack(&mut self, now: Now, publication: &mut Publication<'_>, origin: Origin) -> bool {
+        let Origin::Publisher { conn: id, session, packet_id, qos } = origin else { return false };
+        let aggregate = self.aggregate_open(origin);
+        if !self.publish(now, publication, Some(aggregate), self.settings.publish_hold) {
             self.aggregates.remove(aggregate);
             return false;
         }

@@ -100,6 +100,7 @@ impl Shard {
     /// Processes packets from the front; returns how many bytes are used up.
     fn process(&mut self, now: Now, id: ConnId, bytes: &[u8]) -> usize {
         let mut used = 0;
+        let offered = self.offer_to(id).packet_bytes_max;
         loop {
             let Some(link) = self.links.at_mut(id) else { return bytes.len() };
             if !link.conn.is_open() {
@@ -109,7 +110,6 @@ impl Shard {
             if connecting && link.park.is_some() {
                 return used;
             }
-            let offered = self.settings.offer_at(link.peer.listener).packet_bytes_max;
             let packet_bytes_max =
                 if connecting { self.settings.connect_packet_bytes_max.min(offered) } else { offered };
             let frame = match frame::split(&bytes[used..], packet_bytes_max) {
@@ -188,7 +188,7 @@ impl Shard {
         if let Some(link) = self.links.at_mut(id).filter(|l| l.conn.phase == Phase::AwaitConnect) {
             match violation {
                 Violation::UnsupportedLevel(level) if level < 5 => {
-                    link.out.write(|out| out.extend_from_slice(&[0x20, 2, 0, 1]));
+                    link.out.extend(&mut self.buffers, &[0x20, 2, 0, 1]);
                 }
                 _ if is_connect_v5(bytes) => link.conn.version = Version::V5,
                 Violation::UnsupportedLevel(_) => link.conn.version = Version::V5,
@@ -200,9 +200,10 @@ impl Shard {
 
     fn packet(&mut self, now: Now, id: ConnId, frame: &Frame<'_>, raw: &[u8]) -> Step {
         let Some(link) = self.links.at(id) else { return Step::Done };
+        let connected = link.conn.phase == Phase::Connected;
         let packet = match decode(link.conn.version, Sender::Client, frame) {
             Ok(packet) => packet,
-            Err(_) if link.conn.phase == Phase::Connected && frame.first >> 4 == CONNECT => {
+            Err(_) if connected && frame.first >> 4 == CONNECT => {
                 // What is wrong with it does not matter, and may have a code that only CONNACK knows.
                 self.fault(now, id, fault::SECOND_CONNECT);
                 return Step::Done;
@@ -216,16 +217,18 @@ impl Shard {
         if !matches!(packet, Packet::Connect(_)) {
             self.note_received(id, &packet);
         }
-        match self.dispatch_packet(now, id, &packet) {
-            Ok(step) => step,
-            Err(fault) => {
-                self.fault(now, id, fault);
-                Step::Done
-            }
-        }
+        let step = match &packet {
+            Packet::Publish(publish) if connected => self.on_publish(now, id, publish, raw),
+            _ => self.dispatch_packet(now, id, &packet, connected),
+        };
+        step.unwrap_or_else(|fault| {
+            self.fault(now, id, fault);
+            Step::Done
+        })
     }
 
     /// Counts and logs a packet; one that comes again after waiting was noted when it came first.
+    #[inline]
     pub(crate) fn note_received(&mut self, id: ConnId, packet: &Packet<'_>) {
         if self.links.at(id).is_some_and(|link| link.questions.is_empty()) {
             self.counters().packets_received.add(1);
@@ -233,13 +236,17 @@ impl Shard {
         }
     }
 
-    fn dispatch_packet(&mut self, now: Now, id: ConnId, packet: &Packet<'_>) -> Result<Step, Fault> {
-        let connected = self.links.at(id).is_some_and(|l| l.conn.phase == Phase::Connected);
+    fn dispatch_packet(
+        &mut self,
+        now: Now,
+        id: ConnId,
+        packet: &Packet<'_>,
+        connected: bool,
+    ) -> Result<Step, Fault> {
         match packet {
             Packet::Connect(connect) if !connected => return Ok(self.connect(now, id, connect)),
             Packet::Connect(_) => return Err(fault::SECOND_CONNECT),
             _ if !connected => return Err(fault::NOT_CONNECT),
-            Packet::Publish(publish) => return self.on_publish(now, id, publish),
             Packet::Subscribe(subscribe) => return self.on_subscribe(now, id, subscribe),
             Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(id, unsubscribe),
             Packet::Puback(ack) => self.on_puback(now, id, ack),
@@ -249,8 +256,12 @@ impl Shard {
             Packet::Pingreq => self.send(id, &Packet::Pingresp),
             Packet::Disconnect(disconnect) => self.on_disconnect(now, id, disconnect)?,
             Packet::Auth(_) => return Err(fault::AUTH_UNEXPECTED),
-            // decode refuses what only a server sends.
-            Packet::Connack(_) | Packet::Suback(_) | Packet::Unsuback(_) | Packet::Pingresp => {}
+            // PUBLISH is not dispatched; decode refuses what only a server sends.
+            Packet::Publish(_)
+            | Packet::Connack(_)
+            | Packet::Suback(_)
+            | Packet::Unsuback(_)
+            | Packet::Pingresp => {}
         }
         Ok(Step::Done)
     }
@@ -281,6 +292,14 @@ impl Shard {
             link.questions.push((ticket, said));
         }
         said
+    }
+
+    /// A packet waits that nobody was asked about: when it comes again it is known by the answer.
+    pub(crate) fn seen_before(&mut self, id: ConnId) {
+        let ticket = Self::next_ticket(&mut self.tickets);
+        if let Some(link) = self.links.at_mut(id).filter(|link| link.questions.is_empty()) {
+            link.questions.push((ticket, Said::Allow));
+        }
     }
 
     /// Forgets the questions of a packet that is used up.

@@ -154,9 +154,12 @@ impl Shard {
             self.stored = self.store.submit(&Command { partition, body });
         }
         let before = (home.session.queue.len() as u64, home.session.queue.bytes());
-        home.session.apply(change);
+        let over = home.session.apply(change);
         let after = (home.session.queue.len() as u64, home.session.queue.bytes());
         let awaited = home.full_since.is_some();
+        if let Some(message) = over {
+            self.messages.take_back(message);
+        }
         self.count_queue(before, after);
         if awaited && after.0 < before.0 {
             self.made_progress(id);
@@ -165,16 +168,8 @@ impl Shard {
 
     pub(crate) fn count_queue(&self, before: (u64, u64), after: (u64, u64)) {
         let counters = self.counters();
-        match after.0 > before.0 {
-            true => counters.queued.add(after.0 - before.0),
-            false if before.0 > after.0 => counters.queued.sub(before.0 - after.0),
-            false => {}
-        }
-        match after.1 > before.1 {
-            true => counters.queued_bytes.add(after.1 - before.1),
-            false if before.1 > after.1 => counters.queued_bytes.sub(before.1 - after.1),
-            false => {}
-        }
+        counters.queued.follow(before.0, after.0);
+        counters.queued_bytes.follow(before.1, after.1);
     }
 
     /// Ends a session: its subscriptions, queue and place are gone. What it had queued is counted as

@@ -15,6 +15,7 @@ use crate::aggregate::{AggregateId, Origin, Tally};
 use crate::deliver::Subscriber;
 use crate::input::ShardId;
 use crate::mesh::frame::Frame;
+use crate::publication::Publication;
 use crate::sessions::{Attached, SessionId};
 use crate::slots::slot_id;
 
@@ -45,7 +46,7 @@ struct Member {
 
 /// One shared subscription with its members, in the order in which they joined.
 pub struct Group {
-    filter: Box<str>,
+    filter: Rc<str>,
     members: Vec<Member>,
     /// Where the next search for a member begins.
     next: usize,
@@ -157,10 +158,20 @@ impl Shard {
         };
         let options = subscription.options;
         let qos = options.qos.min(message.qos());
+        let retain = options.retain_as_published && message.retain();
+        let ids: &[u32] = if subscription.id == 0 { &[] } else { &[subscription.id] };
+        let mut publication = Publication::of(message);
+        if qos == Qos::AtMostOnce
+            && publication.may_go_straight(now)
+            && self.send_straight(now, session, &mut publication, ids, None)
+        {
+            self.count_sent(1, publication.payload_bytes());
+            return self.answer_part(now, aggregate, Tally { taken: 1, ..Tally::default() });
+        }
         let entry = Entry {
             message: Rc::clone(message),
             qos,
-            retain: options.retain_as_published && message.retain(),
+            retain,
             ids: if subscription.id == 0 {
                 SubscriptionIds::None
             } else {

@@ -85,6 +85,12 @@ impl<K: SlotId, T> Slots<K, T> {
         let entry = self.slots.get(slot as usize)?;
         entry.value.as_ref().map(|_| K::from_parts(slot, entry.generation))
     }
+    /// Whoever is in this slot now, and its id.
+    pub fn of_slot_mut(&mut self, slot: u32) -> Option<(K, &mut T)> {
+        let entry = self.slots.get_mut(slot as usize)?;
+        let generation = entry.generation;
+        entry.value.as_mut().map(|value| (K::from_parts(slot, generation), value))
+    }
     /// How many there are.
     pub const fn len(&self) -> usize {
         self.used

@@ -17,6 +17,7 @@ use crate::Shard;
 use crate::aggregate::{AggregateId, Tally};
 use crate::deliver::Subscriber;
 use crate::input::ConnId;
+use crate::publication::Publication;
 use crate::sessions::SessionId;
 use crate::shared::{GROUP, GroupId};
 
@@ -142,8 +143,20 @@ impl Shard {
         self.matching.push(Suspended { message, aggregate, hold, publisher: None });
     }
 
+    /// As [`Shard::suspend`], for a publish on its way.
+    pub(crate) fn suspend_publication(
+        &mut self,
+        publication: &mut Publication<'_>,
+        aggregate: Option<AggregateId>,
+        hold: u64,
+    ) {
+        let message = Rc::clone(publication.message(&mut self.messages));
+        self.suspend(&message, aggregate, hold);
+    }
+
     /// A client's QoS 0 publish has begun: where its match is made in parts, what comes behind it waits.
-    pub(crate) fn wait_for_match(&mut self, id: ConnId, message: &Rc<Message>) {
+    pub(crate) fn wait_for_match(&mut self, id: ConnId, publication: &Publication<'_>) {
+        let Some(message) = publication.made() else { return };
         let last = self.matching.queue.back_mut();
         if let Some(last) = last.filter(|last| Rc::ptr_eq(&last.message, message) && last.aggregate.is_none())
         {

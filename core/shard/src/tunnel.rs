@@ -75,7 +75,7 @@ impl Shard {
     /// The session's shard has something for the client.
     pub(crate) fn relay_output(&mut self, id: ConnId, bytes: &[u8]) {
         if let Some(link) = self.links.at_mut(id).filter(|l| l.relay.is_some()) {
-            link.out.write(|out| out.extend_from_slice(bytes));
+            link.out.extend(&mut self.buffers, bytes);
             self.mark_link_dirty(id);
         }
     }
@@ -133,7 +133,7 @@ impl Shard {
         if room == 0 || link.out.is_empty() {
             return 0;
         }
-        let bytes = link.out.take(room);
+        let bytes = link.out.take(&mut self.buffers, room);
         *unwritten += bytes.len();
         let (shard, conn) = (*shard, *remote);
         self.peers.send(shard, &Frame::TunnelOutput { conn, bytes: &bytes });

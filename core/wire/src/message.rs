@@ -4,7 +4,6 @@
 //! memory; a large payload is shared with whoever else holds it. It keeps only what is forwarded: what belongs
 //! to one hop (alias, identifiers, the expiry as it was sent) is left out and added again for each delivery.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -16,9 +15,15 @@ use crate::{FIELD_BYTES_MAX, Properties, Property, Qos, text};
 /// when many connections send the same message.
 pub const INLINE_PAYLOAD_BYTES_MAX: usize = 2048;
 
-/// What a message costs beyond topic, properties and payload: itself, two counters for sharing it, and what an
-/// allocator adds to two blocks.
-pub const MESSAGE_OVERHEAD_BYTES: usize = size_of::<Message>() + 2 * size_of::<usize>() + 32;
+/// Blocks that are used again come in multiples of so many bytes: few enough sizes that one is soon found, and
+/// little enough lost in each.
+pub const BLOCK_STEP_BYTES: usize = 64;
+
+/// What a message costs beyond topic, properties and payload: itself, two counters for sharing it, what an
+/// allocator adds to two blocks, and what its block may be too long: a step, and the eight bytes of an alias and
+/// an expiry.
+pub const MESSAGE_OVERHEAD_BYTES: usize =
+    size_of::<Message>() + 2 * size_of::<usize>() + 32 + BLOCK_STEP_BYTES + 8;
 
 /// A payload on its way into a message.
 #[derive(Clone, Debug)]
@@ -54,9 +59,9 @@ pub struct MessageParts<'a> {
 #[derive(Clone)]
 pub struct Message {
     /// Topic, then properties, then the payload when it is inline.
-    block: Box<[u8]>,
-    /// The payload when it is not inline, else empty.
-    large: Bytes,
+    block: Vec<u8>,
+    /// The payload when it is not inline.
+    large: Option<Bytes>,
     expires_at: Option<u64>,
     publisher: u64,
     stamp: u64,
@@ -67,29 +72,36 @@ pub struct Message {
 }
 
 impl Message {
-    /// Makes a message.
+    /// Makes a message, in a block of its own that is hardly longer than it has to be.
     ///
     /// # Panics
     /// When the topic is longer than 65,535 bytes or the properties longer than 268,435,455, which no decoded
     /// packet can have.
     pub fn new(parts: MessageParts<'_>) -> Message {
+        let block = Vec::with_capacity(Message::block_bytes(&parts));
+        Message::in_block(parts, block)
+    }
+
+    /// Makes a message in a block, whose contents go.
+    ///
+    /// # Panics
+    /// As [`Message::new`].
+    pub fn in_block(parts: MessageParts<'_>, mut block: Vec<u8>) -> Message {
         assert!(parts.topic.len() <= FIELD_BYTES_MAX, "a topic is at most 65,535 bytes");
-        let (inline, large) = match parts.payload {
-            Payload::Copy(payload) if payload.len() <= INLINE_PAYLOAD_BYTES_MAX => (payload, Bytes::new()),
-            Payload::Copy(payload) => (&[][..], Bytes::copy_from_slice(payload)),
-            Payload::Owned(payload) if payload.len() <= INLINE_PAYLOAD_BYTES_MAX => {
-                return Message::new(MessageParts { payload: Payload::Copy(&payload), ..parts });
-            }
-            Payload::Owned(payload) => (&[][..], payload),
-        };
         let topic = parts.topic.as_bytes();
-        let mut block = Vec::with_capacity(topic.len() + forwarded_bytes(parts.properties) + inline.len());
+        block.clear();
         block.extend_from_slice(topic);
         put_forwarded(parts.properties, &mut block);
         let properties_bytes = block.len() - topic.len();
-        block.extend_from_slice(inline);
+        let large = match parts.payload {
+            Payload::Copy(payload) => put_payload(payload, &mut block),
+            Payload::Owned(payload) if payload.len() <= INLINE_PAYLOAD_BYTES_MAX => {
+                put_payload(&payload, &mut block)
+            }
+            Payload::Owned(payload) => Some(payload),
+        };
         Message {
-            block: block.into_boxed_slice(),
+            block,
             large,
             expires_at: parts.expires_at,
             publisher: parts.publisher,
@@ -100,6 +112,31 @@ impl Message {
             qos: parts.qos,
             retain: parts.retain,
         }
+    }
+
+    /// Becomes another message in the same block, which grows if it is too short.
+    ///
+    /// # Panics
+    /// As [`Message::new`].
+    pub fn renew(&mut self, parts: MessageParts<'_>) {
+        let block = core::mem::take(&mut self.block);
+        *self = Message::in_block(parts, block);
+    }
+
+    /// The bytes of a block that holds these parts, all but a large payload. Properties that are not forwarded
+    /// are counted, as looking for them costs more than they take.
+    pub fn block_bytes(parts: &MessageParts<'_>) -> usize {
+        let payload = match &parts.payload {
+            Payload::Copy(payload) => payload.len(),
+            Payload::Owned(payload) => payload.len(),
+        };
+        let inline = if payload <= INLINE_PAYLOAD_BYTES_MAX { payload } else { 0 };
+        parts.topic.len() + parts.properties.raw().len() + inline
+    }
+
+    /// The bytes that the block of this message can hold.
+    pub fn block_bytes_max(&self) -> usize {
+        self.block.capacity()
     }
 
     /// The topic name.
@@ -120,17 +157,20 @@ impl Message {
 
     /// What it says.
     pub fn payload(&self) -> &[u8] {
-        if self.large.is_empty() { &self.block[self.head_bytes()..] } else { &self.large }
+        match &self.large {
+            None => &self.block[self.head_bytes()..],
+            Some(large) => large,
+        }
     }
 
     /// What it says, to be kept. It is copied only when it is inline.
     pub fn payload_bytes(&self) -> Bytes {
-        if self.large.is_empty() { Bytes::copy_from_slice(self.payload()) } else { self.large.clone() }
+        self.large.clone().unwrap_or_else(|| Bytes::copy_from_slice(self.payload()))
     }
 
     /// Whether the payload lies in the message's own block.
     pub fn is_inline(&self) -> bool {
-        self.large.is_empty()
+        self.large.is_none()
     }
 
     /// The quality it was published with.
@@ -160,7 +200,7 @@ impl Message {
 
     /// What it takes of a memory budget, in bytes.
     pub fn bytes(&self) -> usize {
-        self.block.len() + self.large.len() + MESSAGE_OVERHEAD_BYTES
+        self.block.len() + self.large.as_ref().map_or(0, Bytes::len) + MESSAGE_OVERHEAD_BYTES
     }
 
     fn head_bytes(&self) -> usize {
@@ -196,8 +236,13 @@ const fn is_forwarded(property: Property) -> bool {
     )
 }
 
-fn forwarded_bytes(properties: Properties<'_>) -> usize {
-    properties.entries().filter(|entry| is_forwarded(entry.0)).map(|entry| entry.1.len()).sum()
+/// Puts a payload into the block, or beside it when it is large.
+fn put_payload(payload: &[u8], block: &mut Vec<u8>) -> Option<Bytes> {
+    if payload.len() > INLINE_PAYLOAD_BYTES_MAX {
+        return Some(Bytes::copy_from_slice(payload));
+    }
+    block.extend_from_slice(payload);
+    None
 }
 
 fn put_forwarded(properties: Properties<'_>, out: &mut Vec<u8>) {

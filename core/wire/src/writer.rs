@@ -62,7 +62,7 @@ pub(crate) fn put_header(first: u8, body_bytes: usize, out: &mut Vec<u8>) {
         body_bytes <= REMAINING_LENGTH_MAX as usize,
         "a packet is at most 268,435,455 bytes; Packet::check tells beforehand"
     );
-    out.reserve(body_bytes + 5);
+    out.reserve(packet_bytes(body_bytes));
     out.push(first);
     put_variable(body_bytes as u32, out);
 }

@@ -2,8 +2,10 @@
 //! node, without clock, dice or socket.
 
 use alloc::boxed::Box;
+use alloc::rc::Rc;
 
 use ringmq_wire::PacketId;
+use ringmq_wire::message::Message;
 
 use super::{Entry, RetainedRead, Sent, SentState, Session, Subscription, Will};
 use crate::time::Wall;
@@ -96,8 +98,9 @@ pub enum Change {
 }
 
 impl Session {
-    /// Carries out one change. The same changes in the same order give the same session anywhere.
-    pub fn apply(&mut self, change: Change) {
+    /// Carries out one change. The same changes in the same order give the same session anywhere. Returns the
+    /// message that the session does not need any more, if one is over, for whoever can use its memory.
+    pub fn apply(&mut self, change: Change) -> Option<Rc<Message>> {
         match change {
             Change::Attached { epoch, expiry_seconds, will } => {
                 (self.epoch, self.expiry_seconds, self.will) = (epoch, expiry_seconds, will);
@@ -126,34 +129,49 @@ impl Session {
                 _ => drop(self.reads.pop_front()),
             },
             Change::ReadsCancelled { filter } => self.reads.retain(|r| r.filter != filter),
-            delivery => self.apply_delivery(delivery),
+            delivery => return self.apply_delivery(delivery),
         }
+        None
     }
 
-    fn apply_delivery(&mut self, change: Change) {
+    fn apply_delivery(&mut self, change: Change) -> Option<Rc<Message>> {
         match change {
             Change::Queued { entry } => self.queue.push(entry),
             Change::Sent { packet_id } => {
                 if let Some(entry) = self.queue.pop_with_ack() {
-                    let bytes = entry.bytes();
-                    if self.inflight.insert_at(packet_id, sent(entry)) {
-                        self.inflight_bytes += bytes;
-                    }
+                    self.send(packet_id, entry);
                 }
             }
-            Change::GivenUp => drop(self.queue.pop_with_ack()),
+            Change::GivenUp => return self.queue.pop_with_ack().map(|entry| entry.message),
             Change::Received { packet_id } => {
                 if let Some(sent) = self.inflight.get_mut(packet_id) {
                     sent.state = SentState::AwaitPubcomp;
-                    self.inflight_bytes -= sent.entry.take().map_or(0, |entry| entry.bytes());
+                    let entry = sent.entry.take();
+                    return self.sent_over(entry);
                 }
             }
             Change::Completed { packet_id } => {
                 let entry = self.inflight.remove(packet_id).and_then(|sent| sent.entry);
-                self.inflight_bytes -= entry.map_or(0, |entry| entry.bytes());
+                return self.sent_over(entry);
             }
             _ => {}
         }
+        None
+    }
+
+    /// Notes a QoS 1 or 2 message as sent under this id: what [`Change::Queued`] and [`Change::Sent`] come to for
+    /// a session that has nothing queued and dies with its connection.
+    pub fn send(&mut self, packet_id: PacketId, entry: Entry) {
+        let bytes = entry.bytes();
+        if self.inflight.insert_at(packet_id, sent(entry)) {
+            self.inflight_bytes += bytes;
+        }
+    }
+
+    fn sent_over(&mut self, entry: Option<Entry>) -> Option<Rc<Message>> {
+        let entry = entry?;
+        self.inflight_bytes -= entry.bytes();
+        Some(entry.message)
     }
 }
 

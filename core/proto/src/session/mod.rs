@@ -122,6 +122,14 @@ impl Session {
         self.attachment.is_some()
     }
 
+    /// Whether nothing waits to be sent: a new message is the next.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_empty()
+            && self.reads.is_empty()
+            && self.attachment.as_ref().is_some_and(|a| a.resend.is_empty())
+    }
+
     /// A connection is there: everything in flight is to be sent again, in the original order
     /// [MQTT-4.4.0-1].
     pub fn attach(&mut self, window: u16) {

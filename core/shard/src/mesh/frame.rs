@@ -12,6 +12,7 @@ use super::Batch;
 use super::bytes::{Put, Take};
 use crate::aggregate::{AggregateId, Tally};
 use crate::input::ConnId;
+use crate::message_pool::MessagePool;
 use crate::sessions::SessionId;
 use crate::shared::GroupId;
 use crate::slots::SlotId;
@@ -27,6 +28,15 @@ pub enum Frame<'a> {
         hold: u64,
         /// The message.
         message: Rc<Message>,
+    },
+    /// The same at QoS 0, as the packet it came in: that is shorter, and often goes on as it is.
+    Packet {
+        /// Identity of the publishing session; 0 for none.
+        publisher: u64,
+        /// Whether the packet is of 5.0.
+        v5: bool,
+        /// The packet, without RETAIN, alias and expiry.
+        packet: &'a [u8],
     },
     /// A retained publish for the shard that owns its topic.
     Retain {
@@ -239,7 +249,7 @@ pub fn put_message(batch: &mut Batch, message: &Message) {
     out.put_u64(message.expires_at().unwrap_or(u64::MAX));
     out.put_u64(message.publisher());
     out.put_u64(message.stamp());
-    out.put_bytes(message.topic().as_bytes());
+    out.put_bytes(message.topic_raw());
     out.put_bytes(message.properties().raw());
     if beside {
         batch.payloads.push(message.payload_bytes());
@@ -248,7 +258,11 @@ pub fn put_message(batch: &mut Batch, message: &Message) {
     }
 }
 
-fn take_message(take: &mut Take<'_>, beside: &mut impl Iterator<Item = Bytes>) -> Option<Rc<Message>> {
+fn take_message(
+    take: &mut Take<'_>,
+    beside: &mut impl Iterator<Item = Bytes>,
+    pool: &mut MessagePool,
+) -> Option<Rc<Message>> {
     let flags = take.u8()?;
     let expires_at = take.u64().map(|at| (at != u64::MAX).then_some(at))?;
     let (publisher, stamp) = (take.u64()?, take.u64()?);
@@ -259,7 +273,7 @@ fn take_message(take: &mut Take<'_>, beside: &mut impl Iterator<Item = Bytes>) -
     } else {
         Payload::Owned(beside.next()?)
     };
-    Some(Rc::new(Message::new(MessageParts {
+    Some(pool.message(MessageParts {
         topic,
         qos: Qos::from_u8(flags & 3)?,
         retain: flags & 4 != 0,
@@ -268,7 +282,7 @@ fn take_message(take: &mut Take<'_>, beside: &mut impl Iterator<Item = Bytes>) -
         expires_at,
         publisher,
         stamp,
-    })))
+    }))
 }
 
 fn put_address(out: &mut Vec<u8>, address: Option<SocketAddr>) {
@@ -312,6 +326,12 @@ impl Frame<'_> {
                 put_ticket(&mut batch.bytes, *ticket);
                 batch.bytes.put_u64(*hold);
                 put_message(batch, message);
+            }
+            Self::Packet { publisher, v5, packet } => {
+                batch.bytes.put_u8(23);
+                batch.bytes.put_u64(*publisher);
+                batch.bytes.put_u8(u8::from(*v5));
+                batch.bytes.put_bytes(packet);
             }
             Self::Retain { ticket, open, message } => {
                 batch.bytes.put_u8(2);
@@ -442,18 +462,23 @@ impl Frame<'_> {
     }
 
     /// Reads the next frame; nothing when the bytes are not a frame.
-    pub fn take<'a>(take: &mut Take<'a>, beside: &mut impl Iterator<Item = Bytes>) -> Option<Frame<'a>> {
+    pub fn take<'a>(
+        take: &mut Take<'a>,
+        beside: &mut impl Iterator<Item = Bytes>,
+        pool: &mut MessagePool,
+    ) -> Option<Frame<'a>> {
         let kind = take.u8()?;
         Some(match kind {
             1 => Frame::Publish {
                 ticket: take_ticket(take)?,
                 hold: take.u64()?,
-                message: take_message(take, beside)?,
+                message: take_message(take, beside, pool)?,
             },
+            23 => Frame::Packet { publisher: take.u64()?, v5: take.u8()? != 0, packet: take.bytes()? },
             2 => Frame::Retain {
                 ticket: take_ticket(take)?,
                 open: take.u8()? != 0,
-                message: take_message(take, beside)?,
+                message: take_message(take, beside, pool)?,
             },
             3 => Frame::Shared {
                 ticket: take_ticket(take)?,
@@ -462,29 +487,33 @@ impl Frame<'_> {
                 member: take_id(take)?,
                 keep: take.u8()? != 0,
                 filter: take.text()?,
-                message: take_message(take, beside)?,
+                message: take_message(take, beside, pool)?,
             },
             4 => Frame::SharedBack {
                 ticket: take_ticket(take)?,
                 group: take_id(take)?,
                 member: take_id(take)?,
-                message: take_message(take, beside)?,
+                message: take_message(take, beside, pool)?,
             },
-            12 => Self::take_page(take, beside)?,
+            12 => Self::take_page(take, beside, pool)?,
             5..=11 => Self::take_plain(kind, take)?,
             20 => Frame::Settle { topic: take.text()?, stamp: take.u64()?, kept: take.u8()? != 0 },
             _ => Self::take_tunnel(kind, take)?,
         })
     }
 
-    fn take_page<'a>(take: &mut Take<'a>, beside: &mut impl Iterator<Item = Bytes>) -> Option<Frame<'a>> {
+    fn take_page<'a>(
+        take: &mut Take<'a>,
+        beside: &mut impl Iterator<Item = Bytes>,
+        pool: &mut MessagePool,
+    ) -> Option<Frame<'a>> {
         let (session, serial) = (take_id(take)?, take.u64()?);
         let more = take.u8()? != 0;
         let next = take.text()?;
         let count = take.u32()?;
         let mut messages = Vec::new();
         for _ in 0..count {
-            messages.push(take_message(take, beside)?);
+            messages.push(take_message(take, beside, pool)?);
         }
         Some(Frame::Page { session, serial, next: more.then_some(next), messages })
     }
@@ -570,6 +599,7 @@ mod tests {
         vec![
             Frame::Publish { ticket: Some(id(1)), hold: 9, message: message(3) },
             Frame::Publish { ticket: None, hold: 0, message: message(5000) },
+            Frame::Packet { publisher: 5, v5: true, packet: b"packet" },
             Frame::Retain { ticket: Some(id(2)), open: true, message: message(0) },
             Frame::Settle { topic: "a/b", stamp: 4, kept: true },
             Frame::Shared {
@@ -609,7 +639,7 @@ mod tests {
         frames().iter().for_each(|f| f.put(&mut batch));
         let (mut take, mut beside) = (Take(&batch.bytes), batch.payloads.drain(..));
         for wanted in frames() {
-            let found = Frame::take(&mut take, &mut beside).expect("a frame");
+            let found = Frame::take(&mut take, &mut beside, &mut MessagePool::new()).expect("a frame");
             assert_eq!(format!("{found:?}"), format!("{wanted:?}"));
         }
         assert!(take.is_empty() && beside.next().is_none());
@@ -623,7 +653,8 @@ mod tests {
             for cut in 0..batch.bytes.len() {
                 let mut beside = batch.payloads.clone().into_iter();
                 assert!(
-                    Frame::take(&mut Take(&batch.bytes[..cut]), &mut beside).is_none(),
+                    Frame::take(&mut Take(&batch.bytes[..cut]), &mut beside, &mut MessagePool::new())
+                        .is_none(),
                     "{frame:?} at {cut}"
                 );
             }

@@ -2,6 +2,8 @@
 
 use ringmq_proto::session::SharedOrigin;
 use ringmq_proto::time::Now;
+use ringmq_wire::frame::split;
+use ringmq_wire::{Packet, Sender, Version, decode};
 
 use super::Batch;
 use super::bytes::Take;
@@ -9,6 +11,7 @@ use super::frame::Frame;
 use crate::aggregate::{AggregateId, Origin, Tally};
 use crate::authz::PeerAddress;
 use crate::input::ShardId;
+use crate::publication::Publication;
 use crate::slots::SlotId;
 use crate::{LogLevel, Shard};
 
@@ -19,8 +22,8 @@ impl Shard {
         let mut beside = batch.payloads.drain(..);
         let mut take = Take(&bytes);
         while !take.is_empty() {
-            let Some(frame) = Frame::take(&mut take, &mut beside) else {
-                self.log(LogLevel::Error, || format!("A batch from shard {} cannot be read.", from.0));
+            let Some(frame) = Frame::take(&mut take, &mut beside, &mut self.messages) else {
+                self.log_unreadable(from);
                 break;
             };
             self.frame(now, from, frame);
@@ -38,11 +41,13 @@ impl Shard {
         match frame {
             Frame::Publish { ticket, hold, message } => {
                 let aggregate = self.answer_to(from, ticket);
-                self.deliver(now, &message, aggregate, hold);
+                self.deliver(now, &mut Publication::of(&message), aggregate, hold);
                 if let Some(id) = aggregate {
                     self.aggregate_answer(now, id, Tally::default());
                 }
+                self.messages.take_back(message);
             }
+            Frame::Packet { publisher, v5, packet } => self.packet_arrived(now, from, publisher, v5, packet),
             Frame::Retain { ticket, open, message } => {
                 let tally = self.retain(&message, open);
                 if let Some(ticket) = ticket {
@@ -62,6 +67,25 @@ impl Shard {
         }
     }
 
+    /// A QoS 0 publish of another shard's client, as it came.
+    fn packet_arrived(&mut self, now: Now, from: ShardId, publisher: u64, v5: bool, packet: &[u8]) {
+        let version = if v5 { Version::V5 } else { Version::V311 };
+        let frame = split(packet, u32::MAX).ok().flatten();
+        let decoded = frame.map(|frame| decode(version, Sender::Client, &frame));
+        let Some(Ok(Packet::Publish(publish))) = decoded else {
+            return self.log_unreadable(from);
+        };
+        let mut publication = Publication::new(publish.topic.as_str(), &publish);
+        publication.publisher = publisher;
+        publication.in_packet(version, packet);
+        self.deliver(now, &mut publication, None, 0);
+        publication.end(&mut self.messages);
+    }
+
+    fn log_unreadable(&mut self, from: ShardId) {
+        self.log(LogLevel::Error, || format!("A batch from shard {} cannot be read.", from.0));
+    }
+
     fn frame_shared(&mut self, now: Now, from: ShardId, frame: Frame<'_>) {
         match frame {
             Frame::Shared { ticket, hold, group, member, keep, filter, message } => {
@@ -69,6 +93,7 @@ impl Shard {
                 let origin =
                     SharedOrigin { shard: from.0, group: group.slot(), generation: group.generation() };
                 self.shared_arrive(now, origin, member, filter, keep, &message, aggregate, hold);
+                self.messages.take_back(message);
             }
             Frame::SharedBack { ticket, group, member, message } => {
                 self.shared_returned(now, from, group, member, &message, ticket);

@@ -21,6 +21,7 @@ mod refused_retained;
 mod retained_pages;
 mod shared_groups;
 mod stop;
+mod straight;
 mod takeovers;
 mod timeouts;
 

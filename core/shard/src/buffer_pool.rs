@@ -1,0 +1,71 @@
+//! Buffers for output, lent to the connections that have some and taken back when it is written: an idle
+//! connection holds none, and a busy shard takes none from the allocator.
+
+/// Lengths of buffers. The first holds what a turn has for one connection of many; a backlog goes on in longer
+/// ones, so that it is few slices.
+const LENGTHS: [usize; 3] = [512, 4096, 16 << 10];
+
+/// Memory kept for output to come, in bytes: what a turn writes to four thousand connections. More than that
+/// is a burst, and its memory goes back to the allocator.
+const SPARE_BYTES_MAX: usize = 2 << 20;
+
+/// Buffers that nobody has.
+#[derive(Default)]
+pub struct BufferPool {
+    spare: [Vec<Vec<u8>>; LENGTHS.len()],
+    bytes: usize,
+}
+
+impl BufferPool {
+    /// An empty buffer with room for at least `bytes`, longer when `behind` others are not written yet.
+    pub fn lend(&mut self, bytes: usize, behind: usize) -> Vec<u8> {
+        let first = behind.min(LENGTHS.len() - 1);
+        let Some(at) = (first..LENGTHS.len()).find(|at| bytes <= LENGTHS[*at]) else {
+            return Vec::with_capacity(bytes);
+        };
+        match self.spare[at].pop() {
+            Some(buffer) => {
+                self.bytes -= LENGTHS[at];
+                buffer
+            }
+            None => Vec::with_capacity(LENGTHS[at]),
+        }
+    }
+
+    /// Takes a buffer back; one of another length is freed.
+    pub fn take_back(&mut self, mut buffer: Vec<u8>) {
+        let Some(at) = LENGTHS.iter().position(|length| *length == buffer.capacity()) else { return };
+        if self.bytes + LENGTHS[at] <= SPARE_BYTES_MAX {
+            buffer.clear();
+            self.bytes += LENGTHS[at];
+            self.spare[at].push(buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_home_is_lent_again_and_bounded() {
+        let mut pool = BufferPool::default();
+        for (bytes, behind, length) in
+            [(1, 0, 512), (512, 0, 512), (513, 0, 4096), (1, 1, 4096), (1, 9, 16384)]
+        {
+            let buffer = pool.lend(bytes, behind);
+            assert_eq!(buffer.capacity(), length);
+            let memory = buffer.as_ptr();
+            pool.take_back(buffer);
+            let again = pool.lend(bytes, behind);
+            assert_eq!((again.as_ptr(), again.len()), (memory, 0));
+            pool.take_back(again);
+        }
+        let all: Vec<_> = (0..1000).map(|_| pool.lend(16 << 10, 0)).collect();
+        all.into_iter().for_each(|buffer| pool.take_back(buffer));
+        pool.take_back(Vec::with_capacity(70_000));
+        let kept: usize = pool.spare.iter().flatten().map(Vec::capacity).sum();
+        assert_eq!(kept, pool.bytes);
+        assert!(kept <= SPARE_BYTES_MAX);
+    }
+}

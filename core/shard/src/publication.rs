@@ -1,0 +1,122 @@
+//! A publish on its way to its subscribers: the packet it came in, and a message as soon as somebody keeps it.
+
+use std::rc::Rc;
+
+use ringmq_wire::message::{Message, MessageParts, Payload};
+use ringmq_wire::{Properties, Publish, Qos, Version};
+
+use crate::message_pool::MessagePool;
+use crate::output::REFERENCE_BYTES_MIN;
+
+/// The first byte of a PUBLISH at QoS 0 without DUP and RETAIN.
+const PLAIN_PUBLISH: u8 = 0x30;
+
+/// A publish on its way.
+pub struct Publication<'a> {
+    /// The topic name.
+    pub topic: &'a str,
+    /// The quality it was published with.
+    pub qos: Qos,
+    /// The retain flag it was published with.
+    pub retain: bool,
+    /// Identity of the publishing session; 0 for none.
+    pub publisher: u64,
+    /// Which of two messages of a topic is later.
+    pub stamp: u64,
+    /// When it is no longer to be delivered: wall clock, in milliseconds.
+    pub expires_at: Option<u64>,
+    properties: Properties<'a>,
+    payload: &'a [u8],
+    message: Option<Rc<Message>>,
+    /// The packet, where a subscriber may get the very same, and its version.
+    packet: Option<(&'a [u8], Version)>,
+}
+
+impl<'a> Publication<'a> {
+    /// What a client published to a topic; nothing but the packet is known of it.
+    pub fn new(topic: &'a str, publish: &Publish<'a>) -> Self {
+        Self {
+            topic,
+            qos: publish.qos,
+            retain: publish.retain,
+            publisher: 0,
+            stamp: 0,
+            expires_at: None,
+            properties: publish.properties,
+            payload: publish.payload,
+            message: None,
+            packet: None,
+        }
+    }
+
+    /// A message that there is already.
+    pub fn of(message: &'a Rc<Message>) -> Self {
+        Self {
+            topic: message.topic(),
+            qos: message.qos(),
+            retain: message.retain(),
+            publisher: message.publisher(),
+            stamp: message.stamp(),
+            expires_at: message.expires_at(),
+            properties: message.properties(),
+            payload: message.payload(),
+            message: Some(Rc::clone(message)),
+            packet: None,
+        }
+    }
+
+    /// Came in this packet, whose topic is its own. At QoS 0 without RETAIN nothing in it belongs to one hop
+    /// alone, and it may go on as it is: what is left of its time is all of it, as it goes on at once. DUP, which
+    /// 3.1 lets pass at QoS 0, is of one hop.
+    pub fn in_packet(&mut self, version: Version, packet: &'a [u8]) {
+        if packet.first() == Some(&PLAIN_PUBLISH) && self.payload.len() < REFERENCE_BYTES_MIN {
+            self.packet = Some((packet, version));
+        }
+    }
+
+    /// The bytes for a subscriber of this version at QoS 0 without RETAIN, identifiers and alias, when they are
+    /// at hand.
+    pub fn packet(&self, version: Version) -> Option<&'a [u8]> {
+        let (packet, of) = self.packet?;
+        ((of == Version::V5) == (version == Version::V5)).then_some(packet)
+    }
+
+    /// The packet and whether it is of 5.0, where it may also go on later: what is left of its time is not in it.
+    pub fn lasting_packet(&self) -> Option<(&'a [u8], bool)> {
+        let (packet, version) = self.packet.filter(|_| self.expires_at.is_none())?;
+        Some((packet, version == Version::V5))
+    }
+
+    /// Bytes of its payload.
+    pub const fn payload_bytes(&self) -> usize {
+        self.payload.len()
+    }
+
+    /// The message, made now if nobody needed one before.
+    pub fn message(&mut self, pool: &mut MessagePool) -> &Rc<Message> {
+        self.message.get_or_insert_with(|| {
+            pool.message(MessageParts {
+                topic: self.topic,
+                qos: self.qos,
+                retain: self.retain,
+                properties: self.properties,
+                payload: Payload::Copy(self.payload),
+                expires_at: self.expires_at,
+                publisher: self.publisher,
+                stamp: self.stamp,
+            })
+        })
+    }
+
+    /// The message, if somebody needed one.
+    pub const fn made(&self) -> Option<&Rc<Message>> {
+        self.message.as_ref()
+    }
+
+    /// It is on its way. The memory of its message goes back if nobody kept it.
+    pub fn end(self, pool: &mut MessagePool) {
+        if let Some(message) = self.message {
+            pool.take_back(message);
+        }
+    }
+}

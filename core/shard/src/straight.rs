@@ -1,0 +1,201 @@
+//! The short way of a message: straight into the output of a client that has nothing queued, in the place where
+//! the end of the turn would have put it. What it may not do, the queue does.
+
+use std::rc::Rc;
+
+use ringmq_proto::conn::Phase;
+use ringmq_proto::session::{Entry, SubscriptionIds};
+use ringmq_proto::time::Now;
+use ringmq_wire::message::{Delivery, Message};
+use ringmq_wire::{Qos, Version, encode_publish, encode_publish_head, encoded_publish_bytes};
+
+use crate::Shard;
+use crate::buffer_pool::BufferPool;
+use crate::fill::seconds_left;
+use crate::input::ConnId;
+use crate::limits::Settings;
+use crate::links::Link;
+use crate::output::REFERENCE_BYTES_MIN;
+use crate::publication::Publication;
+use crate::sessions::{Attached, SessionId};
+
+/// The bytes of one message as its subscribers last got it, for those who get the same.
+#[derive(Default)]
+pub struct Image {
+    bytes: Vec<u8>,
+    /// Whether they are of 5.0; `None` before there are any.
+    v5: Option<bool>,
+}
+
+impl Image {
+    /// The next message has nothing in common with the last.
+    pub fn forget(&mut self) {
+        self.v5 = None;
+    }
+
+    /// The bytes of this delivery, which has no identifiers and no alias.
+    fn of(&mut self, version: Version, delivery: &Delivery<'_>) -> &[u8] {
+        let v5 = Some(version == Version::V5);
+        if self.v5 != v5 {
+            self.bytes.clear();
+            encode_publish(version, &mut self.bytes, delivery);
+            self.v5 = v5;
+        }
+        &self.bytes
+    }
+}
+
+fn delivery_of<'a>(now: Now, message: &'a Message, qos: Qos, ids: &'a [u32]) -> Delivery<'a> {
+    Delivery {
+        message,
+        qos,
+        dup: false,
+        retain: false,
+        packet_id: None,
+        topic_alias: None,
+        expiry_left_seconds: message.expires_at().map(|at| seconds_left(at, now.wall.0)),
+        subscription_ids: ids,
+    }
+}
+
+impl Publication<'_> {
+    /// Whether it may leave without a look at the queue: retained ones are compared with copies on their way,
+    /// and expired ones are dropped and counted.
+    pub fn may_go_straight(&self, now: Now) -> bool {
+        !self.retain && self.expires_at.is_none_or(|at| at > now.wall.0)
+    }
+}
+
+impl Link {
+    /// The largest packet its client takes, in bytes.
+    pub fn packet_bytes_max(&self) -> usize {
+        self.conn.limits.packet_bytes_max.min(Settings::PACKET_BYTES_PROTOCOL_MAX) as usize
+    }
+
+    /// Encodes a delivery of `bytes` without an alias, with one where that pays.
+    pub fn write_publish(
+        &mut self,
+        pool: &mut BufferPool,
+        message: &Rc<Message>,
+        delivery: &mut Delivery<'_>,
+        mut bytes: usize,
+    ) {
+        let version = self.conn.version;
+        if self.conn.aliases_out.is_used() && bytes + 3 <= self.packet_bytes_max() {
+            delivery.topic_alias = self.conn.aliases_out.assign(message.topic());
+            bytes = encoded_publish_bytes(version, delivery);
+        }
+        let payload_bytes = message.payload().len();
+        if payload_bytes < REFERENCE_BYTES_MIN {
+            return self.out.write(pool, bytes, |out| encode_publish(version, out, delivery));
+        }
+        self.out.write(pool, bytes - payload_bytes, |out| encode_publish_head(version, out, delivery));
+        self.out.payload(Rc::clone(message));
+    }
+}
+
+impl Shard {
+    /// Writes a message at QoS 0 to a client that has nothing queued; false when it has to go into the queue.
+    /// With an image, those who get the same bytes share them.
+    pub(crate) fn send_straight(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        publication: &mut Publication<'_>,
+        ids: &[u32],
+        image: Option<&mut Image>,
+    ) -> bool {
+        let Some(home) = self.sessions.at(id).filter(|home| home.session.is_idle()) else { return false };
+        let Attached::Link(conn) = home.attached else { return false };
+        let Some(link) = self.links.at_mut(conn) else { return false };
+        if link.conn.phase != Phase::Connected || link.out.len() >= self.settings.output_high_water_bytes {
+            return false;
+        }
+        let plain = ids.is_empty() && !link.conn.aliases_out.is_used();
+        match publication.packet(link.conn.version).filter(|_| plain && !self.settings.log_packets) {
+            Some(packet) if packet.len() > link.packet_bytes_max() => return false,
+            Some(packet) => link.out.extend(&mut self.buffers, packet),
+            None => {
+                let message = publication.message(&mut self.messages);
+                let image = image.filter(|_| plain);
+                if !self.encode_straight(now, conn, &Rc::clone(message), ids, image) {
+                    return false;
+                }
+            }
+        }
+        self.mark_link_dirty(conn);
+        true
+    }
+
+    /// Writes a message at QoS 1 or 2 to a client that has nothing queued and room in its window, and whose
+    /// session dies with its connection; false when it has to go into the queue.
+    pub(crate) fn send_straight_with_ack(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        publication: &mut Publication<'_>,
+        qos: Qos,
+        ids: &[u32],
+    ) -> bool {
+        let Some(home) = self.sessions.at_mut(id) else { return false };
+        let (session, high) = (&mut home.session, self.settings.output_high_water_bytes);
+        let may_send =
+            !session.is_durable() && session.is_idle() && session.window_open() && home.held.is_empty();
+        let Attached::Link(conn) = home.attached else { return false };
+        let Some(link) = self.links.at_mut(conn) else { return false };
+        if !may_send || link.conn.phase != Phase::Connected || link.out.len() >= high {
+            return false;
+        }
+        let Some(packet_id) = session.inflight.vacant(self.settings.inflight_messages_max) else {
+            return false;
+        };
+        let message = publication.message(&mut self.messages);
+        let in_flight = session.inflight_bytes + message.bytes() as u64;
+        if session.inflight_bytes > 0 && in_flight > self.settings.queue_bytes_max {
+            return false;
+        }
+        let mut delivery = delivery_of(now, message, qos, ids);
+        delivery.packet_id = Some(packet_id);
+        let bytes = encoded_publish_bytes(link.conn.version, &delivery);
+        if bytes > link.packet_bytes_max() {
+            return false;
+        }
+        let ids = ids.first().map_or(SubscriptionIds::None, |id| SubscriptionIds::One([*id]));
+        session.send(packet_id, Entry { message: Rc::clone(message), qos, retain: false, ids, shared: None });
+        session.window_take();
+        link.write_publish(&mut self.buffers, message, &mut delivery, bytes);
+        self.log_delivery(conn, &delivery);
+        self.mark_link_dirty(conn);
+        true
+    }
+
+    fn encode_straight(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        message: &Rc<Message>,
+        ids: &[u32],
+        image: Option<&mut Image>,
+    ) -> bool {
+        let Some(link) = self.links.at_mut(conn) else { return false };
+        let mut delivery = delivery_of(now, message, Qos::AtMostOnce, ids);
+        match image.filter(|_| message.payload().len() < REFERENCE_BYTES_MIN) {
+            Some(image) => {
+                let bytes = image.of(link.conn.version, &delivery);
+                if bytes.len() > link.packet_bytes_max() {
+                    return false;
+                }
+                link.out.extend(&mut self.buffers, bytes);
+            }
+            None => {
+                let bytes = encoded_publish_bytes(link.conn.version, &delivery);
+                if bytes > link.packet_bytes_max() {
+                    return false;
+                }
+                link.write_publish(&mut self.buffers, message, &mut delivery, bytes);
+            }
+        }
+        self.log_delivery(conn, &delivery);
+        true
+    }
+}
