@@ -157,16 +157,14 @@ impl Shard {
         }
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.found.clear();
-        let nodes = self.settings.match_nodes_per_turn;
-        let nodes_max = self.matching.allowance(nodes);
+        let nodes_max = self.settings.match_nodes_per_turn;
         let visited = self.tree.for_each_match_within(message.topic(), nodes_max, |who, s: &Subscriber| {
             scratch.found.push((who, *s));
         });
-        let Some(visited) = visited else {
+        if visited.is_none() {
             self.scratch = scratch;
             return self.suspend(message, aggregate, hold);
-        };
-        self.matching.spend(visited, nodes);
+        }
         self.merge(message, &mut scratch);
         for m in scratch.matches.drain(..) {
             let Some(id) = self.sessions.id_of_slot(m.slot) else { continue };
