@@ -199,13 +199,10 @@ impl Shard {
         }
         let mut scratch = self.scratch.take().unwrap_or_default();
         scratch.clear();
-        let nodes = self.settings.match_nodes_per_turn;
-        let nodes_max = self.matching.allowance(nodes);
-        let Some(visited) = self.find(publication, &mut scratch, nodes_max) else {
+        if self.find(publication, &mut scratch).is_none() {
             self.scratch = Some(scratch);
             return self.suspend_publication(publication, aggregate, hold);
-        };
-        self.matching.spend(visited, nodes);
+        }
         let straight = publication.may_go_straight(now);
         let mut sent = 0;
         for at in 0..scratch.matches.len() {
@@ -248,12 +245,8 @@ impl Shard {
 
     /// One match per session: the highest QoS, all identifiers, RETAIN if any subscription keeps it. How many nodes
     /// of the tree that took; nothing when it takes more than may be.
-    fn find(
-        &mut self,
-        publication: &Publication<'_>,
-        scratch: &mut Scratch,
-        nodes_max: usize,
-    ) -> Option<usize> {
+    fn find(&mut self, publication: &Publication<'_>, scratch: &mut Scratch) -> Option<usize> {
+        let nodes_max = self.settings.match_nodes_per_turn;
         self.publishes += 1;
         let (sessions, publishes) = (&mut self.sessions, self.publishes);
         self.tree.for_each_match_within(publication.topic, nodes_max, |who, subscriber: &Subscriber| {

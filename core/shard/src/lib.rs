@@ -319,7 +319,6 @@ impl Shard {
                 break;
             }
         }
-        self.matching.renew();
         self.peers.flush();
         self.arm_lanes(now);
         self.report_stop();

@@ -21,9 +21,6 @@ use crate::publication::Publication;
 use crate::sessions::SessionId;
 use crate::shared::{GROUP, GroupId};
 
-/// The part of a turn's nodes that every match may visit, however many other matches the turn had: a half. What a
-/// match among ordinary filters needs stays below it, so that no crowd of publishers is slowed down.
-const NODES_OF_EACH: usize = 2;
 /// What one delivery takes of a turn's units; it costs about as much as visiting so many nodes.
 const DELIVERY_UNITS: usize = 8;
 
@@ -37,8 +34,6 @@ pub struct Matching {
     /// How many messages of each publisher are in the queue.
     publishers: HashMap<u64, u32>,
     bytes: u64,
-    /// Nodes that this turn's matches have visited beyond what each of them may.
-    spent: usize,
     /// Number of the match under way, for the marks of sessions.
     number: u64,
 }
@@ -78,21 +73,6 @@ impl Matching {
     /// How many messages wait for their match, the one under way included.
     pub fn len(&self) -> usize {
         self.queue.len()
-    }
-
-    /// A new turn begins.
-    pub fn renew(&mut self) {
-        self.spent = 0;
-    }
-
-    /// Nodes that the next match may visit at once, of those that all of a turn have.
-    pub fn allowance(&self, nodes_per_turn: usize) -> usize {
-        nodes_per_turn.saturating_sub(self.spent).max(nodes_per_turn / NODES_OF_EACH)
-    }
-
-    /// A match visited so many.
-    pub fn spend(&mut self, visited: usize, nodes_per_turn: usize) {
-        self.spent += visited.saturating_sub(nodes_per_turn / NODES_OF_EACH);
     }
 
     /// Whether something of this publisher is under way, so that what it publishes next must wait.

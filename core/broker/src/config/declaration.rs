@@ -238,7 +238,7 @@ keys! {
     topic_levels_max: usize = settings.topic_levels_max, Unit::Count("levels"), Range::Number(1, 65_535), Restart;
     /// Levels of a filter with wildcards.
     wildcard_levels_max: usize = settings.wildcard_levels_max, Unit::Count("levels"), Range::Number(1, 65_535), Restart;
-    /// Nodes of wildcard filters that one turn of a shard visits; longer matches are made in parts.
+    /// Nodes of wildcard filters that one match visits at once; a longer one is made in parts, of so many a turn.
     match_nodes_per_turn: usize = settings.match_nodes_per_turn, Unit::Count("nodes"), Range::Number(1, 1 << 30), Restart;
     /// Retained messages of one shard.
     retained_messages_max: usize = settings.retained_messages_max, MESSAGES, Range::Number(0, U32_MAX), Restart;
