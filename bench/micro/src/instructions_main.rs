@@ -1,4 +1,4 @@
-//! Runs one workload so that callgrind can count it: everything below [`counted_region`] and nothing else.
+//! Runs one workload so that callgrind can count it: everything below `counted_region` and nothing else.
 //! `bench/instructions` calls this; by itself it says nothing.
 
 use std::process::ExitCode;
