@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     let mut prepared = (workload.prepare)(&Scale::COUNTED);
     for _ in 0..RUNS_BEFORE {
         (prepared.run)();
-        (prepared.restore)();
+        prepared.restore();
     }
     counted_region(&mut *prepared.run);
     println!("{}", prepared.operations);
