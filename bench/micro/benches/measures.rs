@@ -28,6 +28,9 @@ fn main() {
     // `cargo bench` says so; a test only wants to know that all of it works.
     let is_measured = std::env::args().any(|argument| argument == "--bench");
     let scale = if is_measured { Scale::FULL } else { Scale::TINY };
+    if !is_measured {
+        println!("Small, only to see that all of it works:");
+    }
     let (filters, _) = topics::filters(scale.subscriptions);
     memory_of_subscriptions(&filters);
     memory_of_interest(&filters);
