@@ -19,8 +19,8 @@ use ringmq_wire::Qos;
 #[global_allocator]
 static ALLOCATOR: Cap<MiMalloc> = Cap::new(MiMalloc, usize::MAX);
 
-/// Pauses are told apart up to this, in nanoseconds.
-const LONGEST: u64 = 60_000_000_000;
+/// How often the pauses are looked at.
+const ROUNDS: usize = 3;
 /// Sessions whose memory is looked at.
 const SESSIONS: usize = 10_000;
 
@@ -28,6 +28,9 @@ fn main() {
     // `cargo bench` says so; a test only wants to know that all of it works.
     let is_measured = std::env::args().any(|argument| argument == "--bench");
     let scale = if is_measured { Scale::FULL } else { Scale::TINY };
+    if !is_measured {
+        println!("Small, only to see that all of it works:");
+    }
     let (filters, _) = topics::filters(scale.subscriptions);
     memory_of_subscriptions(&filters);
     memory_of_interest(&filters);
@@ -98,22 +101,35 @@ fn memory_of_sessions(count: usize) {
     say("memory-idle-session-one-subscription", subscribed, "B");
 }
 
-/// The tree grows from nothing to all filters and shrinks again; each step is timed alone.
+/// The tree grows from nothing to all filters and shrinks again, in some rounds that are all the same; each step is
+/// timed alone, and its best time over the rounds counts. A pause of the tree's own comes in each round, one of the
+/// machine's, which gives the CPU to somebody else, does not.
 fn pauses(filters: &[String]) {
-    let mut tree = empty_tree();
-    timed("subscribe", filters, |who, filter| tree.insert(filter, who, value()));
-    timed("unsubscribe", filters, |who, filter| tree.remove(filter, who));
-    assert!(tree.is_empty());
+    let mut subscribe = vec![u32::MAX; filters.len()];
+    let mut unsubscribe = subscribe.clone();
+    for _ in 0..ROUNDS {
+        let mut tree = empty_tree();
+        timed(&mut subscribe, filters, |who, filter| tree.insert(filter, who, value()));
+        timed(&mut unsubscribe, filters, |who, filter| tree.remove(filter, who));
+        assert!(tree.is_empty());
+    }
+    report("subscribe", &subscribe);
+    report("unsubscribe", &unsubscribe);
 }
 
-fn timed(name: &str, filters: &[String], mut step: impl FnMut(u32, &str) -> Option<Value>) {
-    let mut times = Histogram::<u64>::new_with_bounds(1, LONGEST, 3).expect("bounds in order, three digits");
-    for (who, filter) in filters.iter().enumerate() {
+fn timed(best: &mut [u32], filters: &[String], mut step: impl FnMut(u32, &str) -> Option<Value>) {
+    for (who, (filter, best)) in filters.iter().zip(best).enumerate() {
         let started = Instant::now();
         black_box(step(who as u32, filter));
-        times.saturating_record(started.elapsed().as_nanos() as u64);
+        *best = (*best).min(started.elapsed().as_nanos() as u32);
     }
-    say(&format!("{name}-median"), times.value_at_quantile(0.5) as f64, "ns");
-    say(&format!("{name}-p99.99"), times.value_at_quantile(0.9999) as f64, "ns");
-    say(&format!("{name}-longest"), times.max() as f64, "ns");
+}
+
+fn report(name: &str, times: &[u32]) {
+    let mut histogram =
+        Histogram::<u64>::new_with_bounds(1, u64::from(u32::MAX), 3).expect("bounds in order");
+    times.iter().for_each(|time| histogram.saturating_record(u64::from(*time)));
+    say(&format!("{name}-median"), histogram.value_at_quantile(0.5) as f64, "ns");
+    say(&format!("{name}-p99.99"), histogram.value_at_quantile(0.9999) as f64, "ns");
+    say(&format!("{name}-longest"), histogram.max() as f64, "ns");
 }

@@ -31,14 +31,11 @@ fn crowd(sessions: usize) -> Prepared {
     let expected = (bytes.len() * sessions) as u64;
     let shards = Rc::new(RefCell::new(shards));
     let other = Rc::clone(&shards);
-    Prepared {
-        operations: sessions,
-        run: Box::new(move || shards.borrow_mut().send(publisher, &bytes)),
-        restore: Box::new(move || {
-            let mut shards = other.borrow_mut();
-            let before = shards.written();
-            shards.turns();
-            assert_eq!(shards.written() - before, expected, "everybody got it");
-        }),
-    }
+    let write = move || {
+        let mut shards = other.borrow_mut();
+        let before = shards.written();
+        shards.turns();
+        assert_eq!(shards.written() - before, expected, "everybody got it");
+    };
+    Prepared::restored(sessions, move || shards.borrow_mut().send(publisher, &bytes), write)
 }

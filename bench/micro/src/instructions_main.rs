@@ -1,4 +1,4 @@
-//! Runs one workload so that callgrind can count it: everything below [`counted_region`] and nothing else.
+//! Runs one workload so that callgrind can count it: everything below `counted_region` and nothing else.
 //! `bench/instructions` calls this; by itself it says nothing.
 
 use std::process::ExitCode;
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     let mut prepared = (workload.prepare)(&Scale::COUNTED);
     for _ in 0..RUNS_BEFORE {
         (prepared.run)();
-        (prepared.restore)();
+        prepared.restore();
     }
     counted_region(&mut *prepared.run);
     println!("{}", prepared.operations);

@@ -53,13 +53,25 @@ pub struct Prepared {
     /// What is measured.
     pub run: Box<dyn FnMut()>,
     /// What puts things back in place after each run, not measured.
-    pub restore: Box<dyn FnMut()>,
+    pub restore: Option<Box<dyn FnMut()>>,
 }
 
 impl Prepared {
     /// A workload whose run leaves everything as it was.
     pub fn steady(operations: usize, run: impl FnMut() + 'static) -> Self {
-        Self { operations, run: Box::new(run), restore: Box::new(|| ()) }
+        Self { operations, run: Box::new(run), restore: None }
+    }
+
+    /// A workload that is put back in place after each run.
+    pub fn restored(operations: usize, run: impl FnMut() + 'static, restore: impl FnMut() + 'static) -> Self {
+        Self { operations, run: Box::new(run), restore: Some(Box::new(restore)) }
+    }
+
+    /// Puts things back in place.
+    pub fn restore(&mut self) {
+        if let Some(restore) = &mut self.restore {
+            restore();
+        }
     }
 }
 

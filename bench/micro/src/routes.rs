@@ -105,19 +105,21 @@ fn remove_all(tree: &mut Tree, filters: &[String]) {
     }
 }
 
-fn subscribe(scale: &Scale, new: Vec<String>) -> Prepared {
+/// A way to subscribe to all of these, and one to end that.
+fn come_and_go(scale: &Scale, new: Vec<String>) -> (impl FnMut() + 'static, impl FnMut() + 'static) {
     let tree = Rc::new(RefCell::new(tree(&topics::filters(scale.subscriptions).0)));
     let (other, new) = (Rc::clone(&tree), Rc::new(new));
     let again = Rc::clone(&new);
-    Prepared {
-        operations: new.len(),
-        run: Box::new(move || insert_all(&mut tree.borrow_mut(), &new)),
-        restore: Box::new(move || remove_all(&mut other.borrow_mut(), &again)),
-    }
+    (move || insert_all(&mut tree.borrow_mut(), &new), move || remove_all(&mut other.borrow_mut(), &again))
+}
+
+fn subscribe(scale: &Scale, new: Vec<String>) -> Prepared {
+    let (come, go) = come_and_go(scale, new);
+    Prepared::restored(CHANGES, come, go)
 }
 
 fn unsubscribe(scale: &Scale, new: Vec<String>) -> Prepared {
-    let Prepared { operations, run: mut insert, restore: remove } = subscribe(scale, new);
-    insert();
-    Prepared { operations, run: remove, restore: insert }
+    let (mut come, go) = come_and_go(scale, new);
+    come();
+    Prepared::restored(CHANGES, go, come)
 }

@@ -28,7 +28,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         is_counted: true,
         prepare: |_| {
             let (run, restore) = arm_and_fire();
-            Prepared { operations: TIMERS, run, restore }
+            Prepared::restored(TIMERS, run, restore)
         },
     },
     Workload {
@@ -38,7 +38,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         prepare: |_| {
             let (mut arm, fire) = arm_and_fire();
             arm();
-            Prepared { operations: TIMERS, run: fire, restore: arm }
+            Prepared::restored(TIMERS, fire, arm)
         },
     },
 ];

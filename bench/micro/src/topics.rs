@@ -72,14 +72,11 @@ pub(crate) fn taking_turns(
 ) -> Prepared {
     let now = Rc::new(RefCell::new(topics[..count].to_vec()));
     let (next, mut place) = (Rc::clone(&now), 0);
-    Prepared {
-        operations: count,
-        run: Box::new(move || run(&now.borrow())),
-        restore: Box::new(move || {
-            place = if place + 2 * count > topics.len() { 0 } else { place + count };
-            for (now, topic) in next.borrow_mut().iter_mut().zip(&topics[place..]) {
-                topic.clone_into(now);
-            }
-        }),
-    }
+    let take_next = move || {
+        place = if place + 2 * count > topics.len() { 0 } else { place + count };
+        for (now, topic) in next.borrow_mut().iter_mut().zip(&topics[place..]) {
+            topic.clone_into(now);
+        }
+    };
+    Prepared::restored(count, move || run(&now.borrow()), take_next)
 }
