@@ -10,34 +10,72 @@ use ringmq_wire::{
 };
 
 use crate::connection::Connection;
-use crate::{Failure, Plan};
+use crate::{Failure, Hello, Plan, Role, Scenario};
 
 /// How long the broker may take for one answer.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
+/// Opens the connection of a reader that has all it subscribes to.
+pub(crate) fn open_reader(plan: &Plan, reader: usize) -> Result<Connection, Failure> {
+    let mut handshake = Handshake::open(plan, "r", reader)?;
+    if plan.relay {
+        handshake.greet_relay(Role::Reader, reader, 1)?;
+    } else {
+        handshake.connect()?;
+        handshake.subscribe(&plan.filter(reader))?;
+    }
+    handshake.finish()
+}
+
+/// Opens the connection of a publisher of packets of so many bytes; with it comes how many publishes above QoS 0
+/// the broker allows to be unacknowledged.
+pub(crate) fn open_publisher(
+    plan: &Plan,
+    publisher: usize,
+    packet_bytes: usize,
+) -> Result<(Connection, usize), Failure> {
+    let mut handshake = Handshake::open(plan, "p", publisher)?;
+    let receive_maximum = if plan.relay {
+        handshake.greet_relay(Role::Publisher, publisher, packet_bytes as u32)?;
+        u16::MAX
+    } else {
+        handshake.connect()?
+    };
+    Ok((handshake.finish()?, receive_maximum.into()))
+}
+
 /// A connection on its way to be one.
-pub(crate) struct Handshake<'a> {
+struct Handshake<'a> {
     plan: &'a Plan,
     stream: TcpStream,
     name: String,
     received: Vec<u8>,
-    /// QoS 1 and 2 publishes that the broker allows to be unacknowledged.
-    pub(crate) receive_maximum: u16,
 }
 
 impl<'a> Handshake<'a> {
-    /// Connects and waits for CONNACK.
-    pub(crate) fn connect(plan: &'a Plan, role: &str, number: usize) -> Result<Handshake<'a>, Failure> {
+    /// Connects the socket.
+    fn open(plan: &'a Plan, role: &str, number: usize) -> Result<Handshake<'a>, Failure> {
         let connecting = |error| Failure::Io("connecting", error);
         let stream = TcpStream::connect(plan.broker).map_err(connecting)?;
         stream.set_nodelay(true).map_err(connecting)?;
         stream.set_read_timeout(Some(ANSWER_MAX)).map_err(connecting)?;
-        let name = format!("load-{:08x}-{role}-{number}", plan.run_id);
-        let mut handshake = Handshake { plan, stream, name, received: Vec::new(), receive_maximum: u16::MAX };
         // 21 characters at most: MQTT 3.1 allows 23.
-        let client_id = handshake.name.clone();
-        handshake.send(&Packet::Connect(Connect {
-            version: plan.version,
+        let name = format!("load-{:08x}-{role}-{number}", plan.run_id);
+        Ok(Handshake { plan, stream, name, received: Vec::new() })
+    }
+
+    /// Tells a relay who this is.
+    fn greet_relay(&mut self, role: Role, number: usize, message_bytes: u32) -> Result<(), Failure> {
+        let channel = if self.plan.scenario == Scenario::Pairs { number as u32 } else { 0 };
+        let connections = (self.plan.publishers() + self.plan.readers()) as u32;
+        Hello { role, channel, connections, message_bytes }.say(&mut self.stream)
+    }
+
+    /// Says CONNECT and waits for CONNACK; gives the receive maximum.
+    fn connect(&mut self) -> Result<u16, Failure> {
+        let client_id = self.name.clone();
+        self.send(&Packet::Connect(Connect {
+            version: self.plan.version,
             bridge: false,
             clean_start: true,
             keep_alive: 0,
@@ -47,7 +85,7 @@ impl<'a> Handshake<'a> {
             password: None,
             properties: Properties::EMPTY,
         }))?;
-        handshake.receive_maximum = handshake.answer(|packet| match packet {
+        self.answer(|packet| match packet {
             Packet::Connack(connack) if connack.reason != ReasonCode::SUCCESS => {
                 Err(Failure::Refused(PacketKind::Connack, connack.reason))
             }
@@ -55,12 +93,11 @@ impl<'a> Handshake<'a> {
                 Ok(connack.properties.u16(Property::ReceiveMaximum).unwrap_or(u16::MAX))
             }
             other => Err(Failure::Unexpected(other.kind())),
-        })?;
-        Ok(handshake)
+        })
     }
 
     /// Subscribes and waits for SUBACK; a broker that grants less than asked refuses.
-    pub(crate) fn subscribe(&mut self, filter: &str) -> Result<(), Failure> {
+    fn subscribe(&mut self, filter: &str) -> Result<(), Failure> {
         let (version, qos) = (self.plan.version, self.plan.qos);
         let mut filters = Vec::new();
         SubscribeFilters::encode_one(filter, SubscriptionOptions::qos(qos), &mut filters)?;
@@ -80,7 +117,7 @@ impl<'a> Handshake<'a> {
     }
 
     /// Goes over to non-blocking mode.
-    pub(crate) fn finish(self) -> Result<Connection, Failure> {
+    fn finish(self) -> Result<Connection, Failure> {
         Connection::new(self.stream, self.name, self.received)
             .map_err(|error| Failure::Io("making a socket non-blocking", error))
     }

@@ -197,6 +197,7 @@ mod tests {
             measured: Duration::ZERO,
             stall: Duration::ZERO,
             broker_pid: None,
+            relay: false,
             run_id: 1,
         }
     }

@@ -12,6 +12,7 @@ pub mod connections;
 mod failure;
 pub mod garbage;
 mod handshake;
+mod hello;
 mod ledger;
 mod load;
 mod plan;
@@ -23,6 +24,7 @@ pub mod storm;
 mod template;
 
 pub use failure::Failure;
+pub use hello::{HELLO_ANSWER, HELLO_BYTES, Hello, Role};
 pub use load::{raise_descriptor_limit, run};
 pub use plan::{Plan, Scenario, WINDOW_MESSAGES_MAX};
 pub use report::Report;

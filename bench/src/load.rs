@@ -10,7 +10,7 @@ use ringmq_wire::{Ack, Disconnect, Packet, PacketKind, Publish, Qos, ReasonCode,
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::connection::{Connection, Read};
-use crate::handshake::Handshake;
+use crate::handshake::{open_publisher, open_reader};
 use crate::ledger::Ledger;
 use crate::poller::{Poller, Ready};
 use crate::process::{self, CpuTime};
@@ -100,33 +100,31 @@ impl<'a> Load<'a> {
     fn open(plan: &'a Plan) -> Result<Load<'a>, Failure> {
         raise_descriptor_limit();
         let mut window = plan.window_messages.min(WINDOW_MESSAGES_MAX);
-        let mut readers = Vec::with_capacity(plan.readers());
-        for reader in 0..plan.readers() {
-            let mut handshake = Handshake::connect(plan, "r", reader)?;
-            handshake.subscribe(&plan.filter(reader))?;
-            readers.push(handshake.finish()?);
-        }
+        let templates = (0..plan.publishers()).map(|publisher| Template::new(plan, publisher));
+        let templates = templates.collect::<Result<Vec<_>, _>>()?;
+        let readers = (0..plan.readers()).map(|reader| open_reader(plan, reader));
+        let mut readers = readers.collect::<Result<Vec<_>, _>>()?;
         let mut connections = Vec::with_capacity(plan.publishers() + plan.readers());
-        for publisher in 0..plan.publishers() {
-            let handshake = Handshake::connect(plan, "p", publisher)?;
+        for (publisher, template) in templates.iter().enumerate() {
+            let packet_bytes = template.packet_bytes(plan.payload_bytes);
+            let (connection, receive_maximum) = open_publisher(plan, publisher, packet_bytes)?;
             if plan.qos != Qos::AtMostOnce {
-                window = window.min(usize::from(handshake.receive_maximum));
+                window = window.min(receive_maximum);
             }
-            connections.push(handshake.finish()?);
+            connections.push(connection);
         }
         connections.append(&mut readers);
         let poller = Poller::new().map_err(polling)?;
         for (index, connection) in connections.iter().enumerate() {
             poller.add(&connection.stream, index).map_err(polling)?;
         }
-        let templates = (0..plan.publishers()).map(|publisher| Template::new(plan, publisher));
         let now = Instant::now();
         Ok(Load {
             plan,
             window,
             poller,
             connections,
-            templates: templates.collect::<Result<_, _>>()?,
+            templates,
             filling: vec![0; plan.payload_bytes - STAMP_BYTES],
             ledger: Ledger::new(plan, window),
             moved: vec![now; plan.publishers()],
@@ -164,6 +162,9 @@ impl<'a> Load<'a> {
         let end = Instant::now() + AFTERMATH;
         while self.now < end {
             self.turn()?;
+        }
+        if self.plan.relay {
+            return Ok(());
         }
         for index in 0..self.connections.len() {
             Packet::Disconnect(Disconnect::new(ReasonCode::NORMAL_DISCONNECTION))

@@ -54,6 +54,9 @@ struct Arguments {
     /// Process of the broker, to read its CPU time and memory over the measured seconds.
     #[arg(long)]
     broker_pid: Option<u32>,
+    /// The other side is a ringmq-relay, the physical limit, and no broker: QoS 0 only.
+    #[arg(long)]
+    relay: bool,
 }
 
 /// A length of time between nothing and a day.
@@ -80,6 +83,7 @@ impl Arguments {
             measured: Duration::from_secs_f64(self.seconds),
             stall: Duration::from_secs_f64(self.stall_seconds),
             broker_pid: self.broker_pid,
+            relay: self.relay,
             run_id: run_id(),
         })
     }
@@ -93,6 +97,10 @@ fn run_id() -> u32 {
 
 fn main() -> ExitCode {
     let Some(plan) = Arguments::parse().plan() else { return ExitCode::from(2) };
+    if plan.relay && plan.qos != Qos::AtMostOnce {
+        eprintln!("ringmq-load: a relay acknowledges nothing: --relay goes with --qos 0 only");
+        return ExitCode::from(2);
+    }
     match run(&plan) {
         Ok(report) => {
             println!("{}", report.to_json());

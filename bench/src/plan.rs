@@ -64,6 +64,9 @@ pub struct Plan {
     pub stall: Duration,
     /// The broker's process, when its CPU time and memory are wanted.
     pub broker_pid: Option<u32>,
+    /// `broker` is a `ringmq-relay`: no CONNECT and no SUBSCRIBE but a [`Hello`](crate::Hello). At QoS 0 a PUBLISH
+    /// is the same to a broker and from it, so all else stays.
+    pub relay: bool,
     /// Marks this run's topics and payloads, so that runs cannot be mistaken for each other.
     pub run_id: u32,
 }

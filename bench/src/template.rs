@@ -41,6 +41,11 @@ impl Template {
         Ok(Template { bytes, packet_id_at: (plan.qos != Qos::AtMostOnce).then_some(packet_id_at) })
     }
 
+    /// The bytes of the whole packet.
+    pub(crate) fn packet_bytes(&self, payload_bytes: usize) -> usize {
+        self.bytes.len() + payload_bytes - STAMP_BYTES
+    }
+
     /// Appends the PUBLISH with this number; `filling` is the payload behind the stamp.
     #[inline]
     pub(crate) fn put(&self, sequence: u64, packet_id: PacketId, filling: &[u8], out: &mut Vec<u8>) {
@@ -77,6 +82,7 @@ mod tests {
             measured: Duration::ZERO,
             stall: Duration::ZERO,
             broker_pid: None,
+            relay: false,
             run_id: 5,
         }
     }
@@ -93,6 +99,7 @@ mod tests {
                     template.put(0x0A0B_0C0D, id, &vec![0; payload_bytes - STAMP_BYTES], &mut out);
                     let frame = frame::split(&out[6..], u32::MAX).unwrap().unwrap();
                     assert_eq!(frame.bytes, out.len() - 6);
+                    assert_eq!(frame.bytes, template.packet_bytes(payload_bytes));
                     let Ok(Packet::Publish(publish)) = decode(version, Sender::Client, &frame) else {
                         panic!("{version:?} {qos:?} {payload_bytes} did not decode");
                     };

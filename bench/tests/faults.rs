@@ -159,6 +159,7 @@ fn load(
         measured: Duration::from_millis(150),
         stall: Duration::from_secs(1),
         broker_pid: Some(std::process::id()),
+        relay: false,
         run_id: 7,
     })
 }
