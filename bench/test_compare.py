@@ -18,11 +18,10 @@ BINARY = Path(os.environ.get("RINGMQ_BINARY", TARGET / "tests" / "ringmq"))
 def test_quick_comparison(tmp_path):
     """Every scenario runs against every broker; each message arrives once and in order."""
     assert BINARY.is_file(), f"{BINARY} is missing: run testsuite/run, or name the binary in RINGMQ_BINARY"
-    subprocess.run(["cargo", "build", "-q", "--profile", "tests", "-p", "ringmq-bench"], cwd=ROOT, check=True)
     figures = tmp_path / "figures.json"
     done = subprocess.run(
         [sys.executable, ROOT / "bench" / "compare", "--quick", "--binary", BINARY,
-         "--load-binary", TARGET / "tests" / "ringmq-load", "--json", figures],
+         "--json", figures],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stdout + done.stderr
     runs = json.loads(figures.read_text())["runs"]

@@ -16,6 +16,8 @@ pub enum Failure {
     Refused(PacketKind, ReasonCode),
     /// The broker sent what the codec refuses.
     Malformed(Violation),
+    /// Too few clients or filters for this scenario.
+    TooFew,
     /// The broker sent a packet that does not belong there.
     Unexpected(PacketKind),
 }
@@ -30,6 +32,9 @@ impl fmt::Display for Failure {
             }
             Failure::Malformed(violation) => {
                 write!(out, "the broker sent {violation:?} {}", violation.clause())
+            }
+            Failure::TooFew => {
+                write!(out, "too few for this scenario: take at least 3 clients and 3 subscriptions for each")
             }
             Failure::Unexpected(kind) => write!(out, "the broker sent {kind:?} where it has no place"),
         }
