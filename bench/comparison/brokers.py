@@ -43,6 +43,25 @@ mqtt {{ listen: "127.0.0.1:{port}", max_ack_pending: 65535 }}
 max_pending: 1GB
 max_payload: 8MB
 """
+# Each version of MQTT would have a listener of its own; this one is for 3.1.1.
+RUMQTTD_CONF = """\
+id = 0
+[router]
+id = 0
+max_connections = 20000
+max_outgoing_packet_count = 200
+max_segment_size = 104857600
+max_segment_count = 10
+[v4.1]
+name = "bench"
+listen = "127.0.0.1:{port}"
+next_connection_delay_ms = 0
+    [v4.1.connections]
+    connection_timeout_ms = 60000
+    max_payload_size = 209715200
+    max_inflight_count = 65535
+    dynamic_filters = true
+"""
 
 
 @dataclass
@@ -115,6 +134,19 @@ def nats():
                               versions=("3.1.1",), qos_max=1)
 
 
+def rumqttd():
+    """rumqttd; its listener for 3.1.1 only."""
+    program = ROOT / "build" / "cargo" / "bin" / "rumqttd"
+
+    def command(port, folder):
+        conf = folder / "rumqttd.toml"
+        conf.write_text(RUMQTTD_CONF.format(port=port))
+        return [str(program), "-q", "-c", str(conf)]
+
+    return program.is_file() and Broker("rumqttd", str(program), command, [str(program), "--version"],
+                                        versions=("3.1.1",))
+
+
 def aedes():
     """aedes behind a server of a few lines; it knows no 5.0."""
     node, package = shutil.which("node"), PEERS / "node_modules" / "aedes" / "package.json"
@@ -141,8 +173,15 @@ def debian_program(name, named=None):
     return program, environment
 
 
-NAMES = ["ringmq", "ringmq-uring", "ringmq-epoll", "relay-epoll", "relay-uring", "mosquitto", "nats", "aedes"]
-DEFAULT_NAMES = ["ringmq", "relay-epoll", "relay-uring", "mosquitto", "nats", "aedes"]
+NAMES = ["ringmq", "ringmq-uring", "ringmq-epoll", "relay-epoll", "relay-uring", "mosquitto", "rumqttd", "nats",
+         "aedes"]
+DEFAULT_NAMES = ["ringmq", "relay-epoll", "relay-uring", "mosquitto", "rumqttd", "nats", "aedes"]
+
+
+PEERS_BY_NAME = {
+    "mosquitto": lambda options: mosquitto(options.mosquitto),
+    "rumqttd": lambda _: rumqttd(), "nats": lambda _: nats(), "aedes": lambda _: aedes(),
+}
 
 
 def find(names, options):
@@ -157,7 +196,7 @@ def find(names, options):
         elif kind == "relay":
             found[name] = relay(options.relay_binary, driver)
         else:
-            found[name] = {"mosquitto": lambda: mosquitto(options.mosquitto), "nats": nats, "aedes": aedes}[name]()
+            found[name] = PEERS_BY_NAME[name](options)
     present = [broker for broker in found.values() if broker]
     return present, [name for name, broker in found.items() if not broker]
 

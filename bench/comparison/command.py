@@ -20,7 +20,7 @@ with the load on the others; so what else the machine does hits all of them alik
 printed as Markdown, a picture of each scenario and the figures of every run land below build/bench. A message that
 is lost, duplicated or out of order, and a run that fails, is named in the table and makes the exit code 1.
 
-  bench/compare --install      gets mosquitto, nats-server and aedes below build/, once
+  bench/compare --install      gets mosquitto, rumqttd, nats-server and aedes below build/, once
   bench/compare                everything; about an hour and a half
   bench/compare --only fan-out --rounds 3 --brokers ringmq-uring ringmq-epoll relay-epoll mosquitto
 """
@@ -103,7 +103,7 @@ def report(options, started, present, absent, limits, rows, results):
         "cpus": len(options.cores), "absent": absent, "limits": limits,
         "versions": {broker.name: first_line(broker.version_command, broker.environment) for broker in present},
         "ringmq_settings": brokers.RINGMQ_SETTINGS, "mosquitto_conf": brokers.MOSQUITTO_CONF,
-        "nats_conf": brokers.NATS_CONF, "rows": rows, "runs": results,
+        "nats_conf": brokers.NATS_CONF, "rumqttd_conf": brokers.RUMQTTD_CONF, "rows": rows, "runs": results,
     }
 
 

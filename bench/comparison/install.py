@@ -7,6 +7,7 @@ from .brokers import PEERS, UNPACKED
 from .processes import ROOT, Failed
 
 AEDES = "aedes@1.2.0"
+RUMQTTD = "rumqttd@0.20.0"
 # What the programs load at run time; one that has another name on another Debian is missed only if they do not start.
 LIBRARIES = ["libmosquitto1", "libcjson1", "libdlt2", "libwrap0", "libsystemd0", "libwebsockets17"]
 
@@ -17,6 +18,12 @@ def install():
     for name in ("mosquitto", "nats-server"):
         if not (UNPACKED / "usr" / "sbin" / name).is_file() and not unpack(name):
             missing.append(f"{name}: `apt-get download {name}` failed; name one with --mosquitto or put it on PATH")
+    cargo = ROOT / "build" / "cargo"
+    if not (cargo / "bin" / "rumqttd").is_file():
+        # Not --locked: of its lock file some crates do not build with newer compilers.
+        command = ["cargo", "install", RUMQTTD, "--root", str(cargo)]
+        if subprocess.run(command, stdin=subprocess.DEVNULL, cwd=ROOT).returncode:
+            missing.append(f"rumqttd: `{' '.join(command)}` failed")
     if not (PEERS / "node_modules" / "aedes").is_dir():
         missing += install_aedes()
     for line in missing:

@@ -48,7 +48,7 @@ def run_cell(options, broker, arguments):
 
 def limits(options, brokers, scenarios):
     """For each open-loop scenario the publishes per second of which its rate is a share: what the weakest of the
-    brokers delivers in a closed loop of the same messages. A dictionary by scenario name."""
+    brokers takes in a closed loop of the same messages. A dictionary by scenario name."""
     measured, found = {}, {}
     for scenario in [scenario for scenario in scenarios if scenario.share]:
         load = tuple(word for word in scenario.load() if word not in CLOSED_LOOP_ONLY)
@@ -59,14 +59,14 @@ def limits(options, brokers, scenarios):
 
 
 def weakest(options, brokers, load):
-    """The deliveries per second of the slowest broker; pairs have as many publishes."""
+    """The publishes per second of the slowest broker."""
     rates = {}
     for broker in brokers:
         figures = run_cell(options, broker, load)
         if "failure" in figures:
             print(f"limit of {broker.name} with {' '.join(load)}: {figures['failure']}", file=sys.stderr)
             continue
-        rates[broker.name] = figures["messages_per_second"]
+        rates[broker.name] = figures["published"] / figures["seconds"]
     if not rates:
         raise Failed(f"no broker could do {' '.join(load)}, so there is no limit to take a share of")
     print("limits " + " ".join(load) + ": " + ", ".join(f"{name} {rate:.0f}/s" for name, rate in rates.items()),

@@ -64,6 +64,8 @@ def latency():
         for share in (0.2, 0.8):
             rows.append(Scenario(f"latency, 100 pairs, QoS {qos}, {share:.0%} load",
                                  ("p2p", "-c", "100", "--spin"), qos, share=share))
+    rows += [Scenario(f"latency, fan-out 1 to 100, QoS 0, {share:.0%} load", ("fan-out", "-c", "100", "--spin"),
+                      share=share) for share in (0.2, 0.8)]
     rows += [
         Scenario("slow reader: without one, 100 pairs, 1 KiB, 5000/s",
                  ("p2p", "-c", "100", "-r", "5000"), payload_bytes=1024),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ringmq_wire::{Disconnect, Packet, PacketKind, ReasonCode, Sender, decode, frame};
 
 use crate::connection::{Connection, Read};
-use crate::handshake::{Handshake, Session, client_id, connect_packet};
+use crate::handshake::{Handshake, KEEP_ALIVE, Session, client_id, connect_packet};
 use crate::latency::Latency;
 use crate::load::polling;
 use crate::meter::Mark;
@@ -85,7 +85,7 @@ pub(crate) fn run(plan: &Plan, tell: &mut Tell<'_>) -> Result<Report, Failure> {
 /// Comes and goes; a lasting session gets a subscription, a clean one ends what was left.
 fn visit(plan: &Plan, number: usize, session: Session) -> Result<(), Failure> {
     let mut handshake = Handshake::open(plan, "c", number)?;
-    handshake.connect(session, 0)?;
+    handshake.connect(session, KEEP_ALIVE)?;
     if session == Session::Lasting {
         handshake.subscribe([plan.topic(number)])?;
     }
@@ -100,7 +100,7 @@ impl Storm<'_> {
         let stream = socket::begin(self.plan.broker, number).map_err(connecting)?;
         let name = client_id(self.plan, "c", number);
         let mut connection = Connection::new(stream, name.clone(), Vec::new()).map_err(connecting)?;
-        connection.out().extend_from_slice(&connect_packet(self.plan, &name, self.session, 0));
+        connection.out().extend_from_slice(&connect_packet(self.plan, &name, self.session, KEEP_ALIVE));
         self.poller.add(&connection.stream, number).map_err(polling)?;
         self.poller.watch(&connection.stream, number, true).map_err(polling)?;
         Ok(Client { connection, since, asked: false, received: Vec::new() })

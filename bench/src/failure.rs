@@ -12,6 +12,8 @@ pub enum Failure {
     Io(&'static str, io::Error),
     /// The broker closed a connection, given by its name.
     Closed(String),
+    /// The broker sent nothing to a client, given by its name, that waited for something.
+    Silent(String),
     /// The broker answered a packet of this kind with an error.
     Refused(PacketKind, ReasonCode),
     /// The broker sent what the codec refuses.
@@ -27,6 +29,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Io(doing, error) => write!(out, "{doing}: {error}"),
             Failure::Closed(name) => write!(out, "the broker closed the connection of {name}"),
+            Failure::Silent(name) => write!(out, "{name} waits for something that the broker does not send"),
             Failure::Refused(kind, reason) => {
                 write!(out, "the broker answered with {kind:?} 0x{:02x} {}", reason.value(), reason.name())
             }

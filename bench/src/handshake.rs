@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ringmq_wire::{
     Connect, Packet, PacketId, PacketKind, Properties, PropertiesBuffer, Property, ReasonCode, Sender,
-    Subscribe, SubscribeFilters, SubscriptionOptions, Version, decode, frame,
+    Suback, Subscribe, SubscribeFilters, SubscriptionOptions, Version, decode, frame,
 };
 
 use crate::connection::Connection;
@@ -18,6 +18,10 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 const FILTERS_MAX: usize = 100;
 /// Seconds a session that is to last outlives its connection (5.0; in 3.x the broker decides).
 const SESSION_EXPIRY_SECONDS: u32 = 600;
+
+/// Keep-alive of connections that never ping, in seconds: no run is as long, and 0, which would be for ever, is
+/// refused by rumqttd.
+pub(crate) const KEEP_ALIVE: u16 = u16::MAX;
 
 /// What becomes of a client's session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +42,7 @@ pub(crate) fn open_reader(
     if plan.relay {
         handshake.greet_relay(Role::Reader, reader, 1)?;
     } else {
-        handshake.connect(Session::Clean, 0)?;
+        handshake.connect(Session::Clean, KEEP_ALIVE)?;
         handshake.subscribe(filters)?;
     }
     handshake.finish()
@@ -56,7 +60,7 @@ pub(crate) fn open_publisher(
         handshake.greet_relay(Role::Publisher, publisher, packet_bytes as u32)?;
         u16::MAX
     } else {
-        handshake.connect(Session::Clean, 0)?
+        handshake.connect(Session::Clean, KEEP_ALIVE)?
     };
     Ok((handshake.finish()?, receive_maximum.into()))
 }
@@ -66,7 +70,7 @@ pub(crate) fn client_id(plan: &Plan, role: &str, number: usize) -> String {
     format!("load-{:08x}-{role}-{number}", plan.run_id)
 }
 
-/// A CONNECT. Keep-alive is in seconds, 0 for none.
+/// A CONNECT. Keep-alive is in seconds.
 pub(crate) fn connect_packet(plan: &Plan, client_id: &str, session: Session, keep_alive: u16) -> Vec<u8> {
     let mut properties = PropertiesBuffer::new();
     if plan.version == Version::V5 && session == Session::Lasting {
@@ -86,6 +90,18 @@ pub(crate) fn connect_packet(plan: &Plan, client_id: &str, session: Session, kee
     let mut bytes = Vec::new();
     packet.encode(plan.version, &mut bytes);
     bytes
+}
+
+/// Whether so many filters were granted at the QoS that was asked for.
+pub(crate) fn granted(suback: &Suback<'_>, qos: u8, count: usize) -> Result<(), Failure> {
+    match suback.codes.iter().find(|code| **code != qos) {
+        None if suback.codes.len() == count => Ok(()),
+        None => Err(Failure::Unexpected(PacketKind::Suback)),
+        Some(code) => {
+            let reason = ReasonCode::from_u8(*code).unwrap_or(ReasonCode::UNSPECIFIED_ERROR);
+            Err(Failure::Refused(PacketKind::Suback, reason))
+        }
+    }
 }
 
 /// A connection on its way to be one.
@@ -160,14 +176,7 @@ impl<'a> Handshake<'a> {
         let qos = self.plan.qos.value();
         self.send_subscribe(filters)?;
         self.answer(|packet| match packet {
-            Packet::Suback(suback) => match suback.codes.iter().find(|code| **code != qos) {
-                None if suback.codes.len() == count => Ok(()),
-                None => Err(Failure::Unexpected(PacketKind::Suback)),
-                Some(code) => {
-                    let reason = ReasonCode::from_u8(*code).unwrap_or(ReasonCode::UNSPECIFIED_ERROR);
-                    Err(Failure::Refused(PacketKind::Suback, reason))
-                }
-            },
+            Packet::Suback(suback) => granted(suback, qos, count),
             other => Err(Failure::Unexpected(other.kind())),
         })
     }
@@ -207,6 +216,9 @@ impl<'a> Handshake<'a> {
                 Ok(0) => return Err(Failure::Closed(self.name.clone())),
                 Ok(bytes) => self.received.extend_from_slice(&chunk[..bytes]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(Failure::Silent(self.name.clone()));
+                }
                 Err(error) => return Err(Failure::Io("waiting for an answer of the broker", error)),
             }
         }

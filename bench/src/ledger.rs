@@ -23,7 +23,7 @@ pub(crate) struct Counts {
     pub(crate) lost: u64,
     /// Arrived at a reader again.
     pub(crate) duplicated: u64,
-    /// Arrived after a later one of the same publisher.
+    /// Arrived after a later one of the same publisher to the same topic.
     pub(crate) reordered: u64,
     /// Arrived after it was given up, or with a number that was never under way.
     pub(crate) late: u64,
@@ -79,14 +79,16 @@ pub(crate) struct Ledger {
     places: Vec<Place>,
     /// For each stream and place the number seen last, plus one.
     seen: Vec<u64>,
-    /// For each stream the highest number seen, plus one.
+    /// For each order that is promised the highest number seen, plus one.
     highest: Vec<u64>,
     under_way: u64,
     counts: Counts,
 }
 
 impl Ledger {
-    pub(crate) fn new(plan: &Plan, window: usize) -> Ledger {
+    /// The ledger of a plan. `orders` is how many sequences of arrivals have to be in order; with one topic for
+    /// each publisher there is one for each stream.
+    pub(crate) fn new(plan: &Plan, window: usize, orders: usize) -> Ledger {
         let ack = if plan.qos.value() > 0 { ACK_AWAITED } else { 0 };
         Ledger {
             window,
@@ -94,7 +96,7 @@ impl Ledger {
             next: vec![0; plan.publishers()],
             places: vec![Place::default(); plan.publishers() * window],
             seen: vec![0; plan.streams() * window],
-            highest: vec![0; plan.streams()],
+            highest: vec![0; orders],
             under_way: 0,
             counts: Counts::default(),
         }
@@ -146,9 +148,15 @@ impl Ledger {
         PacketId::new((sequence % self.window as u64) as u16 + 1).unwrap_or(PacketId::MAX)
     }
 
-    /// Books an arrival on a stream.
+    /// Books an arrival on a stream, which must not come behind a later one of the same order.
     #[inline]
-    pub(crate) fn receive(&mut self, stream: usize, publisher: usize, sequence: u64) -> Arrival {
+    pub(crate) fn receive(
+        &mut self,
+        stream: usize,
+        order: usize,
+        publisher: usize,
+        sequence: u64,
+    ) -> Arrival {
         let place = self.place(publisher, sequence);
         let seen = &mut self.seen[stream * self.window + place % self.window];
         if *seen == sequence + 1 {
@@ -160,7 +168,7 @@ impl Ledger {
             return Arrival::Wrong;
         }
         *seen = sequence + 1;
-        let highest = &mut self.highest[stream];
+        let highest = &mut self.highest[order];
         if sequence < *highest {
             self.counts.reordered += 1;
         }
@@ -221,7 +229,7 @@ mod tests {
     }
 
     fn ledger(scenario: Scenario, count: usize, qos: Qos) -> Ledger {
-        Ledger::new(&plan(scenario, count, qos), 3)
+        Ledger::new(&plan(scenario, count, qos), 3, count)
     }
 
     fn publish(ledger: &mut Ledger, count: u64, readers: usize) {
@@ -237,7 +245,7 @@ mod tests {
         publish(&mut ledger, 3, 1);
         assert_eq!(ledger.publish(0, 1), None);
         assert!(ledger.is_full(0) && !ledger.is_full(1));
-        assert_eq!(ledger.receive(0, 0, 0), Arrival::Last);
+        assert_eq!(ledger.receive(0, 0, 0, 0), Arrival::Last);
         assert_eq!((ledger.publish(0, 1), ledger.publish(0, 1)), (Some(3), None));
         assert_eq!(ledger.under_way(), 3);
     }
@@ -247,9 +255,9 @@ mod tests {
         let mut ledger = ledger(Scenario::FanOut, 2, Qos::AtLeastOnce);
         publish(&mut ledger, 1, 2);
         let id = ledger.packet_id(0);
-        assert_eq!(ledger.receive(0, 0, 0), Arrival::Right);
+        assert_eq!(ledger.receive(0, 0, 0, 0), Arrival::Right);
         assert!(!ledger.acknowledge(0, id));
-        assert_eq!(ledger.receive(1, 0, 0), Arrival::Last);
+        assert_eq!(ledger.receive(1, 1, 0, 0), Arrival::Last);
         assert!(!ledger.acknowledge(0, id), "acknowledged twice");
         assert_eq!((ledger.counts().delivered, ledger.counts().acks_unexpected), (2, 1));
     }
@@ -272,7 +280,7 @@ mod tests {
             let mut ledger = ledger(Scenario::Pairs, 1, Qos::AtMostOnce);
             publish(&mut ledger, 3, 1);
             for &sequence in arrivals {
-                ledger.receive(0, 0, sequence);
+                ledger.receive(0, 0, 0, sequence);
             }
             ledger.give_up(0);
             let counts = ledger.counts();
@@ -287,8 +295,8 @@ mod tests {
         let mut ledger = ledger(Scenario::Pairs, 1, Qos::AtLeastOnce);
         publish(&mut ledger, 1, 1);
         ledger.give_up(0);
-        assert_eq!(ledger.receive(0, 0, 0), Arrival::Wrong);
-        assert_eq!(ledger.receive(0, 0, 77), Arrival::Wrong, "never under way");
+        assert_eq!(ledger.receive(0, 0, 0, 0), Arrival::Wrong);
+        assert_eq!(ledger.receive(0, 0, 0, 77), Arrival::Wrong, "never under way");
         let counts = ledger.counts();
         assert_eq!((counts.lost, counts.acks_lost, counts.late, counts.delivered), (1, 1, 2, 0));
     }

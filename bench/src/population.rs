@@ -84,6 +84,19 @@ impl Population {
         2 + usize::from(self.place(topic).2 < self.plus)
     }
 
+    /// How many pairs of a topic and one that gets it there can be; a message must not overtake in each of them
+    /// (clause 4.6), while messages to different topics may.
+    pub(crate) fn orders(&self) -> usize {
+        self.published * CLIENTS_MIN
+    }
+
+    /// Which of those an arrival belongs to; `client` reads `topic`.
+    #[inline]
+    pub(crate) fn order(&self, client: usize, topic: usize) -> usize {
+        let (branch, _, _) = self.place(topic);
+        topic * CLIENTS_MIN + (client + self.clients - branch) % self.clients
+    }
+
     /// Whether a client gets a message to this topic.
     #[inline]
     pub(crate) fn reads(&self, client: usize, topic: usize) -> bool {
@@ -121,6 +134,7 @@ mod tests {
             let filters: Vec<Vec<String>> =
                 (0..clients).map(|client| population.filters(client).collect()).collect();
             assert_eq!(filters.iter().map(Vec::len).sum::<usize>(), population.subscriptions());
+            let mut orders = std::collections::HashSet::new();
             for number in 0..population.published() {
                 let topic = population.topic(number);
                 let mut met = 0;
@@ -128,9 +142,13 @@ mod tests {
                     let matching = filters.iter().filter(|filter| topic_matches(filter, &topic)).count();
                     assert_eq!(matching, usize::from(population.reads(client, number)), "{client} {topic}");
                     met += matching;
+                    if matching > 0 {
+                        assert!(orders.insert(population.order(client, number)), "{client} {topic}");
+                    }
                 }
                 assert_eq!(met, population.readers(number), "{topic}");
             }
+            assert!(orders.iter().all(|order| *order < population.orders()));
         }
     }
 

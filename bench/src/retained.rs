@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use ringmq_wire::{Ack, Packet, PacketId, PacketKind, Properties, Publish, Qos, ReasonCode, TopicName};
 
-use crate::handshake::{Handshake, Session};
+use crate::handshake::{Handshake, KEEP_ALIVE, Session, granted};
 use crate::latency::Latency;
 use crate::meter::Mark;
 use crate::stamp::{STAMP_BYTES, Stamp};
@@ -57,7 +57,7 @@ pub(crate) fn run(plan: &Plan, tell: &mut Tell<'_>) -> Result<Report, Failure> {
 /// Publishes a retained message to every topic; an empty one takes it back.
 fn keep(plan: &Plan, payload_bytes: usize) -> Result<(), Failure> {
     let mut handshake = Handshake::open(plan, "p", 0)?;
-    handshake.connect(Session::Clean, 0)?;
+    handshake.connect(Session::Clean, KEEP_ALIVE)?;
     let mut payload = vec![0; payload_bytes];
     for first in (0..plan.retained).step_by(WINDOW) {
         let numbers = first..plan.retained.min(first + WINDOW);
@@ -92,7 +92,7 @@ fn keep(plan: &Plan, payload_bytes: usize) -> Result<(), Failure> {
 fn fetch(plan: &Plan, reader: usize, faults: &mut [u64; 3]) -> Result<(), Failure> {
     let [duplicated, foreign, not_marked] = faults;
     let mut handshake = Handshake::open(plan, "r", reader)?;
-    handshake.connect(Session::Clean, 0)?;
+    handshake.connect(Session::Clean, KEEP_ALIVE)?;
     handshake.ask_for(plan.everything())?;
     let mut seen = HashSet::with_capacity(plan.retained);
     while seen.len() < plan.retained {
@@ -110,7 +110,7 @@ fn fetch(plan: &Plan, reader: usize, faults: &mut [u64; 3]) -> Result<(), Failur
                 }))
             }
             Packet::Pubrel(ack) => Ok(Some(Packet::Pubcomp(Ack::success(ack.packet_id)))),
-            Packet::Suback(suback) if suback.codes == [plan.qos.value()] => Ok(None),
+            Packet::Suback(suback) => granted(suback, plan.qos.value(), 1).map(|()| None),
             other => Err(Failure::Unexpected(other.kind())),
         })?;
         if let Some(answer) = answer {

@@ -140,6 +140,7 @@ impl<'a, 't> Load<'a, 't> {
         let (now, publishers) = (Instant::now(), plan.publishers());
         let timed_places = if plan.latency && plan.rate.is_none() { publishers * window } else { 0 };
         let first = publishers + plan.readers();
+        let orders = population.as_ref().map_or(plan.streams(), Population::orders);
         let mut load = Load {
             plan,
             tell,
@@ -151,7 +152,7 @@ impl<'a, 't> Load<'a, 't> {
             templates,
             population,
             filling: vec![0; plan.payload_bytes - STAMP_BYTES],
-            ledger: Ledger::new(plan, window),
+            ledger: Ledger::new(plan, window, orders),
             pace: plan.rate.map(|rate| Pace::new(rate, publishers, now)),
             counted: None,
             latency: plan.latency.then(Latency::new),

@@ -103,24 +103,27 @@ impl Load<'_, '_> {
         let stamp = stamp.filter(|_| publish.payload.len() == self.plan.payload_bytes);
         let found =
             stamp.and_then(|stamp| Some((stamp, self.plan.stream(stamp.publisher as usize, reader)?)));
-        let found = found.filter(|(stamp, _)| self.is_meant_for(reader, stamp));
-        let Some((stamp, stream)) = found else {
+        let found =
+            found.and_then(|(stamp, stream)| Some((stamp, stream, self.order(reader, stream, &stamp)?)));
+        let Some((stamp, stream, order)) = found else {
             self.ledger.counts_mut().foreign += 1;
             return;
         };
         let publisher = stamp.publisher as usize;
-        let arrival = self.ledger.receive(stream, publisher, stamp.sequence);
+        let arrival = self.ledger.receive(stream, order, publisher, stamp.sequence);
         if arrival != Arrival::Wrong && self.latency.is_some() {
             self.record_latency(publisher, stamp.sequence);
         }
         self.progress(publisher, arrival == Arrival::Last);
     }
 
-    /// Whether a reader subscribed to what a message was published to, where that is not the same for all.
+    /// Which other arrivals one must be in order with: those of its stream, with many topics those of its topic.
+    /// Nothing when the reader did not subscribe to that.
     #[inline]
-    fn is_meant_for(&self, reader: usize, stamp: &Stamp) -> bool {
-        let Some(population) = &self.population else { return true };
-        population.reads(reader, population.topic_of(stamp.sequence))
+    fn order(&self, reader: usize, stream: usize, stamp: &Stamp) -> Option<usize> {
+        let Some(population) = &self.population else { return Some(stream) };
+        let topic = population.topic_of(stamp.sequence);
+        population.reads(reader, topic).then(|| population.order(reader, topic))
     }
 
     fn record_latency(&mut self, publisher: usize, sequence: u64) {

@@ -9,8 +9,12 @@ use rustix::net::{SendFlags, send};
 
 use crate::{End, READ_BYTES_MAX, pass_on};
 
+const SEND_FLAGS: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
 /// Connections served in one turn.
 const EVENTS_MAX: usize = 1024;
+
+/// With so many bytes in one read a reader is sent them at once: a copy would cost more than the send that is saved.
+const AT_ONCE_BYTES_MIN: usize = 16 << 10;
 
 /// Relays until one connection ends.
 pub(crate) fn relay(mut ends: Vec<End>) -> io::Result<()> {
@@ -38,6 +42,9 @@ pub(crate) fn relay(mut ends: Vec<End>) -> io::Result<()> {
             }
             match ends[place].stream.read(&mut buffer) {
                 Ok(0) => return Ok(()),
+                Ok(bytes) if bytes >= AT_ONCE_BYTES_MIN && ends[place].grain_bytes == 1 => {
+                    send_at_once(&mut ends, place, &buffer[..bytes], &mut dirty)?;
+                }
                 Ok(bytes) => pass_on(&mut ends, place, &buffer[..bytes], &mut dirty)?,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(()),
@@ -52,10 +59,28 @@ pub(crate) fn relay(mut ends: Vec<End>) -> io::Result<()> {
     }
 }
 
+/// Sends what came from one connection to its readers, as far as there is room and nothing before it waits.
+fn send_at_once(ends: &mut [End], from: usize, bytes: &[u8], dirty: &mut Vec<usize>) -> io::Result<()> {
+    for place in 0..ends[from].readers.len() {
+        let reader = ends[from].readers[place];
+        let end = &mut ends[reader];
+        // An error shows again with the send at the end of the turn.
+        let sent = match end.out.is_empty() {
+            true => send(&end.stream, bytes, SEND_FLAGS).unwrap_or(0),
+            false => 0,
+        };
+        end.wait_for(&bytes[sent..])?;
+        if sent < bytes.len() && !std::mem::replace(&mut end.dirty, true) {
+            dirty.push(reader);
+        }
+    }
+    Ok(())
+}
+
 /// Sends once. What finds no room waits until there is some. Whether the connection is still there.
 fn flush(set: impl std::os::fd::AsFd, place: usize, end: &mut End) -> io::Result<bool> {
     end.dirty = false;
-    match send(&end.stream, &end.out[end.sent..], SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+    match send(&end.stream, &end.out[end.sent..], SEND_FLAGS) {
         Ok(bytes) => end.sent += bytes,
         Err(Errno::AGAIN) => {}
         Err(Errno::PIPE | Errno::CONNRESET) => return Ok(false),
