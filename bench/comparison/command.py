@@ -37,6 +37,8 @@ def arguments():
     parser.add_argument("--mosquitto", help="the mosquitto to compare with")
     parser.add_argument("--brokers", nargs="+", choices=brokers.NAMES, default=brokers.DEFAULT_NAMES,
                         help="whom to compare; what is not installed is left out and named")
+    parser.add_argument("--pace-by", nargs="+", choices=brokers.NAMES, default=["ringmq", "mosquitto"],
+                        help="the weakest of these sets the rate of open loops; if none is compared, of all")
     parser.add_argument("--only", default="", help="only scenarios whose name contains this")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="measured in each run")

@@ -47,13 +47,14 @@ def run_cell(options, broker, arguments):
 
 
 def limits(options, brokers, scenarios):
-    """For each open-loop scenario the publishes per second of which its rate is a share: what the weakest of the
-    brokers takes in a closed loop of the same messages. A dictionary by scenario name."""
+    """For each open-loop scenario the publishes per second of which its rate is a share: what the weakest of
+    those that set the pace takes in a closed loop of the same messages. A dictionary by scenario name."""
     measured, found = {}, {}
+    pacing = [broker for broker in brokers if broker.name in options.pace_by] or brokers
     for scenario in [scenario for scenario in scenarios if scenario.share]:
         load = tuple(word for word in scenario.load() if word not in CLOSED_LOOP_ONLY)
         if load not in measured:
-            measured[load] = weakest(options, [broker for broker in brokers if broker.can(scenario)], load)
+            measured[load] = weakest(options, [broker for broker in pacing if broker.can(scenario)], load)
         found[scenario.name] = measured[load]
     return found
 

@@ -18,7 +18,7 @@ class Scenario:
     # The figure that brokers are compared by, and the one plotted beside it.
     cost: str = "broker_us_per_message"
     plotted: str = "messages_per_second"
-    # Open loop: the share of what the weakest broker can in a closed loop, measured before the rounds.
+    # Open loop: the share of what the weakest broker that sets the pace can in a closed loop.
     share: float = 0.0
     # RingMQ with one shard against two, on as many cores; no peers.
     shards: bool = False
