@@ -25,8 +25,8 @@ def write(rows, folder):
 
 def picture(scenario, rows):
     """The picture of one scenario: a panel for each figure, a bar for each broker."""
-    panels = list(LATENCIES.values()) if rows[0]["plotted_figure"].startswith("latency") else [rows[0]["plotted_figure"]]
-    panels.append("cost")
+    plotted = rows[0]["plotted_figure"]
+    panels = [*(LATENCIES.values() if plotted.startswith("latency") else [plotted]), "cost"]
     width, height = LABEL + len(panels) * PANEL, TOP + len(rows) * (BAR + GAP) + GAP
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
              f'font-family="sans-serif" font-size="12">',

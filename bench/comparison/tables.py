@@ -35,7 +35,8 @@ def row(results, scenario, broker, cpus):
     good = [cell for cell in cells if "failure" not in cell]
     wrong = [cell["failure"] for cell in cells if "failure" in cell] + [faults(cell) for cell in good]
     found = {"scenario": scenario.name, "broker": broker.name, "kind": broker.kind, "rounds": len(good),
-             "cost_figure": scenario.cost, "plotted_figure": scenario.plotted, "wrong": sorted(set(filter(None, wrong)))}
+             "cost_figure": scenario.cost, "plotted_figure": scenario.plotted,
+             "wrong": sorted(set(filter(None, wrong)))}
     return {**found, **medians(good, scenario, cpus)} if good else found
 
 
