@@ -5,15 +5,104 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use ringmq_wire::{
-    Connect, Packet, PacketId, PacketKind, Properties, Property, ReasonCode, Sender, Subscribe,
-    SubscribeFilters, SubscriptionOptions, decode, frame,
+    Connect, Packet, PacketId, PacketKind, Properties, PropertiesBuffer, Property, ReasonCode, Sender,
+    Suback, Subscribe, SubscribeFilters, SubscriptionOptions, Version, decode, frame,
 };
 
 use crate::connection::Connection;
-use crate::{Failure, Plan};
+use crate::{Failure, Hello, Plan, Role, Scenario, socket};
 
 /// How long the broker may take for one answer.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// Filters in one SUBSCRIBE.
+const FILTERS_MAX: usize = 100;
+/// Seconds a session that is to last outlives its connection (5.0; in 3.x the broker decides).
+const SESSION_EXPIRY_SECONDS: u32 = 600;
+
+/// Keep-alive of connections that never ping, in seconds: no run is as long, and 0, which would be for ever, is
+/// refused by rumqttd.
+pub(crate) const KEEP_ALIVE: u16 = u16::MAX;
+
+/// What becomes of a client's session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Session {
+    /// It begins and ends with the connection.
+    Clean,
+    /// It is there already, or else begins, and lasts.
+    Lasting,
+}
+
+/// Opens the connection of a reader that has all it subscribes to.
+pub(crate) fn open_reader(
+    plan: &Plan,
+    reader: usize,
+    filters: impl IntoIterator<Item = String>,
+) -> Result<Connection, Failure> {
+    let mut handshake = Handshake::open(plan, "r", reader)?;
+    if plan.relay {
+        handshake.greet_relay(Role::Reader, reader, 1)?;
+    } else {
+        handshake.connect(Session::Clean, KEEP_ALIVE)?;
+        handshake.subscribe(filters)?;
+    }
+    handshake.finish()
+}
+
+/// Opens the connection of a publisher of packets of so many bytes; with it comes how many publishes above QoS 0
+/// the broker allows to be unacknowledged.
+pub(crate) fn open_publisher(
+    plan: &Plan,
+    publisher: usize,
+    packet_bytes: usize,
+) -> Result<(Connection, usize), Failure> {
+    let mut handshake = Handshake::open(plan, "p", publisher)?;
+    let receive_maximum = if plan.relay {
+        handshake.greet_relay(Role::Publisher, publisher, packet_bytes as u32)?;
+        u16::MAX
+    } else {
+        handshake.connect(Session::Clean, KEEP_ALIVE)?
+    };
+    Ok((handshake.finish()?, receive_maximum.into()))
+}
+
+/// The name of a client, 21 characters at most: MQTT 3.1 allows 23.
+pub(crate) fn client_id(plan: &Plan, role: &str, number: usize) -> String {
+    format!("load-{:08x}-{role}-{number}", plan.run_id)
+}
+
+/// A CONNECT. Keep-alive is in seconds.
+pub(crate) fn connect_packet(plan: &Plan, client_id: &str, session: Session, keep_alive: u16) -> Vec<u8> {
+    let mut properties = PropertiesBuffer::new();
+    if plan.version == Version::V5 && session == Session::Lasting {
+        properties.push_u32(Property::SessionExpiryInterval, SESSION_EXPIRY_SECONDS);
+    }
+    let packet = Packet::Connect(Connect {
+        version: plan.version,
+        bridge: false,
+        clean_start: session == Session::Clean,
+        keep_alive,
+        client_id,
+        will: None,
+        user_name: None,
+        password: None,
+        properties: properties.as_properties(),
+    });
+    let mut bytes = Vec::new();
+    packet.encode(plan.version, &mut bytes);
+    bytes
+}
+
+/// Whether so many filters were granted at the QoS that was asked for.
+pub(crate) fn granted(suback: &Suback<'_>, qos: u8, count: usize) -> Result<(), Failure> {
+    match suback.codes.iter().find(|code| **code != qos) {
+        None if suback.codes.len() == count => Ok(()),
+        None => Err(Failure::Unexpected(PacketKind::Suback)),
+        Some(code) => {
+            let reason = ReasonCode::from_u8(*code).unwrap_or(ReasonCode::UNSPECIFIED_ERROR);
+            Err(Failure::Refused(PacketKind::Suback, reason))
+        }
+    }
+}
 
 /// A connection on its way to be one.
 pub(crate) struct Handshake<'a> {
@@ -21,33 +110,28 @@ pub(crate) struct Handshake<'a> {
     stream: TcpStream,
     name: String,
     received: Vec<u8>,
-    /// QoS 1 and 2 publishes that the broker allows to be unacknowledged.
-    pub(crate) receive_maximum: u16,
 }
 
 impl<'a> Handshake<'a> {
-    /// Connects and waits for CONNACK.
-    pub(crate) fn connect(plan: &'a Plan, role: &str, number: usize) -> Result<Handshake<'a>, Failure> {
+    /// Connects the socket.
+    pub(crate) fn open(plan: &'a Plan, role: &str, number: usize) -> Result<Handshake<'a>, Failure> {
         let connecting = |error| Failure::Io("connecting", error);
-        let stream = TcpStream::connect(plan.broker).map_err(connecting)?;
-        stream.set_nodelay(true).map_err(connecting)?;
+        let stream = socket::connect_to(plan.broker, number).map_err(connecting)?;
         stream.set_read_timeout(Some(ANSWER_MAX)).map_err(connecting)?;
-        let name = format!("load-{:08x}-{role}-{number}", plan.run_id);
-        let mut handshake = Handshake { plan, stream, name, received: Vec::new(), receive_maximum: u16::MAX };
-        // 21 characters at most: MQTT 3.1 allows 23.
-        let client_id = handshake.name.clone();
-        handshake.send(&Packet::Connect(Connect {
-            version: plan.version,
-            bridge: false,
-            clean_start: true,
-            keep_alive: 0,
-            client_id: &client_id,
-            will: None,
-            user_name: None,
-            password: None,
-            properties: Properties::EMPTY,
-        }))?;
-        handshake.receive_maximum = handshake.answer(|packet| match packet {
+        Ok(Handshake { plan, stream, name: client_id(plan, role, number), received: Vec::new() })
+    }
+
+    /// Tells a relay who this is.
+    fn greet_relay(&mut self, role: Role, number: usize, message_bytes: u32) -> Result<(), Failure> {
+        let channel = if self.plan.scenario == Scenario::Pairs { number as u32 } else { 0 };
+        let connections = (self.plan.publishers() + self.plan.readers()) as u32;
+        Hello { role, channel, connections, message_bytes }.say(&mut self.stream)
+    }
+
+    /// Says CONNECT and waits for CONNACK; gives the receive maximum.
+    pub(crate) fn connect(&mut self, session: Session, keep_alive: u16) -> Result<u16, Failure> {
+        self.send(&connect_packet(self.plan, &self.name, session, keep_alive))?;
+        self.answer(|packet| match packet {
             Packet::Connack(connack) if connack.reason != ReasonCode::SUCCESS => {
                 Err(Failure::Refused(PacketKind::Connack, connack.reason))
             }
@@ -55,26 +139,44 @@ impl<'a> Handshake<'a> {
                 Ok(connack.properties.u16(Property::ReceiveMaximum).unwrap_or(u16::MAX))
             }
             other => Err(Failure::Unexpected(other.kind())),
-        })?;
-        Ok(handshake)
+        })
     }
 
     /// Subscribes and waits for SUBACK; a broker that grants less than asked refuses.
-    pub(crate) fn subscribe(&mut self, filter: &str) -> Result<(), Failure> {
-        let (version, qos) = (self.plan.version, self.plan.qos);
-        let mut filters = Vec::new();
-        SubscribeFilters::encode_one(filter, SubscriptionOptions::qos(qos), &mut filters)?;
-        self.send(&Packet::Subscribe(Subscribe {
+    pub(crate) fn subscribe(&mut self, filters: impl IntoIterator<Item = String>) -> Result<(), Failure> {
+        let options = SubscriptionOptions::qos(self.plan.qos);
+        let mut filters = filters.into_iter().peekable();
+        while filters.peek().is_some() {
+            let (mut encoded, mut count) = (Vec::new(), 0);
+            for filter in filters.by_ref().take(FILTERS_MAX) {
+                SubscribeFilters::encode_one(&filter, options, &mut encoded)?;
+                count += 1;
+            }
+            self.subscribe_encoded(&encoded, count)?;
+        }
+        Ok(())
+    }
+
+    /// Subscribes to one filter and waits for nothing.
+    pub(crate) fn ask_for(&mut self, filter: String) -> Result<(), Failure> {
+        let mut encoded = Vec::new();
+        SubscribeFilters::encode_one(&filter, SubscriptionOptions::qos(self.plan.qos), &mut encoded)?;
+        self.send_subscribe(&encoded)
+    }
+
+    fn send_subscribe(&mut self, filters: &[u8]) -> Result<(), Failure> {
+        self.send_packet(&Packet::Subscribe(Subscribe {
             packet_id: PacketId::MIN,
             properties: Properties::EMPTY,
-            filters: SubscribeFilters::from_encoded(version, &filters)?,
-        }))?;
+            filters: SubscribeFilters::from_encoded(self.plan.version, filters)?,
+        }))
+    }
+
+    fn subscribe_encoded(&mut self, filters: &[u8], count: usize) -> Result<(), Failure> {
+        let qos = self.plan.qos.value();
+        self.send_subscribe(filters)?;
         self.answer(|packet| match packet {
-            Packet::Suback(suback) if suback.codes == [qos.value()] => Ok(()),
-            Packet::Suback(suback) => {
-                let code = suback.codes.first().and_then(|&code| ReasonCode::from_u8(code));
-                Err(Failure::Refused(PacketKind::Suback, code.unwrap_or(ReasonCode::UNSPECIFIED_ERROR)))
-            }
+            Packet::Suback(suback) => granted(suback, qos, count),
             other => Err(Failure::Unexpected(other.kind())),
         })
     }
@@ -85,14 +187,23 @@ impl<'a> Handshake<'a> {
             .map_err(|error| Failure::Io("making a socket non-blocking", error))
     }
 
-    fn send(&mut self, packet: &Packet<'_>) -> Result<(), Failure> {
+    /// Sends a packet.
+    pub(crate) fn send_packet(&mut self, packet: &Packet<'_>) -> Result<(), Failure> {
         let mut bytes = Vec::new();
         packet.encode(self.plan.version, &mut bytes);
-        self.stream.write_all(&bytes).map_err(|error| Failure::Io("sending to the broker", error))
+        self.send(&bytes)
+    }
+
+    /// Sends packets.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.stream.write_all(bytes).map_err(|error| Failure::Io("sending to the broker", error))
     }
 
     /// Waits for one packet and has it judged.
-    fn answer<T>(&mut self, judge: impl FnOnce(&Packet<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
+    pub(crate) fn answer<T>(
+        &mut self,
+        judge: impl FnOnce(&Packet<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let mut chunk = [0; 4096];
         loop {
             if let Some(frame) = frame::split(&self.received, u32::MAX)? {
@@ -105,6 +216,9 @@ impl<'a> Handshake<'a> {
                 Ok(0) => return Err(Failure::Closed(self.name.clone())),
                 Ok(bytes) => self.received.extend_from_slice(&chunk[..bytes]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(Failure::Silent(self.name.clone()));
+                }
                 Err(error) => return Err(Failure::Io("waiting for an answer of the broker", error)),
             }
         }

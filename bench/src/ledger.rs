@@ -23,7 +23,7 @@ pub(crate) struct Counts {
     pub(crate) lost: u64,
     /// Arrived at a reader again.
     pub(crate) duplicated: u64,
-    /// Arrived after a later one of the same publisher.
+    /// Arrived after a later one of the same publisher to the same topic.
     pub(crate) reordered: u64,
     /// Arrived after it was given up, or with a number that was never under way.
     pub(crate) late: u64,
@@ -33,6 +33,32 @@ pub(crate) struct Counts {
     pub(crate) acks_lost: u64,
     /// Acknowledgements of a packet that awaited none.
     pub(crate) acks_unexpected: u64,
+}
+
+impl Counts {
+    /// How many messages had which fault.
+    pub(crate) fn faults(&self) -> [(&'static str, u64); 7] {
+        [
+            ("lost", self.lost),
+            ("duplicated", self.duplicated),
+            ("reordered", self.reordered),
+            ("late", self.late),
+            ("foreign", self.foreign),
+            ("acks_lost", self.acks_lost),
+            ("acks_unexpected", self.acks_unexpected),
+        ]
+    }
+}
+
+/// What an arrival turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// Awaited, and others are still.
+    Right,
+    /// Awaited, and the last of its message: there is room for another.
+    Last,
+    /// Not awaited; it is counted as what it is.
+    Wrong,
 }
 
 /// A place in a window.
@@ -45,29 +71,32 @@ struct Place {
 /// The state of all windows and streams of a run.
 pub(crate) struct Ledger {
     window: usize,
-    awaited_at_start: u32,
+    /// What a message awaits beside its readers.
+    ack: u32,
     /// The next sequence number of each publisher.
     next: Vec<u64>,
     /// `window` places for each publisher.
     places: Vec<Place>,
     /// For each stream and place the number seen last, plus one.
     seen: Vec<u64>,
-    /// For each stream the highest number seen, plus one.
+    /// For each order that is promised the highest number seen, plus one.
     highest: Vec<u64>,
     under_way: u64,
     counts: Counts,
 }
 
 impl Ledger {
-    pub(crate) fn new(plan: &Plan, window: usize) -> Ledger {
+    /// The ledger of a plan. `orders` is how many sequences of arrivals have to be in order; with one topic for
+    /// each publisher there is one for each stream.
+    pub(crate) fn new(plan: &Plan, window: usize, orders: usize) -> Ledger {
         let ack = if plan.qos.value() > 0 { ACK_AWAITED } else { 0 };
         Ledger {
             window,
-            awaited_at_start: plan.readers_per_message() as u32 | ack,
+            ack,
             next: vec![0; plan.publishers()],
             places: vec![Place::default(); plan.publishers() * window],
             seen: vec![0; plan.streams() * window],
-            highest: vec![0; plan.streams()],
+            highest: vec![0; orders],
             under_way: 0,
             counts: Counts::default(),
         }
@@ -91,15 +120,21 @@ impl Ledger {
         self.places[self.place(publisher, self.next[publisher])].awaited != 0
     }
 
-    /// Takes the publisher's next sequence number; nothing while its window is full.
+    /// The number the publisher's next message will have.
+    pub(crate) fn next(&self, publisher: usize) -> u64 {
+        self.next[publisher]
+    }
+
+    /// Takes the publisher's next sequence number, for a message that so many readers are to get; nothing while
+    /// its window is full.
     #[inline]
-    pub(crate) fn publish(&mut self, publisher: usize) -> Option<u64> {
+    pub(crate) fn publish(&mut self, publisher: usize, readers: usize) -> Option<u64> {
         let sequence = self.next[publisher];
         let place = self.place(publisher, sequence);
         if self.places[place].awaited != 0 {
             return None;
         }
-        self.places[place] = Place { sequence, awaited: self.awaited_at_start };
+        self.places[place] = Place { sequence, awaited: readers as u32 | self.ack };
         self.next[publisher] = sequence + 1;
         self.under_way += 1;
         self.counts.published += 1;
@@ -113,28 +148,34 @@ impl Ledger {
         PacketId::new((sequence % self.window as u64) as u16 + 1).unwrap_or(PacketId::MAX)
     }
 
-    /// Books an arrival on a stream. Whether that made room for its publisher.
+    /// Books an arrival on a stream, which must not come behind a later one of the same order.
     #[inline]
-    pub(crate) fn receive(&mut self, stream: usize, publisher: usize, sequence: u64) -> bool {
+    pub(crate) fn receive(
+        &mut self,
+        stream: usize,
+        order: usize,
+        publisher: usize,
+        sequence: u64,
+    ) -> Arrival {
         let place = self.place(publisher, sequence);
         let seen = &mut self.seen[stream * self.window + place % self.window];
         if *seen == sequence + 1 {
             self.counts.duplicated += 1;
-            return false;
+            return Arrival::Wrong;
         }
         if self.places[place].sequence != sequence || self.places[place].awaited & !ACK_AWAITED == 0 {
             self.counts.late += 1;
-            return false;
+            return Arrival::Wrong;
         }
         *seen = sequence + 1;
-        let highest = &mut self.highest[stream];
+        let highest = &mut self.highest[order];
         if sequence < *highest {
             self.counts.reordered += 1;
         }
         *highest = (*highest).max(sequence + 1);
         self.counts.delivered += 1;
         self.places[place].awaited -= 1;
-        self.freed(place)
+        if self.freed(place) { Arrival::Last } else { Arrival::Right }
     }
 
     /// Books the broker's last acknowledgement of a message. Whether that made room.
@@ -169,68 +210,54 @@ impl Ledger {
         free
     }
 
+    /// The place of a message in the windows of all publishers.
     #[inline]
-    fn place(&self, publisher: usize, sequence: u64) -> usize {
+    pub(crate) fn place(&self, publisher: usize, sequence: u64) -> usize {
         publisher * self.window + (sequence % self.window as u64) as usize
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use ringmq_wire::{Qos, Version};
+    use ringmq_wire::Qos;
 
     use super::*;
     use crate::Scenario;
 
     fn plan(scenario: Scenario, count: usize, qos: Qos) -> Plan {
-        Plan {
-            broker: ([127, 0, 0, 1], 1883).into(),
-            scenario,
-            count,
-            window_messages: 3,
-            qos,
-            payload_bytes: 16,
-            version: Version::V311,
-            warmup: Duration::ZERO,
-            measured: Duration::ZERO,
-            stall: Duration::ZERO,
-            broker_pid: None,
-            run_id: 1,
-        }
+        Plan { qos, ..Plan::new(([127, 0, 0, 1], 1883).into(), scenario, count) }
     }
 
     fn ledger(scenario: Scenario, count: usize, qos: Qos) -> Ledger {
-        Ledger::new(&plan(scenario, count, qos), 3)
+        Ledger::new(&plan(scenario, count, qos), 3, count)
     }
 
-    fn publish(ledger: &mut Ledger, count: u64) {
+    fn publish(ledger: &mut Ledger, count: u64, readers: usize) {
         let first = ledger.next[0];
         for sequence in first..first + count {
-            assert_eq!(ledger.publish(0), Some(sequence));
+            assert_eq!(ledger.publish(0, readers), Some(sequence));
         }
     }
 
     #[test]
     fn a_window_grants_no_more_than_its_size() {
         let mut ledger = ledger(Scenario::Pairs, 2, Qos::AtMostOnce);
-        publish(&mut ledger, 3);
-        assert_eq!(ledger.publish(0), None);
+        publish(&mut ledger, 3, 1);
+        assert_eq!(ledger.publish(0, 1), None);
         assert!(ledger.is_full(0) && !ledger.is_full(1));
-        assert!(ledger.receive(0, 0, 0));
-        assert_eq!((ledger.publish(0), ledger.publish(0)), (Some(3), None));
+        assert_eq!(ledger.receive(0, 0, 0, 0), Arrival::Last);
+        assert_eq!((ledger.publish(0, 1), ledger.publish(0, 1)), (Some(3), None));
         assert_eq!(ledger.under_way(), 3);
     }
 
     #[test]
     fn a_message_is_under_way_until_every_reader_has_it_and_the_broker_acknowledged() {
         let mut ledger = ledger(Scenario::FanOut, 2, Qos::AtLeastOnce);
-        publish(&mut ledger, 1);
+        publish(&mut ledger, 1, 2);
         let id = ledger.packet_id(0);
-        assert!(!ledger.receive(0, 0, 0));
+        assert_eq!(ledger.receive(0, 0, 0, 0), Arrival::Right);
         assert!(!ledger.acknowledge(0, id));
-        assert!(ledger.receive(1, 0, 0));
+        assert_eq!(ledger.receive(1, 1, 0, 0), Arrival::Last);
         assert!(!ledger.acknowledge(0, id), "acknowledged twice");
         assert_eq!((ledger.counts().delivered, ledger.counts().acks_unexpected), (2, 1));
     }
@@ -251,9 +278,9 @@ mod tests {
     fn every_fault_is_found_and_called_by_its_name() {
         for (arrivals, expected) in ARRIVALS {
             let mut ledger = ledger(Scenario::Pairs, 1, Qos::AtMostOnce);
-            publish(&mut ledger, 3);
+            publish(&mut ledger, 3, 1);
             for &sequence in arrivals {
-                ledger.receive(0, 0, sequence);
+                ledger.receive(0, 0, 0, sequence);
             }
             ledger.give_up(0);
             let counts = ledger.counts();
@@ -266,10 +293,10 @@ mod tests {
     #[test]
     fn what_comes_after_it_was_given_up_is_late() {
         let mut ledger = ledger(Scenario::Pairs, 1, Qos::AtLeastOnce);
-        publish(&mut ledger, 1);
+        publish(&mut ledger, 1, 1);
         ledger.give_up(0);
-        assert!(!ledger.receive(0, 0, 0));
-        assert!(!ledger.receive(0, 0, 77), "never under way");
+        assert_eq!(ledger.receive(0, 0, 0, 0), Arrival::Wrong);
+        assert_eq!(ledger.receive(0, 0, 0, 77), Arrival::Wrong, "never under way");
         let counts = ledger.counts();
         assert_eq!((counts.lost, counts.acks_lost, counts.late, counts.delivered), (1, 1, 2, 0));
     }

@@ -9,21 +9,57 @@
 pub mod accept;
 mod connection;
 pub mod connections;
+mod connects;
 mod failure;
 pub mod garbage;
 mod handshake;
+mod hello;
+mod idle;
+mod latency;
 mod ledger;
 mod load;
+mod meter;
+mod pace;
 mod plan;
 mod poller;
+mod population;
 mod process;
 mod report;
+mod retained;
+mod socket;
 mod stamp;
 pub mod storm;
 mod template;
 
 pub use failure::Failure;
-pub use load::{raise_descriptor_limit, run};
+pub use hello::{HELLO_ANSWER, HELLO_BYTES, Hello, Role};
+pub use latency::Latency;
 pub use plan::{Plan, Scenario, WINDOW_MESSAGES_MAX};
 pub use report::Report;
 pub use stamp::STAMP_BYTES;
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+/// Where a run says how it gets on, about once a second.
+pub type Tell<'a> = dyn FnMut(&str) + 'a;
+
+/// Runs a plan against a broker that listens.
+///
+/// Errors: whatever ends a run early; a run that ends in time with faults is a [`Report`] that tells them.
+pub fn run(plan: &Plan, tell: &mut Tell<'_>) -> Result<Report, Failure> {
+    match plan.scenario {
+        Scenario::Connects => connects::run(plan, tell),
+        Scenario::Idle => idle::run(plan, tell),
+        Scenario::Retained => retained::run(plan, tell),
+        Scenario::Pairs | Scenario::FanIn | Scenario::FanOut | Scenario::Subscriptions => {
+            load::run(plan, tell)
+        }
+    }
+}
+
+/// Takes as many descriptors as this user may have; too few show when a connection fails.
+pub fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
+}

@@ -3,30 +3,56 @@
 use std::fs;
 use std::io;
 
+/// How far the time in ticks and the scheduler's exact time may lie apart, in seconds: user and system time are
+/// each up to a tick of 10 ms behind, at both ends. Further apart means that a thread has ended, with its exact time.
+const TICKS_BEHIND_SECONDS: f64 = 0.04;
+
 /// CPU time used so far, in seconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct CpuTime {
+    /// In ticks of 10 ms.
     pub(crate) user_seconds: f64,
     pub(crate) system_seconds: f64,
+    /// What the scheduler counted for the threads there are, to the nanosecond, where it tells.
+    running_seconds: Option<f64>,
 }
 
 impl CpuTime {
+    /// User and system time as exactly as they are known.
     pub(crate) fn total_seconds(self) -> f64 {
-        self.user_seconds + self.system_seconds
+        let ticks = self.user_seconds + self.system_seconds;
+        let exact = self.running_seconds.filter(|exact| {
+            let apart = (exact - ticks).abs();
+            apart <= TICKS_BEHIND_SECONDS + ticks / 50.0
+        });
+        exact.unwrap_or(ticks)
     }
 
     pub(crate) fn since(self, earlier: CpuTime) -> CpuTime {
         CpuTime {
             user_seconds: self.user_seconds - earlier.user_seconds,
             system_seconds: self.system_seconds - earlier.system_seconds,
+            running_seconds: self.running_seconds.zip(earlier.running_seconds).map(|(now, then)| now - then),
         }
     }
 }
 
 /// User and system time of a process with all its threads.
 pub(crate) fn cpu_time(pid: u32) -> io::Result<CpuTime> {
-    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat"))?)
-        .ok_or_else(|| io::Error::other("/proc/PID/stat has another form than known"))
+    let time = parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat"))?)
+        .ok_or_else(|| io::Error::other("/proc/PID/stat has another form than known"))?;
+    Ok(CpuTime { running_seconds: running_seconds(pid), ..time })
+}
+
+/// The time all threads of a process were running; nothing when the kernel does not tell.
+fn running_seconds(pid: u32) -> Option<f64> {
+    let mut nanoseconds = 0;
+    for thread in fs::read_dir(format!("/proc/{pid}/task")).ok()? {
+        // A thread that ends just now has no file any more.
+        let Ok(text) = fs::read_to_string(thread.ok()?.path().join("schedstat")) else { continue };
+        nanoseconds += text.split_ascii_whitespace().next()?.parse::<u64>().ok()?;
+    }
+    Some(nanoseconds as f64 / 1e9)
 }
 
 /// Resident memory of a process in bytes.
@@ -55,7 +81,7 @@ fn parse_stat(text: &str) -> Option<CpuTime> {
     let (_, rest) = text.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace().skip(11);
     let mut seconds = || fields.next()?.parse::<u64>().ok().map(seconds_of_ticks);
-    Some(CpuTime { user_seconds: seconds()?, system_seconds: seconds()? })
+    Some(CpuTime { user_seconds: seconds()?, system_seconds: seconds()?, running_seconds: None })
 }
 
 fn parse_huge(text: &str) -> Option<u64> {
@@ -86,6 +112,23 @@ mod tests {
         let tick = rustix::param::clock_ticks_per_second() as f64;
         assert_eq!((time.user_seconds, time.system_seconds), (300.0 / tick, 100.0 / tick));
         assert!(parse_stat("7 (a) R 1 2").is_none());
+    }
+
+    #[test]
+    fn exact_time_counts_unless_a_thread_took_its_own_with_it() {
+        let time =
+            |user_seconds, running_seconds| CpuTime { user_seconds, system_seconds: 0.01, running_seconds };
+        let rows = [
+            (0.01, Some(0.034), 0.034),
+            (0.99, Some(1.05), 1.05),
+            (0.99, Some(0.5), 1.0),
+            (0.04, None, 0.05),
+        ];
+        for (user, running, expected) in rows {
+            assert_eq!(time(user, running).total_seconds(), expected, "{user} {running:?}");
+        }
+        let later = time(0.5, Some(0.53)).since(time(0.3, Some(0.32)));
+        assert!((later.running_seconds.unwrap() - 0.21).abs() < 1e-9);
     }
 
     #[test]

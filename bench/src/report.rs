@@ -1,91 +1,115 @@
-//! What a run found, as one line of JSON. Names carry their units.
+//! What a run found, as one line of JSON or a table for people. Names carry their units.
 
 use std::fmt::Write as _;
 
-use crate::Plan;
-use crate::ledger::Counts;
-use crate::process::CpuTime;
+use crate::{Latency, Plan};
 
 /// What a run found.
 #[derive(Clone, Debug)]
 pub struct Report {
-    pub(crate) plan: Plan,
-    /// The window that was used, which the broker's receive maximum may have made smaller.
-    pub(crate) window_messages: usize,
-    /// Length of what was measured.
-    pub(crate) seconds: f64,
-    /// Sent and delivered while it was measured.
-    pub(crate) published: u64,
-    pub(crate) delivered: u64,
-    /// The longest that any publisher saw nothing of its messages move before something did.
-    pub(crate) longest_wait_seconds: f64,
-    /// Over the whole run, warm-up and end included.
-    pub(crate) totals: Counts,
-    pub(crate) broker_cpu: Option<CpuTime>,
-    pub(crate) broker_resident_bytes: Option<u64>,
-    pub(crate) load_cpu: CpuTime,
-    /// Time that all CPUs were busy, and that the host took away.
-    pub(crate) machine_busy_seconds: f64,
-    pub(crate) machine_stolen_seconds: f64,
+    /// What was run: names and texts.
+    head: Vec<(&'static str, &'static str)>,
+    figures: Vec<(&'static str, f64)>,
+    faults: Vec<(&'static str, u64)>,
+    /// The latency of every delivery, connection or answer, where it was measured.
+    pub latency: Option<Latency>,
 }
 
 impl Report {
-    /// Whether every message arrived exactly once and in order.
-    pub fn is_clean(&self) -> bool {
-        self.faults().iter().all(|(_, count)| *count == 0)
+    /// A report on a plan, with nothing found yet.
+    pub(crate) fn new(plan: &Plan) -> Report {
+        let mut figures = vec![
+            ("qos", f64::from(plan.qos.value())),
+            ("count", plan.count as f64),
+            ("payload_bytes", plan.payload_bytes as f64),
+        ];
+        figures.extend(plan.rate.map(|rate| ("rate", rate)));
+        let head = vec![("scenario", plan.scenario.name()), ("mqtt", plan.version.name())];
+        Report { head, figures, faults: Vec::new(), latency: None }
     }
 
-    /// Messages delivered while it was measured; to `n` readers is `n` messages.
-    pub fn delivered(&self) -> u64 {
-        self.delivered
+    pub(crate) fn figure(&mut self, name: &'static str, value: f64) {
+        self.figures.push((name, value));
+    }
+
+    pub(crate) fn figures(&mut self, figures: impl IntoIterator<Item = (&'static str, f64)>) {
+        self.figures.extend(figures);
+    }
+
+    pub(crate) fn fault(&mut self, name: &'static str, count: u64) {
+        self.faults.push((name, count));
+    }
+
+    /// Takes the latencies over.
+    pub(crate) fn latency(&mut self, latency: Latency) {
+        self.figures(latency.figures());
+        self.latency = Some(latency);
+    }
+
+    /// Whether every message arrived exactly once and in order, and all else was as promised.
+    pub fn is_clean(&self) -> bool {
+        self.faults.iter().all(|(_, count)| *count == 0)
+    }
+
+    /// A figure by its name in the JSON.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.figures.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
 
     /// How many messages had which fault, over the whole run.
-    pub fn faults(&self) -> [(&'static str, u64); 7] {
-        let totals = &self.totals;
-        [
-            ("lost", totals.lost),
-            ("duplicated", totals.duplicated),
-            ("reordered", totals.reordered),
-            ("late", totals.late),
-            ("foreign", totals.foreign),
-            ("acks_lost", totals.acks_lost),
-            ("acks_unexpected", totals.acks_unexpected),
-        ]
+    pub fn faults(&self) -> &[(&'static str, u64)] {
+        &self.faults
     }
 
     /// One line of JSON.
     pub fn to_json(&self) -> String {
         let mut json = Object::new();
-        json.text("scenario", self.plan.scenario.name());
-        json.text("mqtt", self.plan.version.name());
-        json.number("qos", f64::from(self.plan.qos.value()));
-        json.number("count", self.plan.count as f64);
-        json.number("window_messages", self.window_messages as f64);
-        json.number("payload_bytes", self.plan.payload_bytes as f64);
-        json.number("seconds", self.seconds);
-        json.number("published", self.published as f64);
-        json.number("delivered", self.delivered as f64);
-        json.number("messages_per_second", self.delivered as f64 / self.seconds);
-        json.number("longest_wait_seconds", self.longest_wait_seconds);
-        json.number("published_in_all", self.totals.published as f64);
-        json.number("delivered_in_all", self.totals.delivered as f64);
-        for (name, count) in self.faults() {
-            json.number(name, count as f64);
-        }
-        if let Some(cpu) = self.broker_cpu {
-            json.number("broker_user_seconds", cpu.user_seconds);
-            json.number("broker_system_seconds", cpu.system_seconds);
-            json.number("broker_us_per_message", cpu.total_seconds() * 1e6 / self.delivered.max(1) as f64);
-        }
-        if let Some(bytes) = self.broker_resident_bytes {
-            json.number("broker_resident_bytes", bytes as f64);
-        }
-        json.number("load_cpu_seconds", self.load_cpu.total_seconds());
-        json.number("machine_busy_seconds", self.machine_busy_seconds);
-        json.number("machine_stolen_seconds", self.machine_stolen_seconds);
+        self.head.iter().for_each(|(name, text)| json.text(name, text));
+        self.figures.iter().for_each(|(name, value)| json.number(name, *value));
+        self.faults.iter().for_each(|(name, count)| json.number(name, *count as f64));
         json.end()
     }
+
+    /// A table of two columns, and a last line that says whether all is well.
+    pub fn to_table(&self) -> String {
+        let mut text = String::new();
+        for (name, value) in &self.head {
+            let _ = writeln!(text, "{:32} {value:>18}", name.replace('_', " "));
+        }
+        for (name, value) in &self.figures {
+            let _ = writeln!(text, "{:32} {:>18}", name.replace('_', " "), readable(*value));
+        }
+        let found: Vec<String> = self.faults.iter().filter(|(_, count)| *count > 0).map(fault_text).collect();
+        let names: Vec<&str> = self.faults.iter().map(|(name, _)| *name).collect();
+        let _ = match found.is_empty() {
+            true => writeln!(text, "none {}", names.join(", ").replace('_', " ")),
+            false => writeln!(text, "WRONG: {}", found.join(", ")),
+        };
+        text
+    }
+}
+
+fn fault_text((name, count): &(&'static str, u64)) -> String {
+    format!("{count} {}", name.replace('_', " "))
+}
+
+/// A number with as many digits as it is worth, and its thousands apart.
+fn readable(value: f64) -> String {
+    let text = match value.abs() {
+        _ if value.fract() == 0.0 => format!("{value:.0}"),
+        100.0.. => format!("{value:.0}"),
+        1.0.. => format!("{value:.2}"),
+        _ => format!("{value:.4}"),
+    };
+    let digits = text.find('.').unwrap_or(text.len());
+    let mut apart = String::new();
+    for (place, character) in text.chars().enumerate() {
+        if place > usize::from(value < 0.0) && place < digits && (digits - place).is_multiple_of(3) {
+            apart.push(',');
+        }
+        apart.push(character);
+    }
+    apart
 }
 
 /// A flat JSON object being written.
@@ -117,5 +141,40 @@ impl Object {
     pub(crate) fn end(mut self) -> String {
         self.0.push('}');
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Scenario;
+
+    #[test]
+    fn numbers_are_readable() {
+        let rows = [
+            (0.0, "0"),
+            (-1234.0, "-1,234"),
+            (0.71234, "0.7123"),
+            (12.345, "12.35"),
+            (766_938.4, "766,938"),
+            (1e6, "1,000,000"),
+        ];
+        for (value, text) in rows {
+            assert_eq!(readable(value), text);
+        }
+    }
+
+    #[test]
+    fn the_table_names_what_is_wrong_and_the_json_says_the_same() {
+        let mut report = Report::new(&Plan::new(([127, 0, 0, 1], 1).into(), Scenario::FanIn, 3));
+        report.figure("messages_per_second", 5.5);
+        report.fault("lost", 0);
+        report.fault("acks_lost", 0);
+        assert!(report.is_clean() && report.to_table().ends_with("none lost, acks lost\n"));
+        report.fault("late", 2);
+        assert!(!report.is_clean() && report.to_table().ends_with("WRONG: 2 late\n"));
+        let json = report.to_json();
+        assert!(json.contains("\"scenario\": \"fan-in\"") && json.contains("\"messages_per_second\": 5.5"));
+        assert!(json.contains("\"late\": 2"), "{json}");
     }
 }

@@ -17,6 +17,8 @@ use ringmq_wire::{
 const VERSION: Version = Version::V311;
 /// The message, by its number at the broker, that gets the fault.
 const FAULTY: u64 = 20;
+/// How long a broker that pauses does.
+const PAUSE: Duration = Duration::from_millis(150);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
@@ -33,6 +35,8 @@ enum Fault {
     AckTwice,
     /// Close the reader's connection instead.
     Close,
+    /// Do nothing for [`PAUSE`] first.
+    Pause,
 }
 
 struct Broker {
@@ -106,6 +110,9 @@ impl Broker {
     fn publish(&mut self, stream: &mut TcpStream, publish: &Publish<'_>) {
         self.messages += 1;
         let fault = if self.messages == FAULTY { self.fault } else { Fault::None };
+        if fault == Fault::Pause {
+            thread::sleep(PAUSE);
+        }
         if let Some(id) = publish.packet_id {
             let ack = match publish.qos {
                 Qos::ExactlyOnce => Packet::Pubrec(Ack::success(id)),
@@ -147,20 +154,18 @@ fn load(
     qos: Qos,
     payload_bytes: usize,
 ) -> Result<Report, Failure> {
-    run(&Plan {
-        broker: start(fault),
-        scenario,
-        count,
+    let plan = Plan {
         window_messages: 4,
         qos,
         payload_bytes,
         version: VERSION,
-        warmup: Duration::ZERO,
         measured: Duration::from_millis(150),
         stall: Duration::from_secs(1),
         broker_pid: Some(std::process::id()),
         run_id: 7,
-    })
+        ..Plan::new(start(fault), scenario, count)
+    };
+    run(&plan, &mut |_| {})
 }
 
 const SCENARIOS: [Scenario; 3] = [Scenario::Pairs, Scenario::FanIn, Scenario::FanOut];
@@ -173,7 +178,7 @@ fn an_honest_broker_has_no_fault_in_any_scenario_quality_and_size() {
             for payload_bytes in [16, 300_000] {
                 let report = load(Fault::None, scenario, 3, qos, payload_bytes).unwrap();
                 assert!(report.is_clean(), "{}", report.to_json());
-                assert!(report.delivered() > 0, "{}", report.to_json());
+                assert!(report.get("delivered") > Some(0.0), "{}", report.to_json());
             }
         }
     }
@@ -194,7 +199,7 @@ fn each_fault_is_found_once_and_by_its_name() {
     ];
     for (fault, scenario, qos, expected) in rows {
         let report = load(fault, scenario, 3, qos, 16).unwrap();
-        let found: Vec<_> = report.faults().into_iter().filter(|(_, count)| *count > 0).collect();
+        let found: Vec<_> = report.faults().iter().copied().filter(|(_, count)| *count > 0).collect();
         assert_eq!(found, [expected], "{fault:?}: {}", report.to_json());
     }
 }
@@ -203,4 +208,23 @@ fn each_fault_is_found_once_and_by_its_name() {
 fn a_broker_that_closes_a_connection_ends_the_run() {
     let ended = load(Fault::Close, Scenario::Pairs, 2, Qos::AtMostOnce, 16);
     assert!(matches!(ended, Err(Failure::Closed(_) | Failure::Io(..))), "{ended:?}");
+}
+
+#[test]
+fn an_open_loop_counts_latency_from_when_a_publish_was_due() {
+    let plan = Plan {
+        // One message under way at a time: only one of them meets the pause, all others are made late.
+        window_messages: 1,
+        rate: Some(1000.0),
+        latency: true,
+        measured: Duration::from_millis(400),
+        ..Plan::new(start(Fault::Pause), Scenario::Pairs, 1)
+    };
+    let report = run(&plan, &mut |_| {}).unwrap();
+    assert!(report.is_clean(), "{}", report.to_json());
+    let latency = report.latency.as_ref().unwrap();
+    assert!((399..=401).contains(&latency.count()), "{}", report.to_json());
+    // 150 of 400 were due in the pause, every other one of them in its first half.
+    assert!(latency.quantile_us(0.9) > PAUSE.as_micros() as f64 / 2.0, "{}", report.to_json());
+    assert!(latency.max_us() > PAUSE.as_micros() as f64 * 0.9, "{}", report.to_json());
 }

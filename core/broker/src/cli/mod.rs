@@ -4,6 +4,7 @@
 
 use std::process::ExitCode;
 
+pub mod bench;
 mod client_failure;
 mod client_json;
 pub mod client_options;
@@ -33,6 +34,8 @@ pub enum Command {
     Sub(subscribe::Args),
     /// Sends a request and prints the response, with mosquitto_rr's flags.
     Rr(request::Args),
+    /// Drives a broker and says how much goes through and how fast.
+    Bench(bench::Args),
     /// Prints the completion script for a shell.
     Completions(completions::Args),
     /// Prints the home shard of ClientIDs, for tests.
@@ -46,6 +49,7 @@ Examples:
   ringmq serve --bind 0.0.0.0 --allow-anonymous         a broker for everybody who reaches it
   ringmq sub -t 'home/+/temperature' -v                 print what arrives, with topics
   ringmq pub -t home/kitchen/temperature -m 21.5        publish one message
+  ringmq bench p2p                                      how much goes through the broker on port 1883
   ringmq completions bash > ~/.local/share/bash-completion/completions/ringmq";
 
 impl Command {
@@ -56,6 +60,7 @@ impl Command {
             Self::Pub(arguments) => arguments.run(),
             Self::Sub(arguments) => arguments.run(),
             Self::Rr(arguments) => arguments.run(),
+            Self::Bench(arguments) => arguments.run(),
             Self::Completions(arguments) => arguments.run(),
             Self::ShardOf(arguments) => arguments.run(),
         }

@@ -1,0 +1,1 @@
+"""The comparison of RingMQ with other brokers: what `bench/compare` runs."""
