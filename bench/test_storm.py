@@ -31,11 +31,14 @@ def storm_binary():
 
 @pytest.fixture(params=SETTINGS, ids=["uring", "epoll", "no-move"])
 def storm(request, storm_binary):
-    """`storm(name, *arguments)` runs a storm against a broker of two shards and gives its figures."""
-    broker = broker_process.start_ringmq(shards=2, arguments=["--sys-interval", 1, "--publish-hold", 300],
-                                         **{"no_move": False, **request.param})
+    """`storm(name, *arguments)` runs a storm against a broker of two shards and gives its figures. `hold` is for how
+    many milliseconds a full queue is waited for before its policy applies."""
+    brokers = []
 
-    def run(name, *arguments):
+    def run(name, *arguments, hold=300):
+        broker = broker_process.start_ringmq(shards=2, arguments=["--sys-interval", 1, "--publish-hold", hold],
+                                             **{"no_move": False, **request.param})
+        brokers.append(broker)
         done = subprocess.run(
             [storm_binary, name, "--port", str(broker.port), "--broker-pid", str(broker.process.pid),
              *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
@@ -43,7 +46,8 @@ def storm(request, storm_binary):
         return json.loads(done.stdout.splitlines()[-1])
 
     yield run
-    broker.stop()
+    for broker in brokers:
+        broker.stop()
 
 
 def test_soak(storm):
@@ -66,6 +70,7 @@ def test_slow_reader(storm, qos):
 def test_retained(storm):
     """All retained messages arrive at a subscriber that takes twenty at a time, and nobody ends on an older
     value while values change."""
-    figures = storm("retained", "--topics", 5000, "--seconds", 4, "--rate", 3000)
+    # A reader may be as slow as the machine: what a policy drops is not what is asked here.
+    figures = storm("retained", "--topics", 5000, "--seconds", 4, "--rate", 3000, hold=60_000)
     assert figures["kept"] == 1 and figures["behind"] == figures["went_back"] == 0
     assert figures["changes"] > 1000

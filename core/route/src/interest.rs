@@ -163,31 +163,35 @@ impl Interest {
             *out = *known;
             return;
         }
-        if !self.walk(topic, scratch, out) {
-            *out = CoreMask::all(self.shards());
+        match self.walk(topic, scratch, out) {
+            // All shards for the length of a move are not to be remembered.
+            Some(false) => return,
+            Some(true) => {}
+            None => *out = CoreMask::all(self.shards()),
         }
         scratch.cache.missed(hash, topic, state, *out);
     }
 
-    /// Adds the shards of wildcard filters; false when that took too many steps.
-    fn walk(&self, topic: &str, scratch: &mut InterestScratch, out: &mut CoreMask) -> bool {
+    /// Adds the shards of wildcard filters, and says whether they are known for sure; nothing when that took too
+    /// many steps.
+    fn walk(&self, topic: &str, scratch: &mut InterestScratch, out: &mut CoreMask) -> Option<bool> {
         let InterestScratch { places, levels, cache: _ } = scratch;
         levels.clear();
         places.clear();
         places.push(Place { path: self.keys.root, depth: 0, start: Some(0) });
-        let mut visited = 0;
+        let (mut visited, mut is_known) = (0, true);
         while let Some(place) = places.pop() {
             visited += 1;
             if visited > WALK_NODES_MAX {
-                return false;
+                return None;
             }
             let wild = place.depth > 0 || !levels::is_reserved(topic);
             if wild && occurs(&self.depths.all, place.depth) {
-                self.table.or_into(self.keys.step(place.path, self.keys.all), out);
+                is_known &= self.table.or_into(self.keys.step(place.path, self.keys.all), out);
             }
             let Some(start) = place.start else {
                 if occurs(&self.depths.end, place.depth) {
-                    self.table.or_into(self.keys.step(place.path, self.keys.end), out);
+                    is_known &= self.table.or_into(self.keys.step(place.path, self.keys.end), out);
                 }
                 continue;
             };
@@ -204,7 +208,7 @@ impl Interest {
                 }
             }
         }
-        true
+        Some(is_known)
     }
 }
 

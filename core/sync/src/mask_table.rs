@@ -81,12 +81,15 @@ impl MaskTable {
         }
     }
 
-    /// Adds the cores under the hash to `mask`.
+    /// Adds the cores under the hash to `mask`. False when they could not be told, as the table was being moved:
+    /// then it adds all.
     #[inline]
-    pub fn or_into(&self, hash: u64, mask: &mut CoreMask) {
-        if self.read(hash, |index, bits| mask.union_word(index, bits)).is_err() {
+    pub fn or_into(&self, hash: u64, mask: &mut CoreMask) -> bool {
+        let is_known = self.read(hash, |index, bits| mask.union_word(index, bits)).is_ok();
+        if !is_known {
             mask.union(&CoreMask::all(self.cores));
         }
+        is_known
     }
 
     /// Whether any core has something under the hash; true when in doubt.
