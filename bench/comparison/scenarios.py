@@ -41,6 +41,8 @@ def throughput():
              "fan-out, 1 to 100, window 8": ("fan-out", *hundred)}
     rows = [Scenario(f"{name}, QoS {qos}", load, qos) for qos in (0, 1, 2) for name, load in kinds.items()]
     rows += [
+        Scenario("fan-in, 100 to one, window 32, QoS 0", ("fan-in", "-c", "100", "-w", "32")),
+        Scenario("fan-out, 1 to 100, window 16, QoS 0", ("fan-out", "-c", "100", "-w", "16")),
         Scenario("fan-in, 100 to one, window 128, QoS 0", ("fan-in", "-c", "100", "-w", "128")),
         Scenario("fan-out, 1 to 100, window 128, QoS 0", ("fan-out", "-c", "100", "-w", "128")),
         Scenario("p2p, 1000 pairs, window 1, QoS 0", ("p2p", "-c", "1000", "-w", "1")),
