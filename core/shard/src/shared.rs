@@ -154,6 +154,7 @@ impl Shard {
             home.session.subscriptions.get(filter).filter(|_| there).copied()
         });
         let Some(subscription) = subscription else {
+            self.set_right(ShardId(origin.shard), session, filter);
             return self.shared_back(now, origin, session, message, aggregate);
         };
         let options = subscription.options;
@@ -181,6 +182,20 @@ impl Shard {
         };
         self.offer(now, session, entry, aggregate, hold);
         self.answer_part(now, aggregate, Tally::default());
+    }
+
+    /// A group's owner counted on a member that could not take a message: it hears how that stands. It knows,
+    /// unless what it had been told was wrong, and then the message would go to and fro for ever.
+    fn set_right(&mut self, owner: ShardId, member: SessionId, filter: &str) {
+        let window = self.window_of(member);
+        let home = self.sessions.at(member);
+        let is_member = home.is_some_and(|home| home.session.subscriptions.get(filter).is_some());
+        match (owner == self.id, is_member) {
+            (true, true) => self.member_changed(self.id, filter, member, window),
+            (true, false) => self.left(self.id, filter, member),
+            (false, true) => self.peers.send(owner, &Frame::Member { filter, member, window }),
+            (false, false) => self.peers.send(owner, &Frame::Leave { filter, member }),
+        }
     }
 
     /// A message goes back to its group: another member gets it.

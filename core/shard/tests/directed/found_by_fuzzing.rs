@@ -157,3 +157,28 @@ fn a_goodbye_behind_a_refused_publish_of_3_x_is_not_read() {
         assert_eq!(payloads(&publishes(world.seen(watcher))), ["will"], "{version:?}");
     }
 }
+
+/// A member of a shared group that is no session anywhere: its shard gave each message back, and the group, which had
+/// nobody else, sent it there again, for ever. Who is counted on in vain is now told to the group.
+#[test]
+fn a_member_that_nobody_is_does_not_make_a_message_go_to_and_fro() {
+    for window in [0, 7_u16] {
+        let mut world = World::new(&Setup::new(2, 1));
+        let filter = "$share/g/x";
+        let mut join = vec![6]; // kind, ticket, session, quality, window, filter
+        [1, 1, 9, 9].iter().for_each(|n: &u32| join.extend_from_slice(&n.to_le_bytes()));
+        join.push(1);
+        join.extend_from_slice(&window.to_le_bytes());
+        join.extend_from_slice(&(filter.len() as u32).to_le_bytes());
+        join.extend_from_slice(filter.as_bytes());
+        let mut batch = Batch { bytes: join, payloads: Vec::new() };
+        world.give(0, Input::Mesh { from: ShardId(1), batch: &mut batch });
+        let publisher = world.join(0, &Hello::new(Version::V5, "p"));
+        let answers = world.ask(publisher, &Post::new("x", "m", 1, 1).encode(Version::V5));
+        assert!(matches!(answers[..], [Seen::Ack(AckKind::Puback, 1, _)]), "{window}: {answers:?}");
+        assert_eq!(world.counter(|c| &c.dropped_shared), 1, "{window}");
+        let answers = world.ask(publisher, &Post::new("x", "m", 1, 2).encode(Version::V5));
+        assert!(matches!(answers[..], [Seen::Ack(AckKind::Puback, 2, _)]), "{window}: {answers:?}");
+        assert_eq!(world.counter(|c| &c.dropped_shared), 1, "{window}: the group is gone");
+    }
+}
