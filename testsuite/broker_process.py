@@ -4,7 +4,9 @@ It never reuses a broker between tests and never hides one that died: `stop` jud
 time it took and the log.
 """
 
+import contextlib
 import os
+import random
 import re
 import signal
 import socket
@@ -18,6 +20,7 @@ import debian_packages
 ROOT = Path(__file__).resolve().parent.parent
 PARTITION_KEY = "000102030405060708090a0b0c0d0e0f"
 READY_SECONDS = 20.0
+PORT_MIN = 10_000
 # The broker's own stop deadline is 5 s; one more second is for starting to stop.
 STOP_SECONDS = 6.0
 LISTENING = re.compile(r"listening on mqtt://(\S+):(\d+)")
@@ -33,10 +36,15 @@ def ringmq_binary():
 
 
 def free_port():
-    """A port nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port nobody has just now, for a program that cannot choose one itself. Below those that the kernel gives to
+    outgoing connections: one of theirs might be taken again before the program listens."""
+    first_given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for _ in range(100):
+        port = random.randrange(PORT_MIN, max(first_given, PORT_MIN + 1000))
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no free port between {PORT_MIN} and {first_given}")
 
 
 class Broker:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 OUTPUT = ROOT / "build" / "bench"
 READY_SECONDS = 30.0
+PORT_MIN = 10_000
 STOP_SECONDS = 15.0
 
 
@@ -20,10 +22,15 @@ class Failed(Exception):
 
 
 def free_port():
-    """A port nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port nobody has just now, for a program that cannot choose one itself. Below those that the kernel gives to
+    outgoing connections: one of theirs might be taken again before the program listens."""
+    first_given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for _ in range(100):
+        port = random.randrange(PORT_MIN, max(first_given, PORT_MIN + 1000))
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no free port between {PORT_MIN} and {first_given}")
 
 
 @contextlib.contextmanager

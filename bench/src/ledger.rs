@@ -81,7 +81,6 @@ pub(crate) struct Ledger {
     seen: Vec<u64>,
     /// For each order that is promised the highest number seen, plus one.
     highest: Vec<u64>,
-    under_way: u64,
     counts: Counts,
 }
 
@@ -97,7 +96,6 @@ impl Ledger {
             places: vec![Place::default(); plan.publishers() * window],
             seen: vec![0; plan.streams() * window],
             highest: vec![0; orders],
-            under_way: 0,
             counts: Counts::default(),
         }
     }
@@ -110,9 +108,9 @@ impl Ledger {
         &mut self.counts
     }
 
-    /// Messages that somebody still waits for.
-    pub(crate) fn under_way(&self) -> u64 {
-        self.under_way
+    /// How many messages somebody still waits for. Looks at every place: for the end of a run, not for each message.
+    pub(crate) fn under_way(&self) -> usize {
+        self.places.iter().filter(|place| place.awaited != 0).count()
     }
 
     /// Whether a publisher has no room for another message.
@@ -136,7 +134,6 @@ impl Ledger {
         }
         self.places[place] = Place { sequence, awaited: readers as u32 | self.ack };
         self.next[publisher] = sequence + 1;
-        self.under_way += 1;
         self.counts.published += 1;
         Some(sequence)
     }
@@ -175,7 +172,7 @@ impl Ledger {
         *highest = (*highest).max(sequence + 1);
         self.counts.delivered += 1;
         self.places[place].awaited -= 1;
-        if self.freed(place) { Arrival::Last } else { Arrival::Right }
+        if self.places[place].awaited == 0 { Arrival::Last } else { Arrival::Right }
     }
 
     /// Books the broker's last acknowledgement of a message. Whether that made room.
@@ -188,7 +185,7 @@ impl Ledger {
             return false;
         }
         self.places[place].awaited &= !ACK_AWAITED;
-        self.freed(place)
+        self.places[place].awaited == 0
     }
 
     /// Counts all that a publisher still waits for as lost and frees its window.
@@ -200,14 +197,7 @@ impl Ledger {
             self.counts.lost += u64::from(place.awaited & !ACK_AWAITED);
             self.counts.acks_lost += u64::from(place.awaited & ACK_AWAITED != 0);
             place.awaited = 0;
-            self.under_way -= 1;
         }
-    }
-
-    fn freed(&mut self, place: usize) -> bool {
-        let free = self.places[place].awaited == 0;
-        self.under_way -= u64::from(free);
-        free
     }
 
     /// The place of a message in the windows of all publishers.
