@@ -1,4 +1,4 @@
-//! Connections on which nothing happens: what each costs the broker in memory, and all of them in time.
+//! Connections with a subscription each on which nothing happens: what each costs the broker in memory, and all of them in time.
 
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ pub(crate) fn run(plan: &Plan, tell: &mut Tell<'_>) -> Result<Report, Failure> {
     for number in 0..plan.count {
         let mut handshake = Handshake::open(plan, "i", number)?;
         handshake.connect(Session::Clean, KEEP_ALIVE)?;
+        handshake.subscribe([plan.topic(number)])?;
         connections.push(handshake);
         if number % TELL_EVERY == TELL_EVERY - 1 {
             tell(&format!("{} connections are open", number + 1));

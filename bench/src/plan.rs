@@ -21,7 +21,7 @@ pub enum Scenario {
     Subscriptions,
     /// `count` clients that connect, go and come back.
     Connects,
-    /// `count` connections on which nothing happens.
+    /// `count` connections with a subscription each on which nothing happens.
     Idle,
     /// [`Plan::retained`] retained messages to `count` readers that subscribe with a wildcard, one after the other.
     Retained,

@@ -12,5 +12,8 @@ mod cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Pages of 2 MiB would be counted whole for a few connections, and pay for it with nothing that could be measured.
+    // A kernel that does not know the request has no such pages either.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     cli::Command::parse().run()
 }

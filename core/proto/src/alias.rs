@@ -1,8 +1,8 @@
 //! Topic aliases of MQTT 5.0, one table per connection and direction. They end with the connection and are
 //! never carried to another one [MQTT-3.3.2-7].
 
+use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::hash::BuildHasher;
 use ringmq_wire::ReasonCode;
@@ -54,14 +54,14 @@ impl core::fmt::Display for AliasViolation {
 #[derive(Debug, Default)]
 pub struct InboundAliases {
     max: u16,
-    topics: Vec<Option<String>>,
+    topics: Box<[Option<String>]>,
 }
 
 impl InboundAliases {
     /// A table that accepts aliases 1 to `max`; 0 accepts none. Allocates nothing.
     #[must_use]
-    pub const fn new(max: u16) -> Self {
-        Self { max, topics: Vec::new() }
+    pub fn new(max: u16) -> Self {
+        Self { max, topics: Box::default() }
     }
 
     /// The topic that a PUBLISH is for: its own, which binds the alias if there is one, or the one bound.
@@ -82,7 +82,10 @@ impl InboundAliases {
             return bound.ok_or(AliasViolation::Unknown);
         }
         if self.topics.len() <= at {
-            self.topics.resize(at + 1, None);
+            let mut longer = core::mem::take(&mut self.topics).into_vec();
+            // Aliases are mostly bound in their order.
+            longer.resize((at + 1).max(2 * longer.len()).min(usize::from(self.max)), None);
+            self.topics = longer.into_boxed_slice();
         }
         let kept = self.topics[at].get_or_insert_default();
         kept.clear();
@@ -115,9 +118,15 @@ struct Bound {
 #[derive(Debug, Default)]
 pub struct OutboundAliases {
     max: u16,
+    table: Option<Box<OutboundTable>>,
+}
+
+#[derive(Debug)]
+struct OutboundTable {
+    max: u16,
     clock: u32,
     bound: Vec<Bound>,
-    seen: Vec<u32>,
+    seen: [u32; SEEN_MAX],
 }
 
 impl OutboundAliases {
@@ -125,7 +134,7 @@ impl OutboundAliases {
     #[must_use]
     pub const fn new(max: u16) -> Self {
         let max = if max < OUTBOUND_MAX { max } else { OUTBOUND_MAX };
-        Self { max, clock: 0, bound: Vec::new(), seen: Vec::new() }
+        Self { max, table: None }
     }
 
     /// Whether any topic may get an alias.
@@ -140,6 +149,14 @@ impl OutboundAliases {
         if self.max == 0 || topic.len() < TOPIC_BYTES_MIN {
             return None;
         }
+        let max = self.max;
+        let new = || Box::new(OutboundTable { max, clock: 0, bound: Vec::new(), seen: [0; SEEN_MAX] });
+        self.table.get_or_insert_with(new).assign(topic)
+    }
+}
+
+impl OutboundTable {
+    fn assign(&mut self, topic: &str) -> Option<(u16, bool)> {
         self.clock = self.clock.wrapping_add(1);
         let hash = foldhash::fast::FixedState::default().hash_one(topic);
         let found = self.bound.iter().position(|bound| bound.hash == hash && *bound.topic == *topic);
@@ -156,9 +173,6 @@ impl OutboundAliases {
 
     /// Whether a topic of this hash was seen lately; remembers it either way.
     fn came_before(&mut self, hash: u64) -> bool {
-        if self.seen.is_empty() {
-            self.seen = vec![0; SEEN_MAX];
-        }
         // The low bits choose the place, the high ones are compared; 0 stands for nothing seen.
         let tag = (hash >> 32) as u32 | 1;
         let place = &mut self.seen[hash as usize % SEEN_MAX];

@@ -9,5 +9,6 @@ pub mod conn;
 pub mod id_set;
 pub mod inflight;
 pub mod peer;
+pub mod rare_queue;
 pub mod session;
 pub mod time;

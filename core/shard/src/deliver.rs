@@ -472,9 +472,9 @@ impl Shard {
 
     fn give_up_where(&mut self, now: Now, id: SessionId, is_due: impl Fn(&Held) -> bool) {
         let Some(home) = self.sessions.at_mut(id) else { return };
-        let (due, kept): (Vec<Held>, Vec<Held>) = home.held.drain(..).partition(is_due);
+        let (due, kept): (Vec<Held>, Vec<Held>) = home.held.take().into_iter().partition(is_due);
         let next = kept.iter().map(|held| held.until).min();
-        home.held = kept.into();
+        home.held = kept.into_iter().collect();
         home.held_bytes = home.held.iter().map(|h| h.entry.bytes()).sum();
         if let Some(until) = next {
             self.arm_hold(id, until);
@@ -486,7 +486,7 @@ impl Shard {
     /// others get the queue's policy.
     pub(crate) fn fail_held(&mut self, id: SessionId) {
         let Some(home) = self.sessions.at_mut(id) else { return };
-        let due: Vec<Held> = home.held.drain(..).collect();
+        let due = home.held.take();
         home.held_bytes = 0;
         home.full_since = None;
         let now = self.now;

@@ -31,7 +31,10 @@ impl Piece {
 /// The output of one connection.
 #[derive(Default)]
 pub struct Output {
-    pieces: VecDeque<Piece>,
+    /// The first piece. Mostly it is the only one, and then no list is needed to hold it.
+    first: Option<Piece>,
+    /// Those behind it; none while there is no first.
+    rest: VecDeque<Piece>,
     /// Bytes of the first piece already written.
     written: usize,
     bytes: usize,
@@ -54,16 +57,17 @@ impl Output {
         encode: impl FnOnce(&mut Vec<u8>) -> R,
     ) -> R {
         let has_room = |b: &Vec<u8>| b.capacity() - b.len() >= bytes;
-        let behind = match self.pieces.back() {
+        let behind = match self.last_mut() {
             Some(Piece::Bytes(b)) if has_room(b) => None,
             // What stands between two large payloads is short.
             Some(Piece::Payload(_)) => Some(0),
-            _ => Some(self.pieces.len()),
+            Some(Piece::Bytes(_)) => Some(1 + self.rest.len()),
+            None => Some(0),
         };
         if let Some(behind) = behind {
-            self.pieces.push_back(Piece::Bytes(pool.lend(bytes, behind)));
+            self.push(Piece::Bytes(pool.lend(bytes, behind)));
         }
-        let Some(Piece::Bytes(buffer)) = self.pieces.back_mut() else { unreachable!("pushed above") };
+        let Some(Piece::Bytes(buffer)) = self.last_mut() else { unreachable!("pushed above") };
         let before = buffer.len();
         let result = encode(buffer);
         debug_assert!(buffer.len() - before <= bytes, "no more is written than was said");
@@ -77,12 +81,25 @@ impl Output {
     /// Appends a message's payload by reference.
     pub fn payload(&mut self, message: Rc<Message>) {
         self.bytes += message.payload().len();
-        self.pieces.push_back(Piece::Payload(message));
+        self.push(Piece::Payload(message));
+    }
+    fn push(&mut self, piece: Piece) {
+        if self.first.is_none() {
+            self.first = Some(piece);
+        } else {
+            self.rest.push_back(piece);
+        }
+    }
+    fn last_mut(&mut self) -> Option<&mut Piece> {
+        self.rest.back_mut().or(self.first.as_mut())
+    }
+    fn pieces(&self) -> impl Iterator<Item = &Piece> {
+        self.first.iter().chain(&self.rest)
     }
     /// Fills `slices` from the front; returns how many were filled.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut filled = 0;
-        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
+        for (slice, piece) in slices.iter_mut().zip(self.pieces()) {
             let skip = if filled == 0 { self.written } else { 0 };
             *slice = IoSlice::new(&piece.as_slice()[skip..]);
             filled += 1;
@@ -93,7 +110,7 @@ impl Output {
     pub fn consume(&mut self, pool: &mut BufferPool, bytes: usize) {
         let mut left = bytes.min(self.bytes);
         self.bytes -= left;
-        while let Some(piece) = self.pieces.front_mut() {
+        while let Some(piece) = &self.first {
             let here = piece.as_slice().len() - self.written;
             if left < here {
                 self.written += left;
@@ -101,7 +118,8 @@ impl Output {
             }
             left -= here;
             self.written = 0;
-            if let Some(Piece::Bytes(buffer)) = self.pieces.pop_front() {
+            let done = std::mem::replace(&mut self.first, self.rest.pop_front());
+            if let Some(Piece::Bytes(buffer)) = done {
                 pool.take_back(buffer);
             }
         }
@@ -110,7 +128,7 @@ impl Output {
     pub fn take(&mut self, pool: &mut BufferPool, limit: usize) -> Vec<u8> {
         let mut out = Vec::with_capacity(limit.min(self.bytes));
         let mut skip = self.written;
-        for piece in &self.pieces {
+        for piece in self.pieces() {
             let slice = &piece.as_slice()[skip..];
             skip = 0;
             let room = limit - out.len();
@@ -156,7 +174,7 @@ mod tests {
             output.extend(&mut pool, &[0; 100]);
             output.consume(&mut pool, 100);
         }
-        let kept: usize = output.pieces.iter().map(|p| p.as_slice().len()).sum();
+        let kept: usize = output.pieces().map(|p| p.as_slice().len()).sum();
         assert!(kept <= 1000 + 2 * (16 << 10), "{kept}");
     }
 
@@ -170,7 +188,7 @@ mod tests {
         }
         assert_eq!(output.len(), expected.len());
         assert_eq!(output.take(&mut pool, usize::MAX), expected);
-        assert!(output.is_empty() && output.pieces.is_empty());
+        assert!(output.is_empty() && output.first.is_none() && output.rest.is_empty());
     }
 
     #[test]

@@ -84,7 +84,8 @@ impl Shard {
             self.seen_before(id);
             return Ok(Step::Wait(Park::Lane));
         }
-        self.asked_enough(id);
+        // Another may follow at once: the memory stays.
+        self.links.at_mut(id).into_iter().for_each(|link| link.questions.clear());
         let counters = self.counters();
         counters.publish_received.add(1);
         counters.publish_bytes_received.add(publish.payload.len() as u64);

@@ -302,10 +302,10 @@ impl Shard {
         }
     }
 
-    /// Forgets the questions of a packet that is used up.
+    /// Forgets the questions of a packet that is used up, and their memory: the connection may rest from here on.
     pub(crate) fn asked_enough(&mut self, id: ConnId) {
         if let Some(link) = self.links.at_mut(id) {
-            link.questions.clear();
+            link.questions = Vec::new();
         }
     }
 

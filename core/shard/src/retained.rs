@@ -262,7 +262,7 @@ impl Shard {
         self.serials += 1;
         let (to, serial) = (ShardId(read.shard), self.serials);
         let (filter, after) = (read.filter.clone(), read.after.as_deref().map(Into::into));
-        home.page = Some(PageWait { serial, ..PageWait::default() });
+        home.page = Some(Box::new(PageWait { serial, ..PageWait::default() }));
         Some((to, Query { from: self.id, session: id, serial, filter, after, messages }))
     }
 

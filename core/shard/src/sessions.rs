@@ -1,9 +1,9 @@
 //! The sessions whose home is this shard: the table, what the shard knows of each beyond MQTT, and the one
 //! way durable changes take.
 
-use std::collections::VecDeque;
 use std::hash::Hasher;
 
+use ringmq_proto::rare_queue::RareQueue;
 use ringmq_proto::session::{Change, Entry, Session};
 use ringmq_proto::time::Mono;
 use ringmq_store::{Body, Command, partition};
@@ -60,7 +60,7 @@ pub struct Home {
     /// Stamp of the CONNECT that was accepted last; an older one comes too late.
     pub connect_stamp: u64,
     /// Messages beyond the full queue, oldest first.
-    pub held: VecDeque<Held>,
+    pub held: RareQueue<Held>,
     /// Bytes of them.
     pub held_bytes: u64,
     /// Since when messages find the queue full and nothing leaves it. Once that is as long as a publish may be
@@ -69,7 +69,7 @@ pub struct Home {
     /// QoS 2 publishes of this client on their way to their subscribers.
     pub routing: Vec<PacketId>,
     /// The page of retained messages that was asked for.
-    pub page: Option<PageWait>,
+    pub page: Option<Box<PageWait>>,
     /// Number of the publish that matched this session last, and where it stands in the match list.
     pub mark: (u64, u32),
     /// The same for a match that is made in parts.
@@ -116,7 +116,7 @@ impl Shard {
             uid: client_uid(&self.common.partition_key, client_id),
             attached: Attached::Nobody,
             connect_stamp: 0,
-            held: VecDeque::new(),
+            held: RareQueue::new(),
             held_bytes: 0,
             full_since: None,
             routing: Vec::new(),

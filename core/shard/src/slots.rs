@@ -33,9 +33,14 @@ struct Slot<T> {
     value: Option<T>,
 }
 
+/// Slots of one chunk, as a power of two. A table grows by a chunk and nothing is ever moved: a doubling table would
+/// stop the shard to copy what it has, and hold twice the memory meanwhile.
+const CHUNK_BITS: u32 = 6;
+const CHUNK_SLOTS: usize = 1 << CHUNK_BITS;
+
 /// A table of `T` by id.
 pub struct Slots<K, T> {
-    slots: Vec<Slot<T>>,
+    chunks: Vec<Vec<Slot<T>>>,
     free: Vec<u32>,
     used: usize,
     kind: std::marker::PhantomData<K>,
@@ -44,23 +49,43 @@ pub struct Slots<K, T> {
 impl<K: SlotId, T> Slots<K, T> {
     /// An empty table; takes no memory.
     pub const fn new() -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), used: 0, kind: std::marker::PhantomData }
+        Self { chunks: Vec::new(), free: Vec::new(), used: 0, kind: std::marker::PhantomData }
+    }
+    #[inline]
+    fn entry(&self, slot: u32) -> Option<&Slot<T>> {
+        self.chunks.get((slot >> CHUNK_BITS) as usize)?.get(slot as usize % CHUNK_SLOTS)
+    }
+    #[inline]
+    fn entry_mut(&mut self, slot: u32) -> Option<&mut Slot<T>> {
+        self.chunks.get_mut((slot >> CHUNK_BITS) as usize)?.get_mut(slot as usize % CHUNK_SLOTS)
+    }
+    /// How many slots there are, used or not.
+    fn slots(&self) -> usize {
+        self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * CHUNK_SLOTS + last.len())
     }
     /// Puts a value in and names it.
     pub fn insert(&mut self, value: T) -> K {
         self.used += 1;
         if let Some(slot) = self.free.pop() {
-            let entry = &mut self.slots[slot as usize];
+            let entry = self.entry_mut(slot).expect("a free slot stands in its chunk");
             entry.value = Some(value);
             return K::from_parts(slot, entry.generation);
         }
-        let slot = u32::try_from(self.slots.len()).expect("fewer than 2^32 slots by limits");
-        self.slots.push(Slot { generation: 0, value: Some(value) });
+        let slot = u32::try_from(self.slots()).expect("fewer than 2^32 slots by limits");
+        let entry = Slot { generation: 0, value: Some(value) };
+        match self.chunks.last_mut() {
+            Some(chunk) if chunk.len() < CHUNK_SLOTS => chunk.push(entry),
+            _ => {
+                let mut chunk = Vec::with_capacity(CHUNK_SLOTS);
+                chunk.push(entry);
+                self.chunks.push(chunk);
+            }
+        }
         K::from_parts(slot, 0)
     }
     /// Takes the value out; its id is dead from now on.
     pub fn remove(&mut self, id: K) -> Option<T> {
-        let slot = self.slots.get_mut(id.slot() as usize)?;
+        let slot = self.entry_mut(id.slot())?;
         if slot.generation != id.generation() {
             return None;
         }
@@ -72,22 +97,22 @@ impl<K: SlotId, T> Slots<K, T> {
     }
     /// The value.
     pub fn at(&self, id: K) -> Option<&T> {
-        let slot = self.slots.get(id.slot() as usize)?;
+        let slot = self.entry(id.slot())?;
         if slot.generation == id.generation() { slot.value.as_ref() } else { None }
     }
     /// The value, to change it.
     pub fn at_mut(&mut self, id: K) -> Option<&mut T> {
-        let slot = self.slots.get_mut(id.slot() as usize)?;
+        let slot = self.entry_mut(id.slot())?;
         if slot.generation == id.generation() { slot.value.as_mut() } else { None }
     }
     /// The id of whoever is in this slot now.
     pub fn id_of_slot(&self, slot: u32) -> Option<K> {
-        let entry = self.slots.get(slot as usize)?;
+        let entry = self.entry(slot)?;
         entry.value.as_ref().map(|_| K::from_parts(slot, entry.generation))
     }
     /// Whoever is in this slot now, and its id.
     pub fn of_slot_mut(&mut self, slot: u32) -> Option<(K, &mut T)> {
-        let entry = self.slots.get_mut(slot as usize)?;
+        let entry = self.entry_mut(slot)?;
         let generation = entry.generation;
         entry.value.as_mut().map(|value| (K::from_parts(slot, generation), value))
     }
@@ -97,7 +122,7 @@ impl<K: SlotId, T> Slots<K, T> {
     }
     /// All ids, by slot.
     pub fn ids(&self) -> Vec<K> {
-        (0..self.slots.len() as u32).filter_map(|slot| self.id_of_slot(slot)).collect()
+        (0..self.slots() as u32).filter_map(|slot| self.id_of_slot(slot)).collect()
     }
 }
 
@@ -116,5 +141,18 @@ mod tests {
         assert_eq!((slots.at(a), slots.at(b)), (None, Some(&"b")));
         assert_eq!(slots.remove(a), None);
         assert_eq!((slots.len(), slots.ids()), (1, vec![b]));
+    }
+
+    #[test]
+    fn a_table_grows_over_its_chunks_and_uses_what_is_free_first() {
+        let mut slots: Slots<ConnId, usize> = Slots::new();
+        let ids: Vec<ConnId> = (0..3 * CHUNK_SLOTS + 1).map(|value| slots.insert(value)).collect();
+        assert_eq!((slots.len(), slots.ids()), (ids.len(), ids.clone()));
+        assert!(ids.iter().enumerate().all(|(value, &id)| slots.at(id) == Some(&value)));
+        let (first, last) = (ids[0], ids[ids.len() - 1]);
+        assert_eq!((slots.remove(last), slots.remove(first)), (Some(3 * CHUNK_SLOTS), Some(0)));
+        assert_eq!((slots.insert(7).slot, slots.insert(8).slot), (first.slot, last.slot));
+        assert_eq!(slots.insert(9).slot as usize, ids.len());
+        assert_eq!(slots.at(ConnId { slot: u32::MAX, generation: 0 }), None);
     }
 }

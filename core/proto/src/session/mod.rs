@@ -19,13 +19,13 @@ mod subscriptions;
 mod will;
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use ringmq_wire::{PacketId, SubscriptionOptions};
 
 use crate::id_set::IdSet;
 use crate::inflight::Inflight;
+use crate::rare_queue::RareQueue;
 use crate::time::Wall;
 
 pub use change::Change;
@@ -73,7 +73,7 @@ pub struct Session {
     /// Packet ids of QoS 2 publishes received and not yet released.
     pub incoming: IdSet,
     /// Retained messages still to be read for new subscriptions, in the order subscribed.
-    pub reads: VecDeque<RetainedRead>,
+    pub reads: RareQueue<RetainedRead>,
     /// What belongs to the present connection.
     pub attachment: Option<Attachment>,
 }
@@ -86,7 +86,7 @@ pub struct Attachment {
     /// How many of them are outstanding on this connection.
     pub outstanding: u16,
     /// Packet ids sent on an earlier connection and to be sent again on this one, in order.
-    pub resend: VecDeque<PacketId>,
+    pub resend: RareQueue<PacketId>,
 }
 
 impl Session {
@@ -105,7 +105,7 @@ impl Session {
             inflight: Inflight::new(),
             inflight_bytes: 0,
             incoming: IdSet::default(),
-            reads: VecDeque::new(),
+            reads: RareQueue::new(),
             attachment: None,
         }
     }

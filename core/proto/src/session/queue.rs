@@ -86,9 +86,12 @@ struct Numbered {
     entry: Entry,
 }
 
-/// The out-queue of a session.
+/// The out-queue of a session: one word until the first message has to wait.
 #[derive(Debug, Default)]
-pub struct Queue {
+pub struct Queue(Option<Box<Lanes>>);
+
+#[derive(Debug, Default)]
+struct Lanes {
     without_ack: VecDeque<Numbered>,
     with_ack: VecDeque<Numbered>,
     /// QoS 1 and 2 entries with RETAIN: copies of retained messages, or live ones that look like it.
@@ -108,7 +111,7 @@ impl Queue {
     /// Messages in both lanes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.without_ack.len() + self.with_ack.len()
+        self.0.as_ref().map_or(0, |lanes| lanes.len())
     }
     /// Whether there is none.
     #[must_use]
@@ -117,18 +120,76 @@ impl Queue {
     }
     /// Bytes in both lanes.
     #[must_use]
-    pub const fn bytes(&self) -> u64 {
-        self.bytes
+    pub fn bytes(&self) -> u64 {
+        self.0.as_ref().map_or(0, |lanes| lanes.bytes)
     }
     /// Whether one more message of `bytes` fits into the given bounds; an empty queue takes any size.
     #[must_use]
     pub fn has_room(&self, bytes: u64, messages_max: u32, bytes_max: u64) -> bool {
-        self.is_empty() || (self.len() < messages_max as usize && self.bytes + bytes <= bytes_max)
+        let Some(lanes) = &self.0 else { return true };
+        lanes.len() == 0 || (lanes.len() < messages_max as usize && lanes.bytes + bytes <= bytes_max)
     }
     /// Appends to the lane of its QoS. A QoS 0 message that was published as retained goes behind the copies
     /// of retained messages that wait for the window: it must not be overtaken by an older one of its topic.
     /// Later QoS 0 messages follow it, to keep their order.
     pub fn push(&mut self, entry: Entry) {
+        self.0.get_or_insert_default().push(entry);
+    }
+    /// The next message: the older of both lanes, or of the first alone while the window is closed.
+    #[must_use]
+    pub fn front(&self, window_open: bool) -> Option<&Entry> {
+        let lanes = self.0.as_ref()?;
+        let lane = match lanes.pick(window_open)? {
+            Lane::WithoutAck => &lanes.without_ack,
+            Lane::WithAck => &lanes.with_ack,
+        };
+        lane.front().map(|numbered| &numbered.entry)
+    }
+    /// Takes what [`Queue::front`] shows.
+    pub fn pop(&mut self, window_open: bool) -> Option<Entry> {
+        let lanes = self.0.as_mut()?;
+        match lanes.pick(window_open)? {
+            Lane::WithoutAck => {
+                let entry = lanes.without_ack.pop_front()?.entry;
+                lanes.bytes -= entry.bytes();
+                Some(entry)
+            }
+            Lane::WithAck => lanes.pop_with_ack(),
+        }
+    }
+    /// Takes the oldest of the second lane whatever the window.
+    pub fn pop_with_ack(&mut self) -> Option<Entry> {
+        self.0.as_mut()?.pop_with_ack()
+    }
+    /// Takes out all entries for which `keep` says no, in order.
+    pub fn take_out(&mut self, keep: impl Fn(&Entry) -> bool) -> alloc::vec::Vec<Entry> {
+        self.0.as_mut().map_or_else(alloc::vec::Vec::new, |lanes| lanes.take_out(keep))
+    }
+    /// Empties it and gives its memory back.
+    pub fn clear(&mut self) {
+        self.0 = None;
+    }
+    /// Gives back the memory that its entries do not need: a busy hour would be paid for until the session ends.
+    pub fn shrink(&mut self) {
+        self.0.take_if(|lanes| lanes.len() == 0);
+        if let Some(lanes) = &mut self.0 {
+            lanes.without_ack.shrink_to_fit();
+            lanes.with_ack.shrink_to_fit();
+        }
+    }
+    /// All entries, QoS 0 first.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        let lanes = self.0.iter().flat_map(|lanes| lanes.without_ack.iter().chain(&lanes.with_ack));
+        lanes.map(|numbered| &numbered.entry)
+    }
+}
+
+impl Lanes {
+    fn len(&self) -> usize {
+        self.without_ack.len() + self.with_ack.len()
+    }
+
+    fn push(&mut self, entry: Entry) {
         self.bytes += entry.bytes();
         self.arrivals += 1;
         let with_ack = entry.qos > Qos::AtMostOnce;
@@ -142,36 +203,16 @@ impl Queue {
             self.without_ack.push_back(numbered);
         }
     }
-    /// The next message: the older of both lanes, or of the first alone while the window is closed.
-    #[must_use]
-    pub fn front(&self, window_open: bool) -> Option<&Entry> {
-        let lane = match self.pick(window_open)? {
-            Lane::WithoutAck => &self.without_ack,
-            Lane::WithAck => &self.with_ack,
-        };
-        lane.front().map(|numbered| &numbered.entry)
-    }
-    /// Takes what [`Queue::front`] shows.
-    pub fn pop(&mut self, window_open: bool) -> Option<Entry> {
-        match self.pick(window_open)? {
-            Lane::WithoutAck => {
-                let entry = self.without_ack.pop_front()?.entry;
-                self.bytes -= entry.bytes();
-                Some(entry)
-            }
-            Lane::WithAck => self.pop_with_ack(),
-        }
-    }
-    /// Takes the oldest of the second lane whatever the window.
-    pub fn pop_with_ack(&mut self) -> Option<Entry> {
+
+    fn pop_with_ack(&mut self) -> Option<Entry> {
         let entry = self.with_ack.pop_front()?.entry;
         self.bytes -= entry.bytes();
         self.copies -= usize::from(is_copy(&entry));
         self.behind -= usize::from(entry.qos == Qos::AtMostOnce);
         Some(entry)
     }
-    /// Takes out all entries for which `keep` says no, in order.
-    pub fn take_out(&mut self, keep: impl Fn(&Entry) -> bool) -> alloc::vec::Vec<Entry> {
+
+    fn take_out(&mut self, keep: impl Fn(&Entry) -> bool) -> alloc::vec::Vec<Entry> {
         let mut out = alloc::vec::Vec::new();
         for lane in [&mut self.without_ack, &mut self.with_ack] {
             let mut kept = VecDeque::with_capacity(lane.len());
@@ -188,19 +229,6 @@ impl Queue {
         }
         self.behind = self.with_ack.iter().filter(|n| n.entry.qos == Qos::AtMostOnce).count();
         out
-    }
-    /// Empties it and gives its memory back.
-    pub fn clear(&mut self) {
-        *self = Self { arrivals: self.arrivals, ..Self::default() };
-    }
-    /// Gives back the memory that its entries do not need: a busy hour would be paid for until the session ends.
-    pub fn shrink(&mut self) {
-        self.without_ack.shrink_to_fit();
-        self.with_ack.shrink_to_fit();
-    }
-    /// All entries, QoS 0 first.
-    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.without_ack.iter().chain(&self.with_ack).map(|n| &n.entry)
     }
 
     fn pick(&self, window_open: bool) -> Option<Lane> {
@@ -270,8 +298,11 @@ mod tests {
             queue.pop(true);
         }
         queue.shrink();
-        assert_eq!((queue.without_ack.capacity(), queue.with_ack.capacity()), (1, 0));
+        let lanes = queue.0.as_ref().expect("one message waits");
+        assert_eq!((lanes.without_ack.capacity(), lanes.with_ack.capacity()), (1, 0));
         assert_eq!(names(&mut queue, true), "b");
+        queue.shrink();
+        assert!(queue.0.is_none());
     }
 
     #[test]
