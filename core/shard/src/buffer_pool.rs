@@ -1,11 +1,14 @@
 //! Buffers for output, lent to the connections that have some and taken back when it is written: an idle
 //! connection holds none, and a busy shard takes none from the allocator.
 
-/// Lengths of buffers. The first holds what a turn has for one connection of many; a backlog goes on in longer
-/// ones, so that it is few slices.
-const LENGTHS: [usize; 3] = [512, 4096, 16 << 10];
+/// Lengths of buffers. The first holds one message for one connection of very many, the second what a turn has for
+/// one of many; a backlog goes on in longer ones, so that it is few slices.
+const LENGTHS: [usize; 4] = [128, 512, 4096, 16 << 10];
+/// What is shorter than this is copied into something longer rather than continued in a second slice: a send of
+/// several slices costs the kernel more than so many bytes copied.
+const SHORT: usize = 4096;
 
-/// Memory kept for output to come, in bytes: what a turn writes to four thousand connections. More than that
+/// Memory kept for output to come, in bytes: what a turn writes to sixteen thousand connections. More than that
 /// is a burst, and its memory goes back to the allocator.
 const SPARE_BYTES_MAX: usize = 2 << 20;
 
@@ -19,7 +22,7 @@ pub struct BufferPool {
 impl BufferPool {
     /// An empty buffer with room for at least `bytes`, longer when `behind` others are not written yet.
     pub fn lend(&mut self, bytes: usize, behind: usize) -> Vec<u8> {
-        let first = behind.min(LENGTHS.len() - 1);
+        let first = if behind == 0 { 0 } else { (behind + 1).min(LENGTHS.len() - 1) };
         let Some(at) = (first..LENGTHS.len()).find(|at| bytes <= LENGTHS[*at]) else {
             return Vec::with_capacity(bytes);
         };
@@ -30,6 +33,11 @@ impl BufferPool {
             }
             None => Vec::with_capacity(LENGTHS[at]),
         }
+    }
+
+    /// Whether a buffer, which may be none at all, is to give way to a longer one when it is full.
+    pub const fn is_short(buffer: &Vec<u8>) -> bool {
+        buffer.capacity() < SHORT
     }
 
     /// Takes a buffer back; one of another length is freed.
@@ -51,7 +59,7 @@ mod tests {
     fn what_comes_home_is_lent_again_and_bounded() {
         let mut pool = BufferPool::default();
         for (bytes, behind, length) in
-            [(1, 0, 512), (512, 0, 512), (513, 0, 4096), (1, 1, 4096), (1, 9, 16384)]
+            [(1, 0, 128), (128, 0, 128), (129, 0, 512), (513, 0, 4096), (1, 1, 4096), (1, 9, 16384)]
         {
             let buffer = pool.lend(bytes, behind);
             assert_eq!(buffer.capacity(), length);

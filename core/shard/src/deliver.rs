@@ -11,7 +11,7 @@ use ringmq_wire::message::Message;
 use ringmq_wire::{Qos, SubscriptionOptions};
 
 use crate::aggregate::{AggregateId, Origin, Tally};
-use crate::input::ShardId;
+use crate::input::{ConnId, ShardId};
 use crate::limits::QueuePolicy;
 use crate::mesh::frame::Frame;
 use crate::publication::Publication;
@@ -38,6 +38,8 @@ pub struct Subscriber {
 #[derive(Clone, Copy)]
 struct Match {
     session: SessionId,
+    /// Its connection, if nothing waited for that when it matched.
+    idle_link: Option<ConnId>,
     qos: Qos,
     retain: bool,
     /// Whether it has identifiers of further subscriptions.
@@ -204,13 +206,18 @@ impl Shard {
             return self.suspend_publication(publication, aggregate, hold);
         }
         let straight = publication.may_go_straight(now);
-        let mut sent = 0;
+        let (mut sent, mut queued) = (0, false);
         for at in 0..scratch.matches.len() {
-            let m = scratch.matches[at];
+            let mut m = scratch.matches[at];
+            if queued {
+                // What a full queue sets off may have put something into this one.
+                m.idle_link = self.link_of_idle(m.session);
+            }
             if straight && !m.more_ids && self.send_match(now, m, publication, &mut scratch.image) {
                 sent += 1;
                 continue;
             }
+            queued = true;
             let message = Rc::clone(publication.message(&mut self.messages));
             let entry = Entry { message, qos: m.qos, retain: m.retain, ids: scratch.ids(at), shared: None };
             self.aggregate_add(aggregate, Tally { matched: 1, ..Tally::default() });
@@ -238,7 +245,10 @@ impl Shard {
     ) -> bool {
         let ids: &[u32] = if m.id == 0 { &[] } else { &[m.id] };
         match m.qos {
-            Qos::AtMostOnce => self.send_straight(now, m.session, publication, ids, Some(image)),
+            Qos::AtMostOnce => match m.idle_link {
+                Some(conn) => self.send_straight(now, conn, publication, ids, Some(image)),
+                None => false,
+            },
             qos => self.send_straight_with_ack(now, m.session, publication, qos, ids),
         }
     }
@@ -267,7 +277,15 @@ impl Shard {
                 return;
             }
             home.mark = (publishes, scratch.matches.len() as u32);
-            scratch.matches.push(Match { session, qos, retain, more_ids: false, id: subscriber.id });
+            let idle_link = home.idle_link();
+            scratch.matches.push(Match {
+                session,
+                idle_link,
+                qos,
+                retain,
+                more_ids: false,
+                id: subscriber.id,
+            });
         })
     }
 

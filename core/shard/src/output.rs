@@ -31,10 +31,10 @@ impl Piece {
 /// The output of one connection.
 #[derive(Default)]
 pub struct Output {
-    /// The first piece. Mostly it is the only one, and then no list is needed to hold it.
-    first: Option<Piece>,
-    /// Those behind it; none while there is no first.
-    rest: VecDeque<Piece>,
+    /// The last bytes: what is appended goes here, and most output is nothing else. Lent while there are any.
+    tail: Vec<u8>,
+    /// What stands before them.
+    front: VecDeque<Piece>,
     /// Bytes of the first piece already written.
     written: usize,
     bytes: usize,
@@ -56,61 +56,71 @@ impl Output {
         bytes: usize,
         encode: impl FnOnce(&mut Vec<u8>) -> R,
     ) -> R {
-        let has_room = |b: &Vec<u8>| b.capacity() - b.len() >= bytes;
-        let behind = match self.last_mut() {
-            Some(Piece::Bytes(b)) if has_room(b) => None,
-            // What stands between two large payloads is short.
-            Some(Piece::Payload(_)) => Some(0),
-            Some(Piece::Bytes(_)) => Some(1 + self.rest.len()),
-            None => Some(0),
-        };
-        if let Some(behind) = behind {
-            self.push(Piece::Bytes(pool.lend(bytes, behind)));
-        }
-        let Some(Piece::Bytes(buffer)) = self.last_mut() else { unreachable!("pushed above") };
-        let before = buffer.len();
-        let result = encode(buffer);
-        debug_assert!(buffer.len() - before <= bytes, "no more is written than was said");
-        self.bytes += buffer.len() - before;
+        self.make_room(pool, bytes);
+        let before = self.tail.len();
+        let result = encode(&mut self.tail);
+        debug_assert!(self.tail.len() - before <= bytes, "no more is written than was said");
+        self.bytes += self.tail.len() - before;
         result
     }
     /// Appends bytes.
+    #[inline]
     pub fn extend(&mut self, pool: &mut BufferPool, bytes: &[u8]) {
-        self.write(pool, bytes.len(), |out| out.extend_from_slice(bytes));
+        self.make_room(pool, bytes.len());
+        self.tail.extend_from_slice(bytes);
+        self.bytes += bytes.len();
     }
     /// Appends a message's payload by reference.
     pub fn payload(&mut self, message: Rc<Message>) {
         self.bytes += message.payload().len();
-        self.push(Piece::Payload(message));
+        self.close_tail();
+        self.front.push_back(Piece::Payload(message));
     }
-    fn push(&mut self, piece: Piece) {
-        if self.first.is_none() {
-            self.first = Some(piece);
-        } else {
-            self.rest.push_back(piece);
+    #[inline]
+    fn make_room(&mut self, pool: &mut BufferPool, bytes: usize) {
+        if self.tail.capacity() - self.tail.len() < bytes {
+            self.lend(pool, bytes);
         }
     }
-    fn last_mut(&mut self) -> Option<&mut Piece> {
-        self.rest.back_mut().or(self.first.as_mut())
+    /// A buffer with room for so many bytes. One that is short gives way to a longer one, so that most output is
+    /// one slice; a long one is kept.
+    #[cold]
+    fn lend(&mut self, pool: &mut BufferPool, bytes: usize) {
+        if self.front.is_empty() && BufferPool::is_short(&self.tail) {
+            let longer = pool.lend(self.bytes + bytes, 0);
+            let short = std::mem::replace(&mut self.tail, longer);
+            self.tail.extend_from_slice(&short[std::mem::take(&mut self.written)..]);
+            return pool.take_back(short);
+        }
+        self.close_tail();
+        // What stands between two large payloads is short.
+        let behind = if let Some(Piece::Payload(_)) = self.front.back() { 0 } else { self.front.len() };
+        self.tail = pool.lend(bytes, behind);
     }
-    fn pieces(&self) -> impl Iterator<Item = &Piece> {
-        self.first.iter().chain(&self.rest)
+    fn close_tail(&mut self) {
+        if self.tail.capacity() > 0 {
+            self.front.push_back(Piece::Bytes(std::mem::take(&mut self.tail)));
+        }
+    }
+    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let front = self.front.iter().map(Piece::as_slice);
+        front.chain((!self.tail.is_empty()).then_some(&self.tail[..]))
     }
     /// Fills `slices` from the front; returns how many were filled.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut filled = 0;
         for (slice, piece) in slices.iter_mut().zip(self.pieces()) {
             let skip = if filled == 0 { self.written } else { 0 };
-            *slice = IoSlice::new(&piece.as_slice()[skip..]);
+            *slice = IoSlice::new(&piece[skip..]);
             filled += 1;
         }
-        if self.bytes == 0 { 0 } else { filled }
+        filled
     }
     /// Forgets the first `bytes`.
     pub fn consume(&mut self, pool: &mut BufferPool, bytes: usize) {
         let mut left = bytes.min(self.bytes);
         self.bytes -= left;
-        while let Some(piece) = &self.first {
+        while let Some(piece) = self.front.front() {
             let here = piece.as_slice().len() - self.written;
             if left < here {
                 self.written += left;
@@ -118,10 +128,14 @@ impl Output {
             }
             left -= here;
             self.written = 0;
-            let done = std::mem::replace(&mut self.first, self.rest.pop_front());
-            if let Some(Piece::Bytes(buffer)) = done {
+            if let Some(Piece::Bytes(buffer)) = self.front.pop_front() {
                 pool.take_back(buffer);
             }
+        }
+        self.written += left;
+        if self.bytes == 0 {
+            self.written = 0;
+            pool.take_back(std::mem::take(&mut self.tail));
         }
     }
     /// Copies up to `limit` bytes from the front and forgets them.
@@ -129,7 +143,7 @@ impl Output {
         let mut out = Vec::with_capacity(limit.min(self.bytes));
         let mut skip = self.written;
         for piece in self.pieces() {
-            let slice = &piece.as_slice()[skip..];
+            let slice = &piece[skip..];
             skip = 0;
             let room = limit - out.len();
             out.extend_from_slice(&slice[..slice.len().min(room)]);
@@ -174,8 +188,27 @@ mod tests {
             output.extend(&mut pool, &[0; 100]);
             output.consume(&mut pool, 100);
         }
-        let kept: usize = output.pieces().map(|p| p.as_slice().len()).sum();
+        let kept: usize = output.pieces().map(<[u8]>::len).sum();
         assert!(kept <= 1000 + 2 * (16 << 10), "{kept}");
+    }
+
+    #[test]
+    fn what_is_short_is_one_slice_also_when_part_of_it_is_written() {
+        let (mut output, mut pool) = (Output::default(), BufferPool::default());
+        let mut expected = Vec::new();
+        for number in 0..100_u8 {
+            output.extend(&mut pool, &[number; 40]);
+            expected.extend([number; 40]);
+            if number % 3 == 0 {
+                output.consume(&mut pool, 7);
+                expected.drain(..7);
+            }
+            let mut slices = [IoSlice::new(&[]); 4];
+            assert_eq!(output.slices(&mut slices), 1);
+            assert_eq!(&slices[0][..], expected);
+        }
+        output.consume(&mut pool, usize::MAX);
+        assert!(output.is_empty() && output.tail.capacity() == 0 && output.written == 0);
     }
 
     #[test]
@@ -188,7 +221,7 @@ mod tests {
         }
         assert_eq!(output.len(), expected.len());
         assert_eq!(output.take(&mut pool, usize::MAX), expected);
-        assert!(output.is_empty() && output.first.is_none() && output.rest.is_empty());
+        assert!(output.is_empty() && output.pieces().next().is_none());
     }
 
     #[test]

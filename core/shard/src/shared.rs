@@ -164,7 +164,8 @@ impl Shard {
         let mut publication = Publication::of(message);
         if qos == Qos::AtMostOnce
             && publication.may_go_straight(now)
-            && self.send_straight(now, session, &mut publication, ids, None)
+            && let Some(conn) = self.link_of_idle(session)
+            && self.send_straight(now, conn, &mut publication, ids, None)
         {
             self.count_sent(1, publication.payload_bytes());
             return self.answer_part(now, aggregate, Tally { taken: 1, ..Tally::default() });

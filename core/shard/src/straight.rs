@@ -17,7 +17,7 @@ use crate::limits::Settings;
 use crate::links::Link;
 use crate::output::REFERENCE_BYTES_MIN;
 use crate::publication::Publication;
-use crate::sessions::{Attached, SessionId};
+use crate::sessions::{Attached, Home, SessionId};
 
 /// The bytes of one message as its subscribers last got it, for those who get the same.
 #[derive(Default)]
@@ -66,6 +66,16 @@ impl Publication<'_> {
     }
 }
 
+impl Home {
+    /// Its connection, while nothing waits for it.
+    pub fn idle_link(&self) -> Option<ConnId> {
+        match self.attached {
+            Attached::Link(conn) if self.session.is_idle() => Some(conn),
+            _ => None,
+        }
+    }
+}
+
 impl Link {
     /// The largest packet its client takes, in bytes.
     pub fn packet_bytes_max(&self) -> usize {
@@ -92,34 +102,68 @@ impl Link {
         self.out.write(pool, bytes - payload_bytes, |out| encode_publish_head(version, out, delivery));
         self.out.payload(Rc::clone(message));
     }
+
+    /// As [`Link::write_publish`], with the bytes of an image where one is given and the payload is copied anyway;
+    /// false, with nothing written, when the packet is larger than the client takes.
+    fn write_straight(
+        &mut self,
+        pool: &mut BufferPool,
+        message: &Rc<Message>,
+        delivery: &mut Delivery<'_>,
+        image: Option<&mut Image>,
+    ) -> bool {
+        let (version, bytes_max) = (self.conn.version, self.packet_bytes_max());
+        if let Some(image) = image.filter(|_| message.payload().len() < REFERENCE_BYTES_MIN) {
+            let bytes = image.of(version, delivery);
+            if bytes.len() <= bytes_max {
+                self.out.extend(pool, bytes);
+            }
+            return bytes.len() <= bytes_max;
+        }
+        let bytes = encoded_publish_bytes(version, delivery);
+        if bytes <= bytes_max {
+            self.write_publish(pool, message, delivery, bytes);
+        }
+        bytes <= bytes_max
+    }
 }
 
 impl Shard {
-    /// Writes a message at QoS 0 to a client that has nothing queued; false when it has to go into the queue.
-    /// With an image, those who get the same bytes share them.
+    /// The connection of a session that has nothing queued.
+    pub(crate) fn link_of_idle(&self, id: SessionId) -> Option<ConnId> {
+        self.sessions.at(id).and_then(Home::idle_link)
+    }
+
+    /// Writes a message at QoS 0 to the connection of a session that has nothing queued; false when it has to go
+    /// into the queue. With an image, those who get the same bytes share them.
+    ///
+    /// This is what each of many subscribers of one publish costs: it looks at the connection, and at nothing else.
     pub(crate) fn send_straight(
         &mut self,
         now: Now,
-        id: SessionId,
+        conn: ConnId,
         publication: &mut Publication<'_>,
         ids: &[u32],
         image: Option<&mut Image>,
     ) -> bool {
-        let Some(home) = self.sessions.at(id).filter(|home| home.session.is_idle()) else { return false };
-        let Attached::Link(conn) = home.attached else { return false };
         let Some(link) = self.links.at_mut(conn) else { return false };
         if link.conn.phase != Phase::Connected || link.out.len() >= self.settings.output_high_water_bytes {
             return false;
         }
         let plain = ids.is_empty() && !link.conn.aliases_out.is_used();
-        match publication.packet(link.conn.version).filter(|_| plain && !self.settings.log_packets) {
+        let log_packets = self.settings.log_packets;
+        match publication.packet(link.conn.version).filter(|_| plain && !log_packets) {
             Some(packet) if packet.len() > link.packet_bytes_max() => return false,
             Some(packet) => link.out.extend(&mut self.buffers, packet),
             None => {
                 let message = publication.message(&mut self.messages);
+                let mut delivery = delivery_of(now, message, Qos::AtMostOnce, ids);
                 let image = image.filter(|_| plain);
-                if !self.encode_straight(now, conn, &Rc::clone(message), ids, image) {
+                if !link.write_straight(&mut self.buffers, message, &mut delivery, image) {
                     return false;
+                }
+                if log_packets {
+                    self.log_delivery(conn, &delivery);
                 }
             }
         }
@@ -166,36 +210,6 @@ impl Shard {
         link.write_publish(&mut self.buffers, message, &mut delivery, bytes);
         self.log_delivery(conn, &delivery);
         self.mark_link_dirty(conn);
-        true
-    }
-
-    fn encode_straight(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        message: &Rc<Message>,
-        ids: &[u32],
-        image: Option<&mut Image>,
-    ) -> bool {
-        let Some(link) = self.links.at_mut(conn) else { return false };
-        let mut delivery = delivery_of(now, message, Qos::AtMostOnce, ids);
-        match image.filter(|_| message.payload().len() < REFERENCE_BYTES_MIN) {
-            Some(image) => {
-                let bytes = image.of(link.conn.version, &delivery);
-                if bytes.len() > link.packet_bytes_max() {
-                    return false;
-                }
-                link.out.extend(&mut self.buffers, bytes);
-            }
-            None => {
-                let bytes = encoded_publish_bytes(link.conn.version, &delivery);
-                if bytes > link.packet_bytes_max() {
-                    return false;
-                }
-                link.write_publish(&mut self.buffers, message, &mut delivery, bytes);
-            }
-        }
-        self.log_delivery(conn, &delivery);
         true
     }
 }
