@@ -4,7 +4,7 @@
 //! A few identifiers stand inline, sorted; more go into a bitmap that is as long as the greatest identifier
 //! needs (8 KiB at most). When the set runs empty a long bitmap is given back.
 
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 use ringmq_wire::PacketId;
 
 /// Identifiers held without an allocation.
@@ -20,14 +20,14 @@ pub struct IdSet {
     len: u16,
     /// Sorted, `len` of them valid, while `bits` is empty.
     inline: [u16; INLINE_MAX],
-    bits: Vec<u64>,
+    bits: Box<[u64]>,
 }
 
 impl IdSet {
     /// An empty set; allocates nothing.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { len: 0, inline: [0; INLINE_MAX], bits: Vec::new() }
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Adds an identifier; false when it was there already.
@@ -63,7 +63,7 @@ impl IdSet {
         *bits &= !mask;
         self.len -= 1;
         if self.len == 0 && self.bits.len() > KEPT_WORDS_MAX {
-            self.bits = Vec::new();
+            self.bits = Box::default();
         }
         true
     }
@@ -122,7 +122,9 @@ impl IdSet {
     fn set_bit(&mut self, value: u16) -> bool {
         let (word, mask) = place(value);
         if self.bits.len() <= word {
-            self.bits.resize(word + 1, 0);
+            let mut longer = core::mem::take(&mut self.bits).into_vec();
+            longer.resize(word + 1, 0);
+            self.bits = longer.into_boxed_slice();
         }
         let newly = self.bits[word] & mask == 0;
         self.bits[word] |= mask;

@@ -6,6 +6,7 @@
 //! the free list and the table keeps a few slots free before it uses one again, so a late duplicate of an
 //! acknowledgement does not meet a new message under its old number. Nothing is allocated before first use.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use ringmq_wire::PacketId;
 
@@ -34,7 +35,9 @@ struct List {
 const EMPTY: List = List { first: NIL, last: NIL, len: 0 };
 
 /// Entries by packet identifier, in order of insertion; every operation but iteration takes constant time.
-pub struct Inflight<T> {
+pub struct Inflight<T>(Option<Box<Table<T>>>);
+
+struct Table<T> {
     slots: Vec<Slot<T>>,
     order: List,
     free: List,
@@ -44,7 +47,7 @@ impl<T> Inflight<T> {
     /// An empty table; allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self { slots: Vec::new(), order: EMPTY, free: EMPTY }
+        Self(None)
     }
 
     /// Adds an entry at the end and names its identifier. Nothing when `limit` or more entries are there, or
@@ -54,15 +57,13 @@ impl<T> Inflight<T> {
         if !self.has_room(limit) {
             return None;
         }
-        let slot = self.take_free()?;
-        self.fill(slot, value);
-        identifier(slot)
+        self.table().insert(value)
     }
 
     /// Whether [`Self::insert`] with this limit would succeed.
     #[must_use]
     pub fn has_room(&self, limit: u16) -> bool {
-        self.order.len < limit
+        self.len() < usize::from(limit)
     }
 
     /// The identifier to use next, nothing at the same bounds as [`Self::insert`]; it is taken only by
@@ -72,14 +73,85 @@ impl<T> Inflight<T> {
         if !self.has_room(limit) {
             return None;
         }
+        self.0.as_ref().map_or(identifier(0), |table| table.vacant())
+    }
+
+    /// Adds an entry at the end under a given identifier; false when that identifier is in use.
+    pub fn insert_at(&mut self, packet_id: PacketId, value: T) -> bool {
+        self.table().insert_at(packet_id, value)
+    }
+
+    /// The entry under this identifier.
+    #[must_use]
+    pub fn get(&self, packet_id: PacketId) -> Option<&T> {
+        self.0.as_ref()?.slots.get(index(packet_id))?.value.as_ref()
+    }
+
+    /// The entry under this identifier, to change it; its place in the order stays.
+    pub fn get_mut(&mut self, packet_id: PacketId) -> Option<&mut T> {
+        self.0.as_mut()?.slots.get_mut(index(packet_id))?.value.as_mut()
+    }
+
+    /// Takes an entry out; its identifier rests before it is given again.
+    pub fn remove(&mut self, packet_id: PacketId) -> Option<T> {
+        self.0.as_mut()?.remove(packet_id)
+    }
+
+    /// The entry inserted first among those that are left.
+    #[must_use]
+    pub fn first(&self) -> Option<(PacketId, &T)> {
+        self.iter().next()
+    }
+
+    /// The entries in order of insertion.
+    pub fn iter(&self) -> impl Iterator<Item = (PacketId, &T)> {
+        self.0.iter().flat_map(|table| table.iter())
+    }
+
+    /// Calls `visit` for every entry in order of insertion.
+    pub fn for_each_mut(&mut self, visit: impl FnMut(PacketId, &mut T)) {
+        if let Some(table) = &mut self.0 {
+            table.for_each_mut(visit);
+        }
+    }
+
+    /// How many entries there are, 0 to 65,535.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |table| usize::from(table.order.len))
+    }
+
+    /// Whether no entry is there.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Drops every entry and gives the memory back; identifiers start at 1 again.
+    pub fn clear(&mut self) {
+        self.0 = None;
+    }
+
+    fn table(&mut self) -> &mut Table<T> {
+        self.0.get_or_insert_with(|| Box::new(Table { slots: Vec::new(), order: EMPTY, free: EMPTY }))
+    }
+}
+
+impl<T> Table<T> {
+    fn insert(&mut self, value: T) -> Option<PacketId> {
+        let slot = self.take_free()?;
+        self.fill(slot, value);
+        identifier(slot)
+    }
+
+    fn vacant(&self) -> Option<PacketId> {
         let fresh = u16::try_from(self.slots.len()).ok().filter(|n| usize::from(*n) < SLOTS_MAX);
         let rested = (self.free.first != NIL).then_some(self.free.first);
         let slot = if self.free.len < REST_SLOTS_MIN { fresh.or(rested) } else { rested };
         identifier(slot?)
     }
 
-    /// Adds an entry at the end under a given identifier; false when that identifier is in use.
-    pub fn insert_at(&mut self, packet_id: PacketId, value: T) -> bool {
+    fn insert_at(&mut self, packet_id: PacketId, value: T) -> bool {
         let slot = packet_id.value() - 1;
         while self.slots.len() <= usize::from(slot) {
             let Some(fresh) = self.grow() else { return false };
@@ -93,19 +165,7 @@ impl<T> Inflight<T> {
         true
     }
 
-    /// The entry under this identifier.
-    #[must_use]
-    pub fn get(&self, packet_id: PacketId) -> Option<&T> {
-        self.slots.get(index(packet_id))?.value.as_ref()
-    }
-
-    /// The entry under this identifier, to change it; its place in the order stays.
-    pub fn get_mut(&mut self, packet_id: PacketId) -> Option<&mut T> {
-        self.slots.get_mut(index(packet_id))?.value.as_mut()
-    }
-
-    /// Takes an entry out; its identifier rests before it is given again.
-    pub fn remove(&mut self, packet_id: PacketId) -> Option<T> {
+    fn remove(&mut self, packet_id: PacketId) -> Option<T> {
         let value = self.slots.get_mut(index(packet_id))?.value.take()?;
         let slot = packet_id.value() - 1;
         unlink(&mut self.slots, &mut self.order, slot);
@@ -113,14 +173,7 @@ impl<T> Inflight<T> {
         Some(value)
     }
 
-    /// The entry inserted first among those that are left.
-    #[must_use]
-    pub fn first(&self) -> Option<(PacketId, &T)> {
-        self.iter().next()
-    }
-
-    /// The entries in order of insertion.
-    pub fn iter(&self) -> impl Iterator<Item = (PacketId, &T)> {
+    fn iter(&self) -> impl Iterator<Item = (PacketId, &T)> {
         let mut at = self.order.first;
         core::iter::from_fn(move || {
             let slot = self.slots.get(usize::from(at))?;
@@ -130,8 +183,7 @@ impl<T> Inflight<T> {
         })
     }
 
-    /// Calls `visit` for every entry in order of insertion.
-    pub fn for_each_mut(&mut self, mut visit: impl FnMut(PacketId, &mut T)) {
+    fn for_each_mut(&mut self, mut visit: impl FnMut(PacketId, &mut T)) {
         let mut at = self.order.first;
         while let Some(slot) = self.slots.get_mut(usize::from(at)) {
             if let (Some(packet_id), Some(value)) = (identifier(at), slot.value.as_mut()) {
@@ -139,23 +191,6 @@ impl<T> Inflight<T> {
             }
             at = slot.next;
         }
-    }
-
-    /// How many entries there are, 0 to 65,535.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        usize::from(self.order.len)
-    }
-
-    /// Whether no entry is there.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.order.len == 0
-    }
-
-    /// Drops every entry and gives the memory back; identifiers start at 1 again.
-    pub fn clear(&mut self) {
-        *self = Self::new();
     }
 
     fn take_free(&mut self) -> Option<u16> {

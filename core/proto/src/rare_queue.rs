@@ -53,11 +53,6 @@ impl<T> RareQueue<T> {
         }
         self.give_back();
     }
-    /// Takes all out.
-    #[must_use]
-    pub fn take(&mut self) -> VecDeque<T> {
-        self.0.take().map_or_else(VecDeque::new, |queue| *queue)
-    }
     /// All, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().flat_map(|queue| queue.iter())
@@ -102,8 +97,6 @@ mod tests {
         queue.retain(|_| false);
         assert!(queue.0.is_none());
         assert!(core::iter::empty::<u32>().collect::<RareQueue<u32>>().is_empty());
-        queue.push_back(5);
-        assert_eq!((queue.take().len(), queue.is_empty()), (1, true));
         assert_eq!(size_of::<RareQueue<u32>>(), size_of::<usize>());
     }
 }

@@ -145,7 +145,7 @@ impl Shard {
         if let Some(home) = self.sessions.at_mut(session_id) {
             home.attached = Attached::Link(id);
             home.connect_stamp = connect_stamp;
-            home.full_since = None;
+            home.overflow.iter_mut().for_each(|overflow| overflow.full_since = None);
             home.session.expiry_seconds = home.session.expiry_seconds.max(expiry_seconds);
         }
         self.change(session_id, Change::Attached { epoch, expiry_seconds, will });

@@ -316,7 +316,7 @@ impl Shard {
         }
         let Some(home) = self.sessions.at_mut(id) else { return };
         let room = home.session.queue.has_room(bytes, messages_max, queue_bytes_max);
-        if room && (qos == Qos::AtMostOnce || home.held.is_empty()) {
+        if room && (qos == Qos::AtMostOnce || !home.holds()) {
             self.note_live(id, &entry.message);
             self.change(id, Change::Queued { entry });
             self.aggregate_add(aggregate, Tally { taken: 1, ..Tally::default() });
@@ -345,11 +345,13 @@ impl Shard {
             return false;
         }
         let Some(home) = self.sessions.at_mut(id) else { return false };
-        let full_since = *home.full_since.get_or_insert(now.mono);
-        home.attached != Attached::Nobody
+        let is_there = home.attached != Attached::Nobody;
+        let overflow = home.overflow();
+        let full_since = *overflow.full_since.get_or_insert(now.mono);
+        is_there
             && full_since.plus(hold) > now.mono
-            && (home.held.len() as u32) < messages_max
-            && (home.held.is_empty() || home.held_bytes + entry.bytes() <= bytes_max)
+            && (overflow.held.len() as u32) < messages_max
+            && (overflow.held.is_empty() || overflow.held_bytes + entry.bytes() <= bytes_max)
     }
 
     /// A queue is full in the middle of a turn: what its connection or handle can take goes there now, and
@@ -373,9 +375,10 @@ impl Shard {
 
     fn hold(&mut self, now: Now, id: SessionId, entry: Entry, aggregate: AggregateId, hold: u64) {
         let Some(home) = self.sessions.at_mut(id) else { return };
-        home.held_bytes += entry.bytes();
+        let overflow = home.overflow();
+        overflow.held_bytes += entry.bytes();
         let until = now.mono.plus(hold);
-        home.held.push_back(Held { entry, aggregate, until });
+        overflow.held.push_back(Held { entry, aggregate, until });
         self.arm_hold(id, until);
         self.aggregate_part(aggregate);
         self.aggregate_hold(aggregate);
@@ -383,10 +386,11 @@ impl Shard {
 
     fn arm_hold(&mut self, id: SessionId, until: Mono) {
         let Some(home) = self.sessions.at_mut(id) else { return };
-        if home.hold_armed.is_none_or(|at| until < at) {
-            home.hold_armed = Some(until);
-            self.timers.cancel(home.hold_timer);
-            home.hold_timer = self.timers.arm(until, Timer::Hold(id));
+        let overflow = home.overflow();
+        if overflow.armed.is_none_or(|at| until < at) {
+            overflow.armed = Some(until);
+            self.timers.cancel(overflow.timer);
+            overflow.timer = self.timers.arm(until, Timer::Hold(id));
         }
     }
 
@@ -423,12 +427,13 @@ impl Shard {
     /// One line for the first drop of a session, then one for all that came within ten seconds.
     fn log_drop(&mut self, now: Now, id: SessionId) {
         let Some(home) = self.sessions.at_mut(id) else { return };
-        home.drops.1 += 1;
-        if home.drops.0.0 != 0 && now.mono.since(home.drops.0) < 10_000 {
+        let (told, count) = &mut home.overflow().drops;
+        *count += 1;
+        if told.0 != 0 && now.mono.since(*told) < 10_000 {
             return;
         }
-        let count = std::mem::take(&mut home.drops.1);
-        home.drops.0 = now.mono.plus(0);
+        let count = std::mem::take(count);
+        *told = now.mono;
         let client_id = home.session.client_id.clone();
         self.log(LogLevel::Warning, || {
             format!("Queue of client {client_id} is full: {count} message(s) not delivered to it.")
@@ -446,9 +451,10 @@ impl Shard {
     /// A connection is not read any more because of what stands behind its publishes: what its own session holds
     /// of its own messages is waited for in vain.
     pub(crate) fn give_up_own(&mut self, now: Now, id: SessionId) {
-        let Some(home) = self.sessions.at_mut(id) else { return };
+        let Some(home) = self.sessions.at(id) else { return };
         let uid = home.uid;
-        if home.held.iter().any(|held| held.entry.message.publisher() == uid) {
+        let mut held = home.overflow.iter().flat_map(|overflow| &overflow.held);
+        if held.any(|held| held.entry.message.publisher() == uid) {
             self.give_up_where(now, id, |held| held.entry.message.publisher() == uid);
         }
     }
@@ -456,8 +462,9 @@ impl Shard {
     /// Something left the queue of a session: it is worth waiting for again.
     pub(crate) fn made_progress(&mut self, id: SessionId) {
         let now = self.now.mono;
-        if let Some(home) = self.sessions.at_mut(id).filter(|home| home.full_since.is_some()) {
-            home.full_since = (!home.held.is_empty()).then_some(now);
+        let overflow = self.sessions.at_mut(id).and_then(|home| home.overflow.as_mut());
+        if let Some(overflow) = overflow.filter(|overflow| overflow.full_since.is_some()) {
+            overflow.full_since = (!overflow.held.is_empty()).then_some(now);
         }
     }
 
@@ -465,13 +472,14 @@ impl Shard {
     pub(crate) fn release_held(&mut self, now: Now, id: SessionId) {
         let queue_bytes_max = self.settings.queue_bytes_max;
         while let Some(home) = self.sessions.at_mut(id) {
-            let Some(front) = home.held.front() else { return };
+            let Some(overflow) = &mut home.overflow else { return };
+            let Some(front) = overflow.held.front() else { return };
             let bytes = front.entry.bytes();
             if !home.session.queue.has_room(bytes, home.queue_messages_max, queue_bytes_max) {
                 return;
             }
-            let Some(held) = home.held.pop_front() else { return };
-            home.held_bytes -= bytes;
+            let Some(held) = overflow.held.pop_front() else { return };
+            overflow.held_bytes -= bytes;
             self.note_live(id, &held.entry.message);
             self.change(id, Change::Queued { entry: held.entry });
             self.aggregate_answer(now, held.aggregate, Tally { taken: 1, ..Tally::default() });
@@ -481,19 +489,21 @@ impl Shard {
     /// The deadline of held messages has come: those that are due get the queue's policy.
     pub(crate) fn held_due(&mut self, now: Now, id: SessionId) {
         let Some(home) = self.sessions.at_mut(id) else { return };
-        if home.hold_armed.is_some_and(|at| at > now.mono) {
+        let Some(overflow) = &mut home.overflow else { return };
+        if overflow.armed.is_some_and(|at| at > now.mono) {
             return;
         }
-        home.hold_armed = None;
+        overflow.armed = None;
         self.give_up_where(now, id, |held| held.until <= now.mono);
     }
 
     fn give_up_where(&mut self, now: Now, id: SessionId, is_due: impl Fn(&Held) -> bool) {
         let Some(home) = self.sessions.at_mut(id) else { return };
-        let (due, kept): (Vec<Held>, Vec<Held>) = home.held.take().into_iter().partition(is_due);
+        let Some(overflow) = &mut home.overflow else { return };
+        let (due, kept): (Vec<Held>, Vec<Held>) = overflow.held.drain(..).partition(is_due);
         let next = kept.iter().map(|held| held.until).min();
-        home.held = kept.into_iter().collect();
-        home.held_bytes = home.held.iter().map(|h| h.entry.bytes()).sum();
+        overflow.held_bytes = kept.iter().map(|h| h.entry.bytes()).sum();
+        overflow.held = kept.into();
         if let Some(until) = next {
             self.arm_hold(id, until);
         }
@@ -504,9 +514,10 @@ impl Shard {
     /// others get the queue's policy.
     pub(crate) fn fail_held(&mut self, id: SessionId) {
         let Some(home) = self.sessions.at_mut(id) else { return };
-        let due = home.held.take();
-        home.held_bytes = 0;
-        home.full_since = None;
+        let Some(overflow) = &mut home.overflow else { return };
+        let due = std::mem::take(&mut overflow.held);
+        overflow.held_bytes = 0;
+        overflow.full_since = None;
         let now = self.now;
         let (shared, own): (Vec<Held>, Vec<Held>) = due.into_iter().partition(|h| h.entry.shared.is_some());
         for held in shared {

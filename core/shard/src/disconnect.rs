@@ -7,7 +7,7 @@ use ringmq_wire::{Disconnect, Property, ReasonCode};
 
 use crate::fault::{self, Fault};
 use crate::input::ConnId;
-use crate::sessions::{Attached, SessionId};
+use crate::sessions::{ArmedTimer, Attached, SessionId};
 use crate::timer::{TIMER_AHEAD_MAX, Timer};
 use crate::{LogLevel, Shard};
 
@@ -82,10 +82,10 @@ impl Shard {
     pub(crate) fn arm_expiry(&mut self, now: Now, session: SessionId, at: Option<Wall>) {
         let (Some(at), Some(home)) = (at, self.sessions.at_mut(session)) else { return };
         let due = now.mono.plus(at.since(now.wall).min(TIMER_AHEAD_MAX));
-        if home.expiry_armed <= now.mono || home.expiry_armed > due {
-            home.expiry_armed = due;
-            self.timers.cancel(home.expiry_timer);
-            home.expiry_timer = self.timers.arm(due, Timer::Expiry(session));
+        let armed = &mut home.ends.get_or_insert_default().expiry;
+        if armed.at <= now.mono || armed.at > due {
+            self.timers.cancel(armed.key);
+            *armed = ArmedTimer { at: due, key: self.timers.arm(due, Timer::Expiry(session)) };
         }
     }
 
@@ -93,10 +93,10 @@ impl Shard {
     pub(crate) fn arm_will(&mut self, now: Now, session: SessionId, at: Option<Wall>) {
         let (Some(at), Some(home)) = (at, self.sessions.at_mut(session)) else { return };
         let due = now.mono.plus(at.since(now.wall).min(TIMER_AHEAD_MAX));
-        if home.will_armed <= now.mono || home.will_armed > due {
-            home.will_armed = due;
-            self.timers.cancel(home.will_timer);
-            home.will_timer = self.timers.arm(due, Timer::Will(session));
+        let armed = &mut home.ends.get_or_insert_default().will;
+        if armed.at <= now.mono || armed.at > due {
+            self.timers.cancel(armed.key);
+            *armed = ArmedTimer { at: due, key: self.timers.arm(due, Timer::Will(session)) };
         }
     }
 

@@ -102,7 +102,7 @@ impl Shard {
         else {
             return;
         };
-        let nothing_waits = |home: &Home| home.session.is_idle() && home.held.is_empty();
+        let nothing_waits = |home: &Home| home.session.is_idle() && !home.holds();
         if link.conn.phase == Phase::Connected && self.sessions.at(session).is_some_and(nothing_waits) {
             return;
         }

@@ -26,6 +26,7 @@ pub mod mesh;
 mod message_pool;
 pub mod offer;
 mod output;
+mod pending;
 mod publication;
 mod publish;
 mod receive;
@@ -47,6 +48,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io::IoSlice;
 use std::sync::Arc;
 
+use hashbrown::HashTable;
 use ringmq_proto::time::{Mono, Now};
 use ringmq_route::{CoreMask, Interest, InterestScratch, InterestWriter, SubscriptionTree};
 use ringmq_store::{Memory, PartitionTable, Store, StoreTicket};
@@ -129,7 +131,8 @@ pub struct Shard {
     now: Now,
     links: Slots<ConnId, Link>,
     sessions: Slots<SessionId, Home>,
-    by_client: HashMap<Box<str>, SessionId>,
+    /// The sessions by ClientID, which stands in the session alone.
+    by_client: HashTable<SessionId>,
     locals: HashMap<LocalId, Local>,
     tunnels: HashMap<(ShardId, ConnId), TunnelEnd>,
     tree: SubscriptionTree<Subscriber>,
@@ -193,7 +196,7 @@ impl Shard {
             now,
             links: Slots::new(),
             sessions: Slots::new(),
-            by_client: HashMap::new(),
+            by_client: HashTable::new(),
             locals: HashMap::new(),
             tunnels: HashMap::new(),
             tree: SubscriptionTree::new(seed),

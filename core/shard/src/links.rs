@@ -1,19 +1,16 @@
 //! The connections of a shard: each a machine of proto with its output, its place in a tunnel, and what it
 //! waits for. Opening, closing and telling the runtime about them happens here and nowhere else.
 
-use std::collections::VecDeque;
-
 use ringmq_proto::conn::{Conn, Phase};
 use ringmq_proto::time::Now;
-use ringmq_wire::{
-    Connack, Disconnect, Packet, PacketId, Properties, PropertiesBuffer, Property, Qos, ReasonCode, Version,
-};
+use ringmq_wire::{Connack, Disconnect, Packet, Properties, PropertiesBuffer, Property, Version};
 
 use crate::authz::{PeerAddress, Ticket};
 use crate::fault::{self, Fault};
 use crate::input::{ConnId, ShardId};
 use crate::mesh::frame::Frame;
 use crate::output::Output;
+use crate::pending::PendingAcks;
 use crate::sessions::SessionId;
 use crate::slots::slot_id;
 use crate::timer::Timer;
@@ -57,17 +54,6 @@ impl Said {
     }
 }
 
-/// A publish of the client whose acknowledgement is not out yet.
-#[derive(Debug)]
-pub struct PendingAck {
-    /// Its packet id.
-    pub packet_id: PacketId,
-    /// QoS 1 or 2.
-    pub qos: Qos,
-    /// The code, once known.
-    pub reason: Option<ReasonCode>,
-}
-
 /// Where the bytes of a connection go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -79,8 +65,8 @@ pub enum Way {
         shard: ShardId,
         /// The connection there.
         remote: ConnId,
-        /// Bytes sent there and not yet written.
-        unwritten: usize,
+        /// Bytes sent there and not yet written; at most a window and one packet.
+        unwritten: u32,
     },
 }
 
@@ -89,8 +75,8 @@ pub enum Way {
 pub struct Relay {
     /// The shard of the session.
     pub home: ShardId,
-    /// Bytes sent there and not yet used up.
-    pub untaken: usize,
+    /// Bytes sent there and not yet used up; at most a window and one read.
+    pub untaken: u32,
 }
 
 /// A connection.
@@ -125,9 +111,7 @@ pub struct Link {
     /// Questions of the packet that waits.
     pub questions: Vec<(Ticket, Said)>,
     /// Acknowledgements in the order of their publishes.
-    pub pending: VecDeque<PendingAck>,
-    /// How many of them are for QoS 1.
-    pub pending_at_least_once: usize,
+    pub pending: PendingAcks,
     /// Whether its socket is not read.
     pub paused: bool,
     /// Whether that is because of what stands behind its publishes that wait.
@@ -157,8 +141,7 @@ impl Link {
             holds: 0,
             parked: Vec::new(),
             questions: Vec::new(),
-            pending: VecDeque::new(),
-            pending_at_least_once: 0,
+            pending: PendingAcks::default(),
             paused: false,
             choked: false,
             ended: false,
@@ -170,20 +153,6 @@ impl Link {
     /// Whether packets wait: for an answer, for room, for a full queue, or only for their turn to go on.
     pub fn waits(&self) -> bool {
         self.park.is_some() || self.holds > 0 || !self.parked.is_empty()
-    }
-}
-
-impl Link {
-    /// One more acknowledgement to send, behind the others.
-    pub fn pending_push(&mut self, ack: PendingAck) {
-        self.pending_at_least_once += usize::from(ack.qos == Qos::AtLeastOnce);
-        self.pending.push_back(ack);
-    }
-    /// The first of them.
-    pub fn pending_pop(&mut self) -> Option<PendingAck> {
-        let ack = self.pending.pop_front()?;
-        self.pending_at_least_once -= usize::from(ack.qos == Qos::AtLeastOnce);
-        Some(ack)
     }
 }
 

@@ -14,7 +14,8 @@ use crate::aggregate::{Origin, Tally};
 use crate::authz::Question;
 use crate::fault::{self, Fault};
 use crate::input::ConnId;
-use crate::links::{Park, PendingAck, Said};
+use crate::links::{Park, Said};
+use crate::pending::PendingAck;
 use crate::publication::Publication;
 use crate::receive::Step;
 use crate::sessions::SessionId;
@@ -100,10 +101,10 @@ impl Shard {
         }
         let routing = home.routing.contains(&packet_id);
         let Some(link) = self.links.at_mut(id) else { return true };
-        let waits = link.pending.iter().any(|p| p.packet_id == packet_id && p.reason.is_none());
+        let waits = link.pending.open(packet_id).is_some();
         if !waits {
             let reason = (!routing).then_some(ReasonCode::SUCCESS);
-            link.pending_push(PendingAck { packet_id, qos, reason });
+            link.pending.push(PendingAck { packet_id, qos, reason });
             self.send_ready_acks(id);
         }
         true
@@ -112,7 +113,7 @@ impl Shard {
     /// The client's window [MQTT-3.3.4-7]: a 5.0 client was told of it and breaks it by one more.
     fn check_window(&self, id: ConnId, session: SessionId) -> Result<(), Fault> {
         let (Some(link), Some(home)) = (self.links.at(id), self.sessions.at(session)) else { return Ok(()) };
-        let open = link.pending_at_least_once + home.session.incoming.len();
+        let open = link.pending.at_least_once() + home.session.incoming.len();
         if link.conn.version == Version::V5 && open >= usize::from(self.offer_to(id).receive_maximum.max(1)) {
             return Err(fault::RECEIVE_MAXIMUM);
         }
@@ -178,7 +179,7 @@ impl Shard {
         if let Some(link) = self.links.at_mut(id) {
             let v5 = link.conn.version == Version::V5;
             let reason = Some(if v5 { reason } else { ReasonCode::SUCCESS });
-            link.pending_push(PendingAck { packet_id, qos: publish.qos, reason });
+            link.pending.push(PendingAck { packet_id, qos: publish.qos, reason });
             if !v5 && publish.qos == Qos::ExactlyOnce {
                 // It is released like any other.
                 if let Some(session) = link.session {
@@ -235,7 +236,7 @@ impl Shard {
             return false;
         }
         if let Some(link) = self.links.at_mut(id) {
-            link.pending_push(PendingAck { packet_id, qos, reason: None });
+            link.pending.push(PendingAck { packet_id, qos, reason: None });
         }
         if qos == Qos::ExactlyOnce {
             self.change(session, Change::IncomingReceived { packet_id });
@@ -275,7 +276,7 @@ impl Shard {
         if refused && link.conn.version != Version::V5 {
             return self.fault(now, conn, fault::PUBLISH_REFUSED);
         }
-        if let Some(p) = link.pending.iter_mut().find(|p| p.packet_id == packet_id && p.reason.is_none()) {
+        if let Some(p) = link.pending.open(packet_id) {
             p.reason = Some(reason);
         }
         self.send_ready_acks(conn);
@@ -303,7 +304,7 @@ impl Shard {
     pub(crate) fn send_ready_acks(&mut self, id: ConnId) {
         while let Some(link) = self.links.at_mut(id) {
             let Some(reason) = link.pending.front().and_then(|p| p.reason) else { return };
-            let Some(pending) = link.pending_pop() else { return };
+            let Some(pending) = link.pending.pop() else { return };
             if !link.conn.is_open() {
                 continue;
             }

@@ -253,7 +253,7 @@ impl Shard {
         let page_messages = self.settings.retained_page_messages.max(1);
         let home = self.sessions.at_mut(id)?;
         let queued = home.session.queue.len() as u32;
-        let idle = home.attached != Attached::Nobody && home.page.is_none() && home.held.is_empty();
+        let idle = home.attached != Attached::Nobody && home.page.is_none() && !home.holds();
         let read = home.session.reads.front().filter(|_| idle && queued < page_messages)?;
         let messages = page_messages.min(home.queue_messages_max.saturating_sub(queued));
         if messages == 0 {

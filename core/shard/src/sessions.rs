@@ -1,9 +1,9 @@
 //! The sessions whose home is this shard: the table, what the shard knows of each beyond MQTT, and the one
 //! way durable changes take.
 
+use std::collections::VecDeque;
 use std::hash::Hasher;
 
-use ringmq_proto::rare_queue::RareQueue;
 use ringmq_proto::session::{Change, Entry, Session};
 use ringmq_proto::time::Mono;
 use ringmq_store::{Body, Command, partition};
@@ -49,6 +49,63 @@ pub struct Held {
     pub until: Mono,
 }
 
+/// A timer of which at most one means anything.
+#[derive(Clone, Copy)]
+pub struct ArmedTimer {
+    /// When it fires.
+    pub at: Mono,
+    /// Which it is.
+    pub key: TimerKey,
+}
+
+impl ArmedTimer {
+    const NONE: Self = Self { at: Mono(0), key: TimerKey::NONE };
+}
+
+/// The timers of a session without connection.
+pub struct EndTimers {
+    /// For its end.
+    pub expiry: ArmedTimer,
+    /// For its will.
+    pub will: ArmedTimer,
+}
+
+impl Default for EndTimers {
+    fn default() -> Self {
+        Self { expiry: ArmedTimer::NONE, will: ArmedTimer::NONE }
+    }
+}
+
+/// What a session has beyond its full queue. Few ever do.
+pub struct Overflow {
+    /// Messages beyond the full queue, oldest first.
+    pub held: VecDeque<Held>,
+    /// Bytes of them.
+    pub held_bytes: u64,
+    /// Since when messages find the queue full and nothing leaves it. Once that is as long as a publish may be
+    /// held, none is: a session that takes nothing is waited for once and not once for each message.
+    pub full_since: Option<Mono>,
+    /// When the timer for held messages fires; there is at most one that means anything.
+    pub armed: Option<Mono>,
+    /// That timer.
+    pub timer: TimerKey,
+    /// When a drop was logged last, and how many came since.
+    pub drops: (Mono, u64),
+}
+
+impl Default for Overflow {
+    fn default() -> Self {
+        Self {
+            held: VecDeque::new(),
+            held_bytes: 0,
+            full_since: None,
+            armed: None,
+            timer: TimerKey::NONE,
+            drops: (Mono(0), 0),
+        }
+    }
+}
+
 /// A session with what its shard knows of it.
 pub struct Home {
     /// The session itself.
@@ -59,13 +116,8 @@ pub struct Home {
     pub attached: Attached,
     /// Stamp of the CONNECT that was accepted last; an older one comes too late.
     pub connect_stamp: u64,
-    /// Messages beyond the full queue, oldest first.
-    pub held: RareQueue<Held>,
-    /// Bytes of them.
-    pub held_bytes: u64,
-    /// Since when messages find the queue full and nothing leaves it. Once that is as long as a publish may be
-    /// held, none is: a session that takes nothing is waited for once and not once for each message.
-    pub full_since: Option<Mono>,
+    /// What a full queue has made of it, once it was full.
+    pub overflow: Option<Box<Overflow>>,
     /// QoS 2 publishes of this client on their way to their subscribers.
     pub routing: Vec<PacketId>,
     /// The page of retained messages that was asked for.
@@ -75,26 +127,24 @@ pub struct Home {
     /// The same for a match that is made in parts.
     pub part_mark: (u64, u32),
     /// Its subscriptions whose filters have wildcards.
-    pub wildcards: usize,
+    pub wildcards: u32,
     /// Whether the log was told that it may not have as many or as deep ones as it wants.
     pub refusal_told: bool,
     /// Messages its queue may hold.
     pub queue_messages_max: u32,
-    /// When the timers for its end, its will and its held messages fire; there is at most one of each that
-    /// means anything.
-    pub expiry_armed: Mono,
-    /// See above.
-    pub will_armed: Mono,
-    /// See above.
-    pub hold_armed: Option<Mono>,
-    /// Those timers.
-    pub expiry_timer: TimerKey,
-    /// See above.
-    pub will_timer: TimerKey,
-    /// See above.
-    pub hold_timer: TimerKey,
-    /// When a drop was logged last, and how many came since.
-    pub drops: (Mono, u64),
+    /// The timers for its end and its will, once either was armed.
+    pub ends: Option<Box<EndTimers>>,
+}
+
+impl Home {
+    /// Whether messages wait beyond the full queue.
+    pub fn holds(&self) -> bool {
+        self.overflow.as_ref().is_some_and(|overflow| !overflow.held.is_empty())
+    }
+    /// What a full queue makes of it.
+    pub fn overflow(&mut self) -> &mut Overflow {
+        self.overflow.get_or_insert_default()
+    }
 }
 
 impl Shard {
@@ -105,7 +155,10 @@ impl Shard {
 
     /// The session of this ClientID, if this shard has it.
     pub(crate) fn session_of(&self, client_id: &str) -> Option<SessionId> {
-        self.by_client.get(client_id).copied()
+        let uid = client_uid(&self.common.partition_key, client_id);
+        let is_it =
+            |id: &SessionId| self.sessions.at(*id).is_some_and(|h| &*h.session.client_id == client_id);
+        self.by_client.find(uid, is_it).copied()
     }
 
     /// Makes a session.
@@ -116,9 +169,7 @@ impl Shard {
             uid: client_uid(&self.common.partition_key, client_id),
             attached: Attached::Nobody,
             connect_stamp: 0,
-            held: RareQueue::new(),
-            held_bytes: 0,
-            full_since: None,
+            overflow: None,
             routing: Vec::new(),
             page: None,
             mark: (0, 0),
@@ -126,16 +177,12 @@ impl Shard {
             wildcards: 0,
             refusal_told: false,
             queue_messages_max: self.settings.queue_messages_max,
-            expiry_armed: Mono(0),
-            will_armed: Mono(0),
-            hold_armed: None,
-            expiry_timer: TimerKey::NONE,
-            will_timer: TimerKey::NONE,
-            hold_timer: TimerKey::NONE,
-            drops: (Mono(0), 0),
+            ends: None,
         };
         let id = self.sessions.insert(home);
-        self.by_client.insert(client_id.into(), id);
+        let sessions = &self.sessions;
+        let uid = |id: &SessionId| sessions.at(*id).map_or(0, |home| home.uid);
+        self.by_client.insert_unique(uid(&id), id, uid);
         self.counters().sessions.add(1);
         id
     }
@@ -156,7 +203,7 @@ impl Shard {
         let before = (home.session.queue.len() as u64, home.session.queue.bytes());
         let over = home.session.apply(change);
         let after = (home.session.queue.len() as u64, home.session.queue.bytes());
-        let awaited = home.full_since.is_some();
+        let awaited = home.overflow.as_ref().is_some_and(|overflow| overflow.full_since.is_some());
         if let Some(message) = over {
             self.messages.take_back(message);
         }
@@ -185,10 +232,13 @@ impl Shard {
         self.return_shared(id, true);
         self.fail_held(id);
         let Some(home) = self.sessions.remove(id) else { return };
-        for timer in [home.expiry_timer, home.will_timer, home.hold_timer] {
-            self.timers.cancel(timer);
+        home.overflow.iter().for_each(|overflow| self.timers.cancel(overflow.timer));
+        for timer in home.ends.iter().flat_map(|ends| [ends.expiry, ends.will]) {
+            self.timers.cancel(timer.key);
         }
-        self.by_client.remove(&home.session.client_id);
+        if let Ok(entry) = self.by_client.find_entry(home.uid, |other| *other == id) {
+            entry.remove();
+        }
         if home.session.is_durable() {
             let (client_id, epoch) = (&*home.session.client_id, home.session.epoch);
             let partition = partition(&self.common.partition_key, client_id.as_bytes());

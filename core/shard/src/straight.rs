@@ -182,9 +182,9 @@ impl Shard {
         ids: &[u32],
     ) -> bool {
         let Some(home) = self.sessions.at_mut(id) else { return false };
+        let holds = home.holds();
         let (session, high) = (&mut home.session, self.settings.output_high_water_bytes);
-        let may_send =
-            !session.is_durable() && session.is_idle() && session.window_open() && home.held.is_empty();
+        let may_send = !session.is_durable() && session.is_idle() && session.window_open() && !holds;
         let Attached::Link(conn) = home.attached else { return false };
         let Some(link) = self.links.at_mut(conn) else { return false };
         if !may_send || link.conn.phase != Phase::Connected || link.out.len() >= high {

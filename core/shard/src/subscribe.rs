@@ -207,10 +207,10 @@ impl Shard {
             && self
                 .sessions
                 .at(session)
-                .is_some_and(|h| h.wildcards < self.settings.wildcards_per_session_max)
+                .is_some_and(|h| (h.wildcards as usize) < self.settings.wildcards_per_session_max)
     }
 
-    fn count_wildcards(&mut self, session: SessionId, change: impl FnOnce(usize) -> usize) {
+    fn count_wildcards(&mut self, session: SessionId, change: impl FnOnce(u32) -> u32) {
         if let Some(home) = self.sessions.at_mut(session) {
             home.wildcards = change(home.wildcards);
         }

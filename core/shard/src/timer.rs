@@ -7,7 +7,7 @@ use ringmq_proto::time::{Mono, Now};
 use crate::authz::Ticket;
 use crate::fault;
 use crate::input::ConnId;
-use crate::sessions::{Attached, SessionId};
+use crate::sessions::{Attached, Home, SessionId};
 use crate::stop::Stopping;
 use crate::{Shard, links::Park};
 
@@ -118,7 +118,8 @@ impl Shard {
     }
 
     fn session_expiry(&mut self, now: Now, id: SessionId) {
-        let Some(home) = self.sessions.at(id).filter(|home| now.mono >= home.expiry_armed) else { return };
+        let is_due = |home: &&Home| home.ends.as_ref().is_none_or(|ends| now.mono >= ends.expiry.at);
+        let Some(home) = self.sessions.at(id).filter(is_due) else { return };
         match home.session.expires_at {
             Some(at) if home.attached == Attached::Nobody && at <= now.wall => {
                 self.counters().sessions_expired.add(1);
@@ -131,7 +132,8 @@ impl Shard {
     }
 
     fn will_due(&mut self, now: Now, id: SessionId) {
-        let home = self.sessions.at(id).filter(|home| now.mono >= home.will_armed);
+        let is_due = |home: &&Home| home.ends.as_ref().is_none_or(|ends| now.mono >= ends.will.at);
+        let home = self.sessions.at(id).filter(is_due);
         match home.and_then(|home| home.session.will_due) {
             Some(at) if at <= now.wall => self.publish_will(now, id),
             at => self.arm_will(now, id, at),

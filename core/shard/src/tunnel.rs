@@ -41,7 +41,7 @@ impl Shard {
             counters.moved.add(1);
             return self.effects.push(Effect::Move { conn: id, to: home, parcel });
         }
-        link.relay = Some(Relay { home, untaken: bytes.len() });
+        link.relay = Some(Relay { home, untaken: bytes.len() as u32 });
         link.conn.inbox = Vec::new();
         let (listener, address) = (link.peer.listener, link.peer.socket);
         let connect_stamp = link.connect_stamp;
@@ -53,8 +53,8 @@ impl Shard {
         let window = self.settings.tunnel_window_bytes;
         let Some(link) = self.links.at_mut(id) else { return };
         let Some(relay) = &mut link.relay else { return };
-        relay.untaken += bytes.len();
-        let (home, full) = (relay.home, relay.untaken >= window);
+        relay.untaken += bytes.len() as u32;
+        let (home, full) = (relay.home, relay.untaken as usize >= window);
         self.peers.send(home, &Frame::TunnelBytes { conn: id, bytes });
         if full {
             self.set_paused(id, true);
@@ -66,8 +66,8 @@ impl Shard {
         let window = self.settings.tunnel_window_bytes;
         let Some(link) = self.links.at_mut(id) else { return };
         let Some(relay) = &mut link.relay else { return };
-        relay.untaken = relay.untaken.saturating_sub(bytes);
-        if relay.untaken < window && self.stopping == Stopping::No {
+        relay.untaken = relay.untaken.saturating_sub(bytes as u32);
+        if (relay.untaken as usize) < window && self.stopping == Stopping::No {
             self.set_paused(id, false);
         }
     }
@@ -119,7 +119,7 @@ impl Shard {
     pub(crate) fn tunnel_written(&mut self, from: ShardId, remote: ConnId, bytes: usize) {
         let Some(end) = self.tunnels.get(&(from, remote)).copied() else { return };
         if let Some(Way::Tunnel { unwritten, .. }) = self.links.at_mut(end.conn).map(|l| &mut l.way) {
-            *unwritten = unwritten.saturating_sub(bytes);
+            *unwritten = unwritten.saturating_sub(bytes as u32);
         }
         self.mark_link_dirty(end.conn);
     }
@@ -129,12 +129,12 @@ impl Shard {
         let window = self.settings.tunnel_window_bytes;
         let Some(link) = self.links.at_mut(id) else { return 0 };
         let Way::Tunnel { shard, remote, unwritten } = &mut link.way else { return 0 };
-        let room = window.saturating_sub(*unwritten);
+        let room = window.saturating_sub(*unwritten as usize);
         if room == 0 || link.out.is_empty() {
             return 0;
         }
         let bytes = link.out.take(&mut self.buffers, room);
-        *unwritten += bytes.len();
+        *unwritten += bytes.len() as u32;
         let (shard, conn) = (*shard, *remote);
         self.peers.send(shard, &Frame::TunnelOutput { conn, bytes: &bytes });
         bytes.len()
