@@ -52,16 +52,19 @@ impl core::fmt::Display for AliasViolation {
 
 /// Aliases that the peer binds; at most `max` topics are kept, and memory only for those it did bind.
 #[derive(Debug, Default)]
-pub struct InboundAliases {
+pub struct InboundAliases(Option<Box<InboundTable>>);
+
+#[derive(Debug)]
+struct InboundTable {
     max: u16,
-    topics: Box<[Option<String>]>,
+    topics: Vec<Option<String>>,
 }
 
 impl InboundAliases {
-    /// A table that accepts aliases 1 to `max`; 0 accepts none. Allocates nothing.
+    /// A table that accepts aliases 1 to `max`; 0 accepts none and allocates nothing.
     #[must_use]
     pub fn new(max: u16) -> Self {
-        Self { max, topics: Box::default() }
+        Self((max > 0).then(|| Box::new(InboundTable { max, topics: Vec::new() })))
     }
 
     /// The topic that a PUBLISH is for: its own, which binds the alias if there is one, or the one bound.
@@ -73,21 +76,16 @@ impl InboundAliases {
         if alias == 0 {
             return Err(AliasViolation::Zero);
         }
-        if alias > self.max {
-            return Err(AliasViolation::AboveMaximum);
-        }
+        let table = self.0.as_mut().filter(|table| alias <= table.max).ok_or(AliasViolation::AboveMaximum)?;
         let at = usize::from(alias) - 1;
         if topic.is_empty() {
-            let bound = self.topics.get(at).and_then(Option::as_deref);
+            let bound = table.topics.get(at).and_then(Option::as_deref);
             return bound.ok_or(AliasViolation::Unknown);
         }
-        if self.topics.len() <= at {
-            let mut longer = core::mem::take(&mut self.topics).into_vec();
-            // Aliases are mostly bound in their order.
-            longer.resize((at + 1).max(2 * longer.len()).min(usize::from(self.max)), None);
-            self.topics = longer.into_boxed_slice();
+        if table.topics.len() <= at {
+            table.topics.resize(at + 1, None);
         }
-        let kept = self.topics[at].get_or_insert_default();
+        let kept = table.topics[at].get_or_insert_default();
         kept.clear();
         kept.push_str(topic);
         Ok(topic)

@@ -99,7 +99,7 @@ impl Shard {
         if !home.session.incoming.contains(packet_id) {
             return false;
         }
-        let routing = home.routing.contains(&packet_id);
+        let routing = home.routing.iter().any(|routing| *routing == packet_id);
         let Some(link) = self.links.at_mut(id) else { return true };
         let waits = link.pending.open(packet_id).is_some();
         if !waits {
@@ -241,7 +241,7 @@ impl Shard {
         if qos == Qos::ExactlyOnce {
             self.change(session, Change::IncomingReceived { packet_id });
             if let Some(home) = self.sessions.at_mut(session) {
-                home.routing.push(packet_id);
+                home.routing.push_back(packet_id);
             }
         }
         self.aggregate_answer(now, aggregate, Tally::default());

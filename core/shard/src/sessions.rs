@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::hash::Hasher;
 
+use ringmq_proto::rare_queue::RareQueue;
 use ringmq_proto::session::{Change, Entry, Session};
 use ringmq_proto::time::Mono;
 use ringmq_store::{Body, Command, partition};
@@ -119,13 +120,15 @@ pub struct Home {
     /// What a full queue has made of it, once it was full.
     pub overflow: Option<Box<Overflow>>,
     /// QoS 2 publishes of this client on their way to their subscribers.
-    pub routing: Vec<PacketId>,
+    pub routing: RareQueue<PacketId>,
     /// The page of retained messages that was asked for.
     pub page: Option<Box<PageWait>>,
     /// Number of the publish that matched this session last, and where it stands in the match list.
     pub mark: (u64, u32),
-    /// The same for a match that is made in parts.
-    pub part_mark: (u64, u32),
+    /// The same for a match that is made in parts: its number.
+    pub part_mark: u64,
+    /// And the place.
+    pub part_place: u32,
     /// Its subscriptions whose filters have wildcards.
     pub wildcards: u32,
     /// Whether the log was told that it may not have as many or as deep ones as it wants.
@@ -170,10 +173,11 @@ impl Shard {
             attached: Attached::Nobody,
             connect_stamp: 0,
             overflow: None,
-            routing: Vec::new(),
+            routing: RareQueue::new(),
             page: None,
             mark: (0, 0),
-            part_mark: (0, 0),
+            part_mark: 0,
+            part_place: 0,
             wildcards: 0,
             refusal_told: false,
             queue_messages_max: self.settings.queue_messages_max,

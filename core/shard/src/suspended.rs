@@ -185,13 +185,13 @@ impl Shard {
             }
             let qos = options.qos.min(message.qos());
             let retain = options.retain_as_published && message.retain();
-            if home.part_mark.0 == number {
-                let known = &mut found[home.part_mark.1 as usize];
+            if home.part_mark == number {
+                let known = &mut found[home.part_place as usize];
                 (known.qos, known.retain) = (known.qos.max(qos), known.retain | retain);
                 known.ids.extend((subscriber.id != 0).then_some(subscriber.id));
                 return;
             }
-            home.part_mark = (number, found.len() as u32);
+            (home.part_mark, home.part_place) = (number, found.len() as u32);
             let ids = (subscriber.id != 0).then_some(subscriber.id).into_iter().collect();
             found.push(Found { session, qos, retain, ids });
         });
