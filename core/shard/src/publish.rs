@@ -99,7 +99,7 @@ impl Shard {
         if !home.session.incoming.contains(packet_id) {
             return false;
         }
-        let routing = home.routing.iter().any(|routing| *routing == packet_id);
+        let routing = home.routing.as_ref().is_some_and(|routing| routing.0.contains(&packet_id));
         let Some(link) = self.links.at_mut(id) else { return true };
         let waits = link.pending.open(packet_id).is_some();
         if !waits {
@@ -241,7 +241,7 @@ impl Shard {
         if qos == Qos::ExactlyOnce {
             self.change(session, Change::IncomingReceived { packet_id });
             if let Some(home) = self.sessions.at_mut(session) {
-                home.routing.push_back(packet_id);
+                home.routing.get_or_insert_default().0.push(packet_id);
             }
         }
         self.aggregate_answer(now, aggregate, Tally::default());
@@ -265,7 +265,7 @@ impl Shard {
         }
         if qos == Qos::ExactlyOnce {
             if let Some(home) = self.sessions.at_mut(session) {
-                home.routing.retain(|routing| *routing != packet_id);
+                home.routing.iter_mut().for_each(|routing| routing.0.retain(|other| *other != packet_id));
             }
             if refused || (reason.is_error() && self.ends_exchange(conn, session)) {
                 self.change(session, Change::IncomingReleased { packet_id });

@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 use std::hash::Hasher;
 
-use ringmq_proto::rare_queue::RareQueue;
 use ringmq_proto::session::{Change, Entry, Session};
 use ringmq_proto::time::Mono;
 use ringmq_store::{Body, Command, partition};
@@ -107,6 +106,10 @@ impl Default for Overflow {
     }
 }
 
+/// QoS 2 publishes on their way.
+#[derive(Default)]
+pub struct Routing(pub Vec<PacketId>);
+
 /// A session with what its shard knows of it.
 pub struct Home {
     /// The session itself.
@@ -119,8 +122,8 @@ pub struct Home {
     pub connect_stamp: u64,
     /// What a full queue has made of it, once it was full.
     pub overflow: Option<Box<Overflow>>,
-    /// QoS 2 publishes of this client on their way to their subscribers.
-    pub routing: RareQueue<PacketId>,
+    /// QoS 2 publishes of this client on their way to their subscribers, once there was one.
+    pub routing: Option<Box<Routing>>,
     /// The page of retained messages that was asked for.
     pub page: Option<Box<PageWait>>,
     /// Number of the publish that matched this session last, and where it stands in the match list.
@@ -173,7 +176,7 @@ impl Shard {
             attached: Attached::Nobody,
             connect_stamp: 0,
             overflow: None,
-            routing: RareQueue::new(),
+            routing: None,
             page: None,
             mark: (0, 0),
             part_mark: 0,
