@@ -110,6 +110,8 @@ pub struct Plan {
     pub spin: bool,
     /// Marks this run's topics and payloads, so that runs cannot be mistaken for each other.
     pub run_id: u32,
+    /// The ClientIDs of publishers and then readers, in their order; the load makes up those that are missing.
+    pub client_ids: Vec<String>,
 }
 
 impl Plan {
@@ -138,6 +140,7 @@ impl Plan {
             relay: false,
             spin: false,
             run_id: 1,
+            client_ids: Vec::new(),
         }
     }
 
