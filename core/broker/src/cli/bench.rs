@@ -98,6 +98,10 @@ struct Load {
     #[arg(short, long, value_name = "MESSAGES",
           value_parser = clap::value_parser!(u32).range(1..=WINDOW_MESSAGES_MAX as i64))]
     window: Option<u32>,
+    /// Each publisher waits until all of its window has arrived and been acknowledged, and then fills it at once: so as
+    /// many messages go together with a slow broker as with a fast one
+    #[arg(long, conflicts_with = "rate")]
+    bursts: bool,
     /// Publishes per second over all publishers: an open loop, which measures latency [slow-reader: 5000]
     #[arg(short, long, value_name = "PER_SECOND", value_parser = rate)]
     rate: Option<f64>,
@@ -235,6 +239,9 @@ impl Args {
         let versions = [Version::V31, Version::V311, Version::V5];
         let version =
             versions.into_iter().find(|version| version.name() == load.mqtt).unwrap_or(Version::V311);
+        if load.bursts && self.scenario == Name::SlowReader {
+            return Err(String::from("slow-reader is an open loop: --bursts goes with a closed one"));
+        }
         if load.user_properties > 0 && version != Version::V5 {
             return Err(String::from("only 5.0 has properties: add --mqtt 5.0"));
         }
@@ -244,6 +251,7 @@ impl Args {
         let window = if rate.is_some() { OPEN_WINDOW } else { window };
         let plan = Plan {
             window_messages: load.window.unwrap_or(window) as usize,
+            bursts: load.bursts,
             rate,
             latency: rate.is_some() || self.scenario == Name::Depth1,
             qos: load.qos,
@@ -408,6 +416,8 @@ mod tests {
     fn what_does_not_fit_together_is_refused_with_what_to_do() {
         assert!(plan("p2p --relay -q 1").unwrap_err().contains("--qos 0"));
         assert!(plan("p2p --user-properties 3").unwrap_err().contains("--mqtt 5.0"));
+        assert!(plan("slow-reader --bursts").unwrap_err().contains("closed"));
+        assert!(plan("p2p --bursts").unwrap().bursts && !plan("p2p").unwrap().bursts);
         assert_eq!(plan("p2p --user-properties 3 --mqtt 5.0").unwrap().user_properties, 3);
     }
 }
