@@ -54,6 +54,7 @@ def test_a_table_for_people_and_the_whole_histogram(port, tmp_path):
 @pytest.mark.parametrize("arguments", [
     ("fan-in", "-q", "2", "--mqtt", "3.1"),
     ("fan-out", "-q", "1", "--mqtt", "5.0", "--user-properties", "3", "-r", "300"),
+    ("p2p", "-q", "1", "--bursts"),
     ("subscriptions", "--subscriptions", "600", "--churn", "2"),
     ("connects", "--persistent", "--mqtt", "5.0"),
     ("idle",),
@@ -74,6 +75,8 @@ def test_every_scenario_has_figures_for_programs(port, arguments):
     (("p2p", "--user-properties", "3"), 2, "--mqtt 5.0"),
     (("subscriptions", "-c", "2"), 3, "at least 3 clients"),
     (("p2p", "--json", "--histogram", "nowhere.hgrm"), 3, "add --rate"),
+    (("p2p", "--client-ids", __file__), 2, "needs 200"),
+    (("slow-reader", "--bursts"), 2, "closed"),
 ])
 def test_what_does_not_work_says_what_to_do(port, arguments, code, says):
     """The exit code says whose fault it is."""

@@ -65,9 +65,17 @@ pub(crate) fn open_publisher(
     Ok((handshake.finish()?, receive_maximum.into()))
 }
 
-/// The name of a client, 21 characters at most: MQTT 3.1 allows 23.
+/// The name of a client: the plan's, else one of 21 characters at most, because MQTT 3.1 allows 23.
 pub(crate) fn client_id(plan: &Plan, role: &str, number: usize) -> String {
-    format!("load-{:08x}-{role}-{number}", plan.run_id)
+    let place = match role {
+        "p" => Some(number),
+        "r" => Some(plan.publishers() + number),
+        _ => None,
+    };
+    match place.and_then(|place| plan.client_ids.get(place)) {
+        Some(name) => name.clone(),
+        None => format!("load-{:08x}-{role}-{number}", plan.run_id),
+    }
 }
 
 /// A CONNECT. Keep-alive is in seconds.
@@ -221,6 +229,28 @@ impl<'a> Handshake<'a> {
                 }
                 Err(error) => return Err(Failure::Io("waiting for an answer of the broker", error)),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_the_plan_are_given_to_publishers_and_then_to_readers() {
+        let names = ["a", "b", "c"].map(String::from).to_vec();
+        let broker = ([127, 0, 0, 1], 1883).into();
+        let plan = Plan { client_ids: names, ..Plan::new(broker, Scenario::FanIn, 2) };
+        let rows = [
+            ("p", 0, "a"),
+            ("p", 1, "b"),
+            ("r", 0, "c"),
+            ("r", 1, "load-00000001-r-1"),
+            ("c", 0, "load-00000001-c-0"),
+        ];
+        for (role, number, name) in rows {
+            assert_eq!(client_id(&plan, role, number), name);
         }
     }
 }

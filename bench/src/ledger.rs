@@ -118,6 +118,12 @@ impl Ledger {
         self.places[self.place(publisher, self.next[publisher])].awaited != 0
     }
 
+    /// Whether nobody waits for any of a publisher's messages. Looks at its places until it finds one that is awaited.
+    pub(crate) fn is_idle(&self, publisher: usize) -> bool {
+        let first = publisher * self.window;
+        self.places[first..first + self.window].iter().all(|place| place.awaited == 0)
+    }
+
     /// The number the publisher's next message will have.
     pub(crate) fn next(&self, publisher: usize) -> u64 {
         self.next[publisher]
@@ -235,6 +241,7 @@ mod tests {
         publish(&mut ledger, 3, 1);
         assert_eq!(ledger.publish(0, 1), None);
         assert!(ledger.is_full(0) && !ledger.is_full(1));
+        assert!(!ledger.is_idle(0) && ledger.is_idle(1));
         assert_eq!(ledger.receive(0, 0, 0, 0), Arrival::Last);
         assert_eq!((ledger.publish(0, 1), ledger.publish(0, 1)), (Some(3), None));
         assert_eq!(ledger.under_way(), 3);

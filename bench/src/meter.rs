@@ -58,6 +58,7 @@ impl Mark {
             let cpu = later.since(earlier);
             figures.push(("broker_user_seconds", cpu.user_seconds));
             figures.push(("broker_system_seconds", cpu.system_seconds));
+            figures.extend(cpu.starts.map(|starts| ("broker_thread_starts", starts as f64)));
         }
         if let Some(bytes) = self.broker_resident_bytes {
             figures.push(("broker_resident_bytes", bytes as f64));

@@ -70,6 +70,9 @@ pub struct Plan {
     /// Messages a publisher may have under way, 1 to [`WINDOW_MESSAGES_MAX`]. One is under way until every
     /// reader has it and, above QoS 0, the broker has acknowledged it.
     pub window_messages: usize,
+    /// Whether a publisher of a closed loop fills its window only when it is empty. How many messages go through a
+    /// connection at once then hangs on the window alone, and not on who of broker and load is the faster.
+    pub bursts: bool,
     /// Publishes per second over all publishers. Without it the loop is closed: every window is kept full. With it
     /// the loop is open: a publish is due at its time, whatever has become of those before.
     pub rate: Option<f64>,
@@ -110,6 +113,8 @@ pub struct Plan {
     pub spin: bool,
     /// Marks this run's topics and payloads, so that runs cannot be mistaken for each other.
     pub run_id: u32,
+    /// The ClientIDs of publishers and then readers, in their order; the load makes up those that are missing.
+    pub client_ids: Vec<String>,
 }
 
 impl Plan {
@@ -120,6 +125,7 @@ impl Plan {
             scenario,
             count,
             window_messages: 8,
+            bursts: false,
             rate: None,
             latency: false,
             qos: Qos::AtMostOnce,
@@ -138,6 +144,7 @@ impl Plan {
             relay: false,
             spin: false,
             run_id: 1,
+            client_ids: Vec::new(),
         }
     }
 

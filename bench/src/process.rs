@@ -15,6 +15,8 @@ pub(crate) struct CpuTime {
     pub(crate) system_seconds: f64,
     /// What the scheduler counted for the threads there are, to the nanosecond, where it tells.
     running_seconds: Option<f64>,
+    /// How often those threads were put on a CPU, where the scheduler tells.
+    pub(crate) starts: Option<u64>,
 }
 
 impl CpuTime {
@@ -33,6 +35,8 @@ impl CpuTime {
             user_seconds: self.user_seconds - earlier.user_seconds,
             system_seconds: self.system_seconds - earlier.system_seconds,
             running_seconds: self.running_seconds.zip(earlier.running_seconds).map(|(now, then)| now - then),
+            // A thread that has ended took its count along.
+            starts: self.starts.zip(earlier.starts).map(|(now, then)| now.saturating_sub(then)),
         }
     }
 }
@@ -41,18 +45,21 @@ impl CpuTime {
 pub(crate) fn cpu_time(pid: u32) -> io::Result<CpuTime> {
     let time = parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat"))?)
         .ok_or_else(|| io::Error::other("/proc/PID/stat has another form than known"))?;
-    Ok(CpuTime { running_seconds: running_seconds(pid), ..time })
+    let (running_seconds, starts) = running(pid).unzip();
+    Ok(CpuTime { running_seconds, starts, ..time })
 }
 
-/// The time all threads of a process were running; nothing when the kernel does not tell.
-fn running_seconds(pid: u32) -> Option<f64> {
-    let mut nanoseconds = 0;
+/// The time all threads of a process were running, and how often they began to; nothing when the kernel does not tell.
+fn running(pid: u32) -> Option<(f64, u64)> {
+    let (mut nanoseconds, mut starts) = (0, 0);
     for thread in fs::read_dir(format!("/proc/{pid}/task")).ok()? {
         // A thread that ends just now has no file any more.
         let Ok(text) = fs::read_to_string(thread.ok()?.path().join("schedstat")) else { continue };
-        nanoseconds += text.split_ascii_whitespace().next()?.parse::<u64>().ok()?;
+        let mut fields = text.split_ascii_whitespace().map_while(|field| field.parse::<u64>().ok());
+        nanoseconds += fields.next()?;
+        starts += fields.nth(1)?;
     }
-    Some(nanoseconds as f64 / 1e9)
+    Some((nanoseconds as f64 / 1e9, starts))
 }
 
 /// Resident memory of a process in bytes.
@@ -81,7 +88,7 @@ fn parse_stat(text: &str) -> Option<CpuTime> {
     let (_, rest) = text.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace().skip(11);
     let mut seconds = || fields.next()?.parse::<u64>().ok().map(seconds_of_ticks);
-    Some(CpuTime { user_seconds: seconds()?, system_seconds: seconds()?, running_seconds: None })
+    Some(CpuTime { user_seconds: seconds()?, system_seconds: seconds()?, ..CpuTime::default() })
 }
 
 fn parse_huge(text: &str) -> Option<u64> {
@@ -116,8 +123,12 @@ mod tests {
 
     #[test]
     fn exact_time_counts_unless_a_thread_took_its_own_with_it() {
-        let time =
-            |user_seconds, running_seconds| CpuTime { user_seconds, system_seconds: 0.01, running_seconds };
+        let time = |user_seconds, running_seconds| CpuTime {
+            user_seconds,
+            system_seconds: 0.01,
+            running_seconds,
+            starts: None,
+        };
         let rows = [
             (0.01, Some(0.034), 0.034),
             (0.99, Some(1.05), 1.05),
@@ -148,7 +159,8 @@ mod tests {
     #[test]
     fn this_process_uses_time_and_memory() {
         let pid = std::process::id();
-        assert!(cpu_time(pid).unwrap().total_seconds() >= 0.0);
+        let time = cpu_time(pid).unwrap();
+        assert!(time.total_seconds() >= 0.0 && time.starts.is_none_or(|starts| starts > 0));
         assert!(resident_bytes(pid).unwrap() > 100_000);
         assert!(huge_page_bytes(pid).unwrap() <= resident_bytes(pid).unwrap());
         assert!(machine_seconds().unwrap().0 > 0.0);

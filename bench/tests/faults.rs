@@ -205,6 +205,24 @@ fn each_fault_is_found_once_and_by_its_name() {
 }
 
 #[test]
+fn bursts_find_a_loss_and_go_on() {
+    let plan = Plan {
+        bursts: true,
+        window_messages: 4,
+        version: VERSION,
+        measured: Duration::from_millis(1500),
+        stall: Duration::from_millis(300),
+        ..Plan::new(start(Fault::Lose), Scenario::Pairs, 1)
+    };
+    let report = run(&plan, &mut |_| {}).unwrap();
+    let found: Vec<_> = report.faults().iter().copied().filter(|(_, count)| *count > 0).collect();
+    assert_eq!(found, [("lost", 1)], "{}", report.to_json());
+    // The only publisher waited for what was lost and went on.
+    assert!(report.get("published_in_all") > Some(100.0), "{}", report.to_json());
+    assert_eq!(report.get("published_in_all").unwrap() % 4.0, 0.0, "bursts are whole: {}", report.to_json());
+}
+
+#[test]
 fn a_broker_that_closes_a_connection_ends_the_run() {
     let ended = load(Fault::Close, Scenario::Pairs, 2, Qos::AtMostOnce, 16);
     assert!(matches!(ended, Err(Failure::Closed(_) | Failure::Io(..))), "{ended:?}");

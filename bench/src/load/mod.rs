@@ -258,6 +258,9 @@ impl<'a, 't> Load<'a, 't> {
     }
 
     fn fill_one(&mut self, publisher: usize) {
+        if self.plan.bursts && !self.ledger.is_idle(publisher) {
+            return;
+        }
         let due = self.pace.as_ref().map_or(u64::MAX, |pace| pace.due_of(publisher));
         let pending_before = self.connections[publisher].pending_bytes();
         while self.ledger.next(publisher) < due {
@@ -313,7 +316,7 @@ impl<'a, 't> Load<'a, 't> {
         }
         self.stalls_scanned = self.now;
         for publisher in 0..self.plan.publishers() {
-            let waits = self.ledger.is_full(publisher) || !self.publishing;
+            let waits = self.ledger.is_full(publisher) || self.plan.bursts || !self.publishing;
             if waits && self.now - self.moved[publisher] > self.plan.stall {
                 self.ledger.give_up(publisher);
                 self.moved[publisher] = self.now;

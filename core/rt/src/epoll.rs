@@ -11,7 +11,7 @@ use rustix::event::{Timespec, epoll};
 use crate::again::Again;
 use crate::limits::CONNECTIONS_PER_TURN_MAX;
 use crate::send_ring::SendRing;
-use crate::sockets::{Event, Next, Read, Sockets, Token, Word, receive};
+use crate::sockets::{Event, Next, Sockets, Token, Word};
 use crate::worker::Worker;
 
 /// The sockets of a shard on a plain thread.
@@ -139,9 +139,6 @@ impl Sockets for EpollSockets {
         }
         self.again.take(events);
         events.append(&mut self.woken_by);
-        if events.iter().any(|event| event.token == Token::Doorbell) {
-            while receive(self.ear.as_fd(), &mut [0; 64]) == Read::Bytes(64) {}
-        }
     }
 
     fn send_ring(&mut self) -> Option<&mut SendRing> {

@@ -13,7 +13,7 @@ use ringmq_shard::ConnId;
 use crate::again::Again;
 use crate::limits::{CONNECTIONS_PER_TURN_MAX, RING_COMPLETIONS, RING_SUBMISSIONS};
 use crate::send_ring::SendRing;
-use crate::sockets::{Event, Next, Sockets, Token, Word, receive};
+use crate::sockets::{Event, Next, Sockets, Token, Word};
 use crate::worker::Worker;
 
 /// The sockets of a shard on an executor.
@@ -107,12 +107,6 @@ impl UringSockets {
     fn sleep(&mut self, at_most: Duration) {
         let timeout = Timespec::from(at_most);
         let _ = self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&timeout));
-    }
-
-    fn hear_doorbell(&mut self) {
-        let mut rings = [0; 64];
-        let ear = self.ear.as_fd();
-        while receive(ear, &mut rings) == crate::sockets::Read::Bytes(rings.len()) {}
     }
 }
 
@@ -217,7 +211,6 @@ impl Sockets for UringSockets {
             self.look();
         }
         self.again.take(events);
-        let mut doorbell = false;
         while events.len() < CONNECTIONS_PER_TURN_MAX {
             let Some(entry) = self.ring.completion().next() else {
                 if !self.is_due() {
@@ -234,14 +227,10 @@ impl Sockets for UringSockets {
                 events.push(event);
                 continue;
             }
-            doorbell = true;
             if event.unwatched {
                 let ear = self.ear.as_raw_fd();
                 drop(self.watch(ear, Token::Doorbell));
             }
-        }
-        if doorbell {
-            self.hear_doorbell();
         }
     }
 

@@ -1,10 +1,11 @@
 //! `ringmq bench`: drives an MQTT broker, ours or another, and says what came of it. The load itself is
 //! `ringmq-bench`; here are its arguments, its progress and its output.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -97,6 +98,10 @@ struct Load {
     #[arg(short, long, value_name = "MESSAGES",
           value_parser = clap::value_parser!(u32).range(1..=WINDOW_MESSAGES_MAX as i64))]
     window: Option<u32>,
+    /// Each publisher waits until all of its window has arrived and been acknowledged, and then fills it at once: so as
+    /// many messages go together with a slow broker as with a fast one
+    #[arg(long, conflicts_with = "rate")]
+    bursts: bool,
     /// Publishes per second over all publishers: an open loop, which measures latency [slow-reader: 5000]
     #[arg(short, long, value_name = "PER_SECOND", value_parser = rate)]
     rate: Option<f64>,
@@ -128,6 +133,10 @@ struct Load {
     /// Sessions that outlive their connections (scenario connects)
     #[arg(long)]
     persistent: bool,
+    /// File with the ClientIDs of publishers and then readers, one in each line, for p2p, fan-in, fan-out and
+    /// depth-1; together with `ringmq shard-of` it says which messages cross between shards
+    #[arg(long, value_name = "FILE")]
+    client_ids: Option<PathBuf>,
     /// Never sleeps, so that the load's own waking up is no part of a latency; takes a whole core
     #[arg(long)]
     spin: bool,
@@ -177,6 +186,28 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// The ClientIDs in a file: as many, and all different, as the plan has publishers and readers.
+fn client_ids(file: &Path, plan: &Plan) -> Result<Vec<String>, String> {
+    let text =
+        fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    let names: Vec<String> = text.lines().map(String::from).collect();
+    if !matches!(plan.scenario, Scenario::Pairs | Scenario::FanIn | Scenario::FanOut) {
+        return Err(String::from("--client-ids goes with p2p, fan-in, fan-out and depth-1"));
+    }
+    let wanted = plan.publishers() + plan.readers();
+    let different: HashSet<&str> = names.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+    if names.len() != wanted || different.len() != wanted {
+        return Err(format!(
+            "{} has {} different ClientIDs in {} lines; this run needs {wanted} in as many: one for each \
+             publisher, then one for each reader",
+            file.display(),
+            different.len(),
+            names.len()
+        ));
+    }
+    Ok(names)
+}
+
 impl Name {
     /// The scenario, how many of what it has many of, and the window in a closed loop.
     fn scenario(self) -> (Scenario, u32, u32) {
@@ -208,6 +239,9 @@ impl Args {
         let versions = [Version::V31, Version::V311, Version::V5];
         let version =
             versions.into_iter().find(|version| version.name() == load.mqtt).unwrap_or(Version::V311);
+        if load.bursts && self.scenario == Name::SlowReader {
+            return Err(String::from("slow-reader is an open loop: --bursts goes with a closed one"));
+        }
         if load.user_properties > 0 && version != Version::V5 {
             return Err(String::from("only 5.0 has properties: add --mqtt 5.0"));
         }
@@ -215,8 +249,9 @@ impl Args {
         let rate = load.rate.or(slow.then_some(SLOW_READER_RATE));
         let (scenario, count, window) = self.scenario.scenario();
         let window = if rate.is_some() { OPEN_WINDOW } else { window };
-        Ok(Plan {
+        let plan = Plan {
             window_messages: load.window.unwrap_or(window) as usize,
+            bursts: load.bursts,
             rate,
             latency: rate.is_some() || self.scenario == Name::Depth1,
             qos: load.qos,
@@ -236,7 +271,11 @@ impl Args {
             spin: load.spin,
             run_id: run_id(),
             ..Plan::new(self.broker()?, scenario, load.count.unwrap_or(count) as usize)
-        })
+        };
+        match &load.client_ids {
+            Some(file) => Ok(Plan { client_ids: client_ids(file, &plan)?, ..plan }),
+            None => Ok(plan),
+        }
     }
 
     fn broker(&self) -> Result<SocketAddr, String> {
@@ -352,9 +391,33 @@ mod tests {
     }
 
     #[test]
+    fn client_ids_are_as_many_as_connections_and_all_different() {
+        let file = std::env::temp_dir().join(format!("ringmq-client-ids-{}", std::process::id()));
+        let rows = [
+            ("p2p -c 2", "a\nb\nc\nd\n", None),
+            ("fan-in -c 2", "a\nb\nc\n", None),
+            ("p2p -c 2", "a\nb\nc\n", Some("3 different ClientIDs in 3 lines; this run needs 4")),
+            ("fan-out -c 1", "a\na\n", Some("1 different ClientIDs in 2 lines; this run needs 2")),
+            ("idle -c 1", "a\n", Some("goes with p2p")),
+        ];
+        for (arguments, text, wrong) in rows {
+            fs::write(&file, text).unwrap();
+            let found = plan(&format!("{arguments} --client-ids {}", file.display()));
+            match wrong {
+                None => assert_eq!(found.unwrap().client_ids, text.lines().collect::<Vec<_>>()),
+                Some(says) => assert!(found.unwrap_err().contains(says), "{arguments}"),
+            }
+        }
+        fs::remove_file(&file).unwrap();
+        assert!(plan("p2p --client-ids /nowhere/at-all").unwrap_err().contains("cannot read"));
+    }
+
+    #[test]
     fn what_does_not_fit_together_is_refused_with_what_to_do() {
         assert!(plan("p2p --relay -q 1").unwrap_err().contains("--qos 0"));
         assert!(plan("p2p --user-properties 3").unwrap_err().contains("--mqtt 5.0"));
+        assert!(plan("slow-reader --bursts").unwrap_err().contains("closed"));
+        assert!(plan("p2p --bursts").unwrap().bursts && !plan("p2p").unwrap().bursts);
         assert_eq!(plan("p2p --user-properties 3 --mqtt 5.0").unwrap().user_properties, 3);
     }
 }
