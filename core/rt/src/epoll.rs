@@ -11,13 +11,14 @@ use rustix::event::{Timespec, epoll};
 use crate::again::Again;
 use crate::limits::CONNECTIONS_PER_TURN_MAX;
 use crate::send_ring::SendRing;
-use crate::sockets::{Event, Next, Read, Sockets, Token, Word, receive};
+use crate::sockets::{Event, Next, Sockets, Token, Word};
 use crate::worker::Worker;
 
 /// The sockets of a shard on a plain thread.
 pub(crate) struct EpollSockets {
     set: OwnedFd,
-    ear: OwnedFd,
+    /// Stays open, for the set to hear it.
+    _ear: OwnedFd,
     again: Again,
     /// What the last sleep ended with.
     woken_by: Vec<Event>,
@@ -27,8 +28,8 @@ impl EpollSockets {
     /// `ear` wakes the shard when it becomes readable.
     pub(crate) fn new(ear: OwnedFd) -> io::Result<Self> {
         let set = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let sockets = Self { set, ear, again: Again::default(), woken_by: Vec::new() };
-        sockets.add(sockets.ear.as_fd(), Token::Doorbell)?;
+        let sockets = Self { set, _ear: ear, again: Again::default(), woken_by: Vec::new() };
+        sockets.add(sockets._ear.as_fd(), Token::Doorbell)?;
         Ok(sockets)
     }
 
@@ -101,6 +102,11 @@ impl Sockets for EpollSockets {
         socket.fd
     }
 
+    fn close(&mut self, socket: EpollSocket, _: ConnId) {
+        // The set forgets what is closed.
+        drop(socket);
+    }
+
     fn watch_again(&mut self, _: &EpollSocket, _: ConnId) -> io::Result<()> {
         Ok(())
     }
@@ -139,9 +145,6 @@ impl Sockets for EpollSockets {
         }
         self.again.take(events);
         events.append(&mut self.woken_by);
-        if events.iter().any(|event| event.token == Token::Doorbell) {
-            while receive(self.ear.as_fd(), &mut [0; 64]) == Read::Bytes(64) {}
-        }
     }
 
     fn send_ring(&mut self) -> Option<&mut SendRing> {

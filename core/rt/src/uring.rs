@@ -13,7 +13,7 @@ use ringmq_shard::ConnId;
 use crate::again::Again;
 use crate::limits::{CONNECTIONS_PER_TURN_MAX, RING_COMPLETIONS, RING_SUBMISSIONS};
 use crate::send_ring::SendRing;
-use crate::sockets::{Event, Next, Sockets, Token, Word, receive};
+use crate::sockets::{Event, Next, Sockets, Token, Word};
 use crate::worker::Worker;
 
 /// The sockets of a shard on an executor.
@@ -114,12 +114,6 @@ impl UringSockets {
         let timeout = Timespec::from(at_most);
         let _ = self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&timeout));
     }
-
-    fn hear_doorbell(&mut self) {
-        let mut rings = [0; 64];
-        let ear = self.ear.as_fd();
-        while receive(ear, &mut rings) == crate::sockets::Read::Bytes(rings.len()) {}
-    }
 }
 
 /// A ring as lean as this kernel has it: completions are made when this thread asks for them and not by
@@ -180,6 +174,10 @@ impl Sockets for UringSockets {
         socket.fd
     }
 
+    fn close(&mut self, socket: UringSocket, id: ConnId) {
+        drop(self.detach(socket, id));
+    }
+
     fn watch_again(&mut self, socket: &UringSocket, id: ConnId) -> io::Result<()> {
         self.watch(socket.fd.as_raw_fd(), Token::Connection(id))
     }
@@ -223,7 +221,6 @@ impl Sockets for UringSockets {
             self.look();
         }
         self.again.take(events);
-        let mut doorbell = false;
         while events.len() < CONNECTIONS_PER_TURN_MAX {
             let Some(entry) = self.ring.completion().next() else {
                 if !self.is_due() {
@@ -240,14 +237,10 @@ impl Sockets for UringSockets {
                 events.push(event);
                 continue;
             }
-            doorbell = true;
             if event.unwatched {
                 let ear = self.ear.as_raw_fd();
                 drop(self.watch(ear, Token::Doorbell));
             }
-        }
-        if doorbell {
-            self.hear_doorbell();
         }
     }
 

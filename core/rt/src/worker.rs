@@ -28,7 +28,7 @@ use crate::listener::Listener;
 use crate::mailbox::{Arrival, Decisions, Mail, Order};
 use crate::mesh::{LanesIn, LanesOut, Port, PortState, shard};
 use crate::shared::Shared;
-use crate::sockets::{Event, Next, Read, Sockets, Token, receive, say_goodbye, send, total};
+use crate::sockets::{Event, Next, Read, Sockets, Token, receive, send, take_unread, total};
 
 /// What a shard's thread is given to begin with.
 pub(crate) struct Seat {
@@ -555,8 +555,8 @@ impl<S: Sockets> Worker<S> {
 
     fn close(&mut self, conn: ConnId) {
         if let Some(connection) = self.connections.remove(conn) {
-            say_goodbye(connection.socket.as_fd(), &mut self.buffer);
-            drop(self.sockets.detach(connection.socket, conn));
+            take_unread(connection.socket.as_fd(), &mut self.buffer);
+            self.sockets.close(connection.socket, conn);
         }
     }
 
@@ -571,7 +571,9 @@ impl<S: Sockets> Worker<S> {
     fn hand_over(&mut self, conn: ConnId, to: ShardId, parcel: Box<ringmq_shard::Parcel>) {
         let Some(connection) = self.connections.remove(conn) else { return };
         let fd = self.sockets.detach(connection.socket, conn);
+        // Rung for at the end of the turn: others may go there too.
         self.shared.mailbox(to).arrive(Arrival { fd, parcel });
+        self.port.note_posted(to);
     }
 
     fn log(&self, level: LogLevel, line: &str) {
@@ -630,7 +632,7 @@ impl<S: Sockets> Drop for Worker<S> {
         self.close_listeners();
         let left = self.connections.len() as u64;
         for connection in self.connections.take_all() {
-            drop(self.sockets.detach(connection.socket, connection.id));
+            self.sockets.close(connection.socket, connection.id);
         }
         let mail = self.shared.mailbox(self.id).close();
         for ticket in mail.requests.iter().filter_map(ticket) {
