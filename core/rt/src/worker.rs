@@ -21,8 +21,9 @@ use rustix::net::SocketFlags;
 use crate::MakeDecider;
 use crate::connections::{Connection, Connections};
 use crate::limits::{
-    ACCEPTS_PER_TURN_MAX, DRAINS_PER_TURN_MAX, FLUSHES_PER_TURN_MAX, HEAR_OUT_READS_MAX, READ_BUFFER_BYTES,
-    READ_BYTES_PER_TURN_MAX, SLEEP_MAX, WRITE_BYTES_PER_TURN_MAX, WRITE_SLICES_MAX,
+    ACCEPTS_PER_TURN_MAX, DRAINS_PER_TURN_MAX, FLUSHES_PER_TURN_MAX, HEAR_OUT_READS_MAX,
+    LARGE_READ_BYTES_MAX, READ_BUFFER_BYTES, READ_BYTES_PER_TURN_MAX, SLEEP_MAX, WRITE_BYTES_PER_TURN_MAX,
+    WRITE_SLICES_MAX,
 };
 use crate::listener::Listener;
 use crate::mailbox::{Arrival, Decisions, Mail, Order};
@@ -103,7 +104,7 @@ impl<S: Sockets> Worker<S> {
             events: Vec::new(),
             effects: Vec::new(),
             write_on: Vec::new(),
-            buffer: vec![0; READ_BUFFER_BYTES].into(),
+            buffer: vec![0; LARGE_READ_BYTES_MAX].into(),
             more: false,
             settling: false,
             leaving: false,
@@ -277,9 +278,10 @@ impl<S: Sockets> Worker<S> {
         if !connection.wants_bytes() {
             return 0;
         }
-        let read = receive(connection.socket.as_fd(), &mut self.buffer);
+        let room = READ_BUFFER_BYTES.max(self.shard.missing_bytes(conn).min(LARGE_READ_BYTES_MAX));
+        let read = receive(connection.socket.as_fd(), &mut self.buffer[..room]);
         if let Read::Bytes(bytes) = read
-            && (bytes == self.buffer.len() || connection.hung_up)
+            && (bytes == room || connection.hung_up)
         {
             // There may be more, or the end behind it, and no event is on its way.
             self.sockets.again(Token::Connection(conn));
@@ -291,7 +293,7 @@ impl<S: Sockets> Worker<S> {
     fn hear_out(&mut self, now: Now, conn: ConnId) {
         for reads in 1..=HEAR_OUT_READS_MAX {
             let Some(connection) = self.connections.find(conn).filter(|c| c.wants_bytes()) else { break };
-            let read = receive(connection.socket.as_fd(), &mut self.buffer);
+            let read = receive(connection.socket.as_fd(), &mut self.buffer[..READ_BUFFER_BYTES]);
             self.take_read(now, conn, read);
             if !matches!(read, Read::Bytes(_)) {
                 break;
