@@ -17,7 +17,8 @@ use crate::worker::Worker;
 /// The sockets of a shard on a plain thread.
 pub(crate) struct EpollSockets {
     set: OwnedFd,
-    ear: OwnedFd,
+    /// Stays open, for the set to hear it.
+    _ear: OwnedFd,
     again: Again,
     /// What the last sleep ended with.
     woken_by: Vec<Event>,
@@ -27,8 +28,8 @@ impl EpollSockets {
     /// `ear` wakes the shard when it becomes readable.
     pub(crate) fn new(ear: OwnedFd) -> io::Result<Self> {
         let set = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let sockets = Self { set, ear, again: Again::default(), woken_by: Vec::new() };
-        sockets.add(sockets.ear.as_fd(), Token::Doorbell)?;
+        let sockets = Self { set, _ear: ear, again: Again::default(), woken_by: Vec::new() };
+        sockets.add(sockets._ear.as_fd(), Token::Doorbell)?;
         Ok(sockets)
     }
 
@@ -99,6 +100,11 @@ impl Sockets for EpollSockets {
     fn detach(&mut self, socket: EpollSocket, _: ConnId) -> OwnedFd {
         self.remove(socket.as_fd());
         socket.fd
+    }
+
+    fn close(&mut self, socket: EpollSocket, _: ConnId) {
+        // The set forgets what is closed.
+        drop(socket);
     }
 
     fn watch_again(&mut self, _: &EpollSocket, _: ConnId) -> io::Result<()> {

@@ -1,8 +1,10 @@
 //! Every bound of the runtime with its reason.
 
-/// Bytes of a shard's one read buffer, and so of one read. Larger reads gain nothing: a `recv` of 64 KiB is
-/// copying, not overhead.
+/// Bytes of one read. Larger reads gain nothing for small packets: a `recv` of 64 KiB is copying, not overhead.
 pub(crate) const READ_BUFFER_BYTES: usize = 64 << 10;
+/// Bytes of one read while a packet lacks more than that: its inbox grows with what has arrived, so the more comes at
+/// once the less is copied as it grows.
+pub(crate) const LARGE_READ_BYTES_MAX: usize = 4 * READ_BUFFER_BYTES;
 /// Connections served in one turn; with the next bound it keeps a turn near a millisecond.
 pub(crate) const CONNECTIONS_PER_TURN_MAX: usize = 256;
 /// Bytes read in one turn; the ready connections beyond it come first in the next turn.

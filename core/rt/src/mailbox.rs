@@ -88,9 +88,9 @@ impl Mailbox {
         self.put(|mail| mail.orders.push(order));
     }
 
-    /// Brings in a connection; it is closed when the shard is gone.
+    /// Brings in a connection; it is closed when the shard is gone. Whoever brought it rings the bell.
     pub(crate) fn arrive(&self, arrival: Arrival) {
-        self.put(|mail| {
+        self.put_silently(|mail| {
             if !mail.closed {
                 mail.arrivals.push(arrival);
             }
@@ -123,13 +123,15 @@ impl Mailbox {
     }
 
     fn put<R>(&self, put: impl FnOnce(&mut Mail) -> R) -> R {
-        let result = {
-            let mut mail = self.lock();
-            let result = put(&mut mail);
-            self.filled.store(true, Ordering::Release);
-            result
-        };
+        let result = self.put_silently(put);
         self.doorbell.ring_if_asleep();
+        result
+    }
+
+    fn put_silently<R>(&self, put: impl FnOnce(&mut Mail) -> R) -> R {
+        let mut mail = self.lock();
+        let result = put(&mut mail);
+        self.filled.store(true, Ordering::Release);
         result
     }
 

@@ -64,6 +64,11 @@ pub(crate) struct PortState {
 }
 
 impl PortState {
+    /// A peer was sent something and is to be rung.
+    pub(crate) fn note_posted(&self, to: ShardId) {
+        insert(&self.posted, to);
+    }
+
     /// Takes the peers that were sent something.
     pub(crate) fn take_posted(&self) -> CoreMask {
         self.posted.take()
@@ -99,10 +104,7 @@ impl MeshPort for Port {
             fence(Ordering::SeqCst);
             lane.push(batch)
         });
-        let touched = if pushed.is_ok() { &self.state.posted } else { &self.state.waiting };
-        let mut mask = touched.get();
-        mask.insert(to.index());
-        touched.set(mask);
+        insert(if pushed.is_ok() { &self.state.posted } else { &self.state.waiting }, to);
         pushed
     }
 
@@ -110,6 +112,12 @@ impl MeshPort for Port {
         let lane = self.lanes.get_mut(to.index()).and_then(Option::as_mut);
         lane.and_then(LaneSender::take_home).unwrap_or_default()
     }
+}
+
+fn insert(mask: &Cell<CoreMask>, peer: ShardId) {
+    let mut with = mask.get();
+    with.insert(peer.index());
+    mask.set(with);
 }
 
 /// The number of a shard from its index, which is at most 255.

@@ -37,8 +37,7 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     let (driver, driver_reason) = probe::choose(options.driver)?;
     let bound = listen::bind(&options.listen, options.shards)?;
     let doorbells = (0..options.shards).map(|_| Doorbell::new()).collect::<io::Result<Vec<_>>>();
-    let doorbells =
-        doorbells.map_err(|error| StartError::System { doing: "making a pair of sockets", error })?;
+    let doorbells = doorbells.map_err(|error| StartError::System { doing: "making an eventfd", error })?;
     let executors = if driver == Driver::Uring { executors::to_be_made(options.shards) } else { 0 };
     probe::descriptors_suffice(
         executors * EXECUTOR_DESCRIPTORS + options.shards * SHARD_DESCRIPTORS + START_DESCRIPTORS,

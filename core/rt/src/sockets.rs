@@ -8,7 +8,7 @@ use std::time::Duration;
 use ringmq_net::Sealed;
 use ringmq_shard::ConnId;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
 use crate::limits::CLOSE_READS_MAX;
 use crate::send_ring::SendRing;
@@ -105,6 +105,8 @@ pub(crate) trait Sockets {
     fn attach(&mut self, fd: OwnedFd, id: ConnId) -> io::Result<Self::Socket>;
     /// Lets the socket go, still open.
     fn detach(&mut self, socket: Self::Socket, id: ConnId) -> OwnedFd;
+    /// Closes the socket, at the latest when the next events are gathered or waited for.
+    fn close(&mut self, socket: Self::Socket, id: ConnId);
     /// Whether events for reading and for writing are wanted. What is not wanted may be told all the same.
     fn want(&mut self, socket: &mut Self::Socket, id: ConnId, read: bool, write: bool) -> io::Result<()>;
     /// Makes events for reading come again after one that said [`Event::unwatched`].
@@ -170,12 +172,9 @@ pub(crate) fn total(sealed: &Sealed<'_>) -> usize {
     }
 }
 
-/// Prepares a socket for being closed: tells the other end that nothing more comes, and throws away what it
-/// still sent, because closing over unread bytes would reset the connection and with it the last packet.
-pub(crate) fn say_goodbye(fd: BorrowedFd<'_>, buffer: &mut [u8]) {
-    if rustix::net::shutdown(fd, Shutdown::Write).is_err() {
-        return;
-    }
+/// Prepares a socket for being closed: throws away what the other end still sent, because closing over unread
+/// bytes would reset the connection and with it the last packet.
+pub(crate) fn take_unread(fd: BorrowedFd<'_>, buffer: &mut [u8]) {
     for _ in 0..CLOSE_READS_MAX {
         if !matches!(receive(fd, buffer), Read::Bytes(_)) {
             return;

@@ -21,6 +21,8 @@ pub(crate) struct UringSockets {
     ring: IoUring,
     /// Whether the ring shows in its memory that there is something to take in.
     tells_what_is_due: bool,
+    /// Has nothing told of what succeeds, where the kernel can do that (5.17).
+    silently: squeue::Flags,
     ear: OwnedFd,
     again: Again,
     sends: SendRing,
@@ -51,8 +53,10 @@ impl UringSockets {
     pub(crate) fn new(ear: OwnedFd) -> io::Result<Self> {
         let ring = ring()?;
         let tells_what_is_due = ring.params().is_setup_single_issuer();
-        let mut sockets =
-            Self { ring, tells_what_is_due, ear, again: Again::default(), sends: SendRing::new()? };
+        let skips = ring.params().is_feature_skip_cqe_on_success();
+        let silently = if skips { squeue::Flags::SKIP_SUCCESS } else { squeue::Flags::empty() };
+        let (again, sends) = (Again::default(), SendRing::new()?);
+        let mut sockets = Self { ring, tells_what_is_due, silently, ear, again, sends };
         let ear = sockets.ear.as_raw_fd();
         sockets.watch(ear, Token::Doorbell)?;
         Ok(sockets)
@@ -65,9 +69,11 @@ impl UringSockets {
     }
 
     /// Has the kernel forget what it was to tell. It holds the socket open until it has, which is when it is
-    /// asked the next time what has happened.
+    /// asked the next time what has happened. Removing a poll would fail where it has just been triggered; cancelling
+    /// it does not.
     fn forget(&mut self, word: Word) -> io::Result<()> {
-        self.push(&opcode::PollRemove::new(word.0).build().user_data(Word::NOTHING.0))
+        let cancel = opcode::AsyncCancel::new(word.0).build().user_data(Word::NOTHING.0);
+        self.push(&cancel.flags(self.silently))
     }
 
     fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
@@ -168,6 +174,10 @@ impl Sockets for UringSockets {
         socket.fd
     }
 
+    fn close(&mut self, socket: UringSocket, id: ConnId) {
+        drop(self.detach(socket, id));
+    }
+
     fn watch_again(&mut self, socket: &UringSocket, id: ConnId) -> io::Result<()> {
         self.watch(socket.fd.as_raw_fd(), Token::Connection(id))
     }
@@ -257,5 +267,34 @@ pub(crate) fn run(worker: &mut Worker<UringSockets>) {
             }
             Next::Leave => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::doorbell::Doorbell;
+
+    #[test]
+    fn a_socket_is_closed_although_something_arrived_just_before() {
+        let (_bell, ear) = Doorbell::new().unwrap();
+        let Ok(mut sockets) = UringSockets::new(ear) else {
+            return assert!(crate::probe::choose(crate::DriverChoice::Uring).is_err());
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let id = ConnId { slot: 3, generation: 1 };
+        let socket = sockets.attach(listener.accept().unwrap().0.into(), id).unwrap();
+        sockets.look();
+        // The kernel has an event of the socket to tell while it is asked to forget the socket.
+        client.write_all(b"bye").unwrap();
+        drop(sockets.detach(socket, id));
+        sockets.look();
+        let read = client.read(&mut [0]).map_err(|error| error.kind());
+        assert!(matches!(read, Ok(0) | Err(io::ErrorKind::ConnectionReset)), "still open: {read:?}");
     }
 }

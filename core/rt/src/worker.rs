@@ -21,14 +21,15 @@ use rustix::net::SocketFlags;
 use crate::MakeDecider;
 use crate::connections::{Connection, Connections};
 use crate::limits::{
-    ACCEPTS_PER_TURN_MAX, DRAINS_PER_TURN_MAX, FLUSHES_PER_TURN_MAX, HEAR_OUT_READS_MAX, READ_BUFFER_BYTES,
-    READ_BYTES_PER_TURN_MAX, SLEEP_MAX, WRITE_BYTES_PER_TURN_MAX, WRITE_SLICES_MAX,
+    ACCEPTS_PER_TURN_MAX, DRAINS_PER_TURN_MAX, FLUSHES_PER_TURN_MAX, HEAR_OUT_READS_MAX,
+    LARGE_READ_BYTES_MAX, READ_BUFFER_BYTES, READ_BYTES_PER_TURN_MAX, SLEEP_MAX, WRITE_BYTES_PER_TURN_MAX,
+    WRITE_SLICES_MAX,
 };
 use crate::listener::Listener;
 use crate::mailbox::{Arrival, Decisions, Mail, Order};
 use crate::mesh::{LanesIn, LanesOut, Port, PortState, shard};
 use crate::shared::Shared;
-use crate::sockets::{Event, Next, Read, Sockets, Token, receive, say_goodbye, send, total};
+use crate::sockets::{Event, Next, Read, Sockets, Token, receive, send, take_unread, total};
 
 /// What a shard's thread is given to begin with.
 pub(crate) struct Seat {
@@ -103,7 +104,7 @@ impl<S: Sockets> Worker<S> {
             events: Vec::new(),
             effects: Vec::new(),
             write_on: Vec::new(),
-            buffer: vec![0; READ_BUFFER_BYTES].into(),
+            buffer: vec![0; LARGE_READ_BYTES_MAX].into(),
             more: false,
             settling: false,
             leaving: false,
@@ -277,9 +278,10 @@ impl<S: Sockets> Worker<S> {
         if !connection.wants_bytes() {
             return 0;
         }
-        let read = receive(connection.socket.as_fd(), &mut self.buffer);
+        let room = READ_BUFFER_BYTES.max(self.shard.missing_bytes(conn).min(LARGE_READ_BYTES_MAX));
+        let read = receive(connection.socket.as_fd(), &mut self.buffer[..room]);
         if let Read::Bytes(bytes) = read
-            && (bytes == self.buffer.len() || connection.hung_up)
+            && (bytes == room || connection.hung_up)
         {
             // There may be more, or the end behind it, and no event is on its way.
             self.sockets.again(Token::Connection(conn));
@@ -291,7 +293,7 @@ impl<S: Sockets> Worker<S> {
     fn hear_out(&mut self, now: Now, conn: ConnId) {
         for reads in 1..=HEAR_OUT_READS_MAX {
             let Some(connection) = self.connections.find(conn).filter(|c| c.wants_bytes()) else { break };
-            let read = receive(connection.socket.as_fd(), &mut self.buffer);
+            let read = receive(connection.socket.as_fd(), &mut self.buffer[..READ_BUFFER_BYTES]);
             self.take_read(now, conn, read);
             if !matches!(read, Read::Bytes(_)) {
                 break;
@@ -555,8 +557,8 @@ impl<S: Sockets> Worker<S> {
 
     fn close(&mut self, conn: ConnId) {
         if let Some(connection) = self.connections.remove(conn) {
-            say_goodbye(connection.socket.as_fd(), &mut self.buffer);
-            drop(self.sockets.detach(connection.socket, conn));
+            take_unread(connection.socket.as_fd(), &mut self.buffer);
+            self.sockets.close(connection.socket, conn);
         }
     }
 
@@ -571,7 +573,9 @@ impl<S: Sockets> Worker<S> {
     fn hand_over(&mut self, conn: ConnId, to: ShardId, parcel: Box<ringmq_shard::Parcel>) {
         let Some(connection) = self.connections.remove(conn) else { return };
         let fd = self.sockets.detach(connection.socket, conn);
+        // Rung for at the end of the turn: others may go there too.
         self.shared.mailbox(to).arrive(Arrival { fd, parcel });
+        self.port.note_posted(to);
     }
 
     fn log(&self, level: LogLevel, line: &str) {
@@ -630,7 +634,7 @@ impl<S: Sockets> Drop for Worker<S> {
         self.close_listeners();
         let left = self.connections.len() as u64;
         for connection in self.connections.take_all() {
-            drop(self.sockets.detach(connection.socket, connection.id));
+            self.sockets.close(connection.socket, connection.id);
         }
         let mail = self.shared.mailbox(self.id).close();
         for ticket in mail.requests.iter().filter_map(ticket) {

@@ -16,6 +16,7 @@ mod fault;
 mod fill;
 mod graves;
 mod hear_out;
+mod inbox;
 pub mod input;
 pub mod limits;
 mod links;
@@ -158,6 +159,8 @@ pub struct Shard {
     scratch: Option<Box<Scratch>>,
     /// The topic of a publish with an alias, while it is processed.
     resolved: String,
+    /// What holds the packet at hand, where a message may keep it.
+    whole: inbox::Whole,
     messages: MessagePool,
     buffers: BufferPool,
     dirty: Vec<ConnId>,
@@ -220,6 +223,7 @@ impl Shard {
             matching: Matching::default(),
             scratch: None,
             resolved: String::new(),
+            whole: inbox::Whole::default(),
             messages: MessagePool::new(),
             buffers: BufferPool::default(),
             dirty: Vec::new(),

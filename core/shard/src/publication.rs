@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use ringmq_wire::message::{Message, MessageParts, Payload};
 use ringmq_wire::{Properties, Publish, Qos, Version};
 
@@ -27,6 +28,8 @@ pub struct Publication<'a> {
     pub expires_at: Option<u64>,
     properties: Properties<'a>,
     payload: &'a [u8],
+    /// The payload where a message may keep it without a copy.
+    kept: Option<Bytes>,
     message: Option<Rc<Message>>,
     /// The packet, where a subscriber may get the very same, and its version.
     packet: Option<(&'a [u8], Version)>,
@@ -44,6 +47,7 @@ impl<'a> Publication<'a> {
             expires_at: None,
             properties: publish.properties,
             payload: publish.payload,
+            kept: None,
             message: None,
             packet: None,
         }
@@ -60,9 +64,15 @@ impl<'a> Publication<'a> {
             expires_at: message.expires_at(),
             properties: message.properties(),
             payload: message.payload(),
+            kept: None,
             message: Some(Rc::clone(message)),
             packet: None,
         }
+    }
+
+    /// Its payload lies where a message may keep it.
+    pub fn keep(&mut self, payload: Option<Bytes>) {
+        self.kept = payload;
     }
 
     /// Came in this packet, whose topic is its own. At QoS 0 without RETAIN nothing in it belongs to one hop
@@ -100,7 +110,7 @@ impl<'a> Publication<'a> {
                 qos: self.qos,
                 retain: self.retain,
                 properties: self.properties,
-                payload: Payload::Copy(self.payload),
+                payload: self.kept.take().map_or(Payload::Copy(self.payload), Payload::Owned),
                 expires_at: self.expires_at,
                 publisher: self.publisher,
                 stamp: self.stamp,

@@ -8,6 +8,7 @@ use ringmq_wire::{Frame, Packet, Sender, Version, Violation, decode, frame};
 use crate::Shard;
 use crate::authz::{Answer, Ticket, Verdict};
 use crate::fault::{self, Fault};
+use crate::inbox::{self, Whole};
 use crate::input::{ConnId, ShardId};
 use crate::links::{Park, Said, Way};
 use crate::mesh::frame::Frame as MeshFrame;
@@ -36,33 +37,64 @@ impl Shard {
         self.feed(now, id, bytes);
     }
 
+    /// How many bytes the large packet that is arriving on a connection still lacks; 0 for any other. Reading them
+    /// at once spares copies.
+    #[must_use]
+    pub fn missing_bytes(&self, id: ConnId) -> usize {
+        self.links.at(id).and_then(|link| inbox::missing(&link.conn.inbox)).unwrap_or(0)
+    }
+
     /// Processes bytes behind those that wait.
     pub(crate) fn feed(&mut self, now: Now, id: ConnId, bytes: &[u8]) {
         let Some(link) = self.links.at_mut(id).filter(|l| l.conn.is_open()) else { return };
-        if link.conn.inbox.is_empty() {
-            let used = self.process(now, id, bytes);
-            if let Some(link) = self.links.at_mut(id).filter(|l| l.conn.is_open() && l.relay.is_none()) {
-                link.conn.inbox.extend_from_slice(&bytes[used..]);
-            }
-        } else {
-            link.conn.inbox.extend_from_slice(bytes);
-            self.process_inbox(now, id);
+        // CONNECT stays with all that follows: it may move to another shard.
+        let connected = link.conn.phase == Phase::Connected;
+        let missing = inbox::missing(&link.conn.inbox).filter(|missing| connected && *missing < bytes.len());
+        let (first, rest) = bytes.split_at(missing.unwrap_or(bytes.len()));
+        self.feed_piece(now, id, first);
+        if !rest.is_empty() {
+            self.feed_piece(now, id, rest);
         }
         self.after_input(now, id);
     }
 
+    fn feed_piece(&mut self, now: Now, id: ConnId, bytes: &[u8]) {
+        let Some(link) = self.links.at_mut(id).filter(|l| l.conn.is_open()) else { return };
+        if link.conn.inbox.is_empty() {
+            let used = self.process(now, id, bytes);
+            if let Some(link) = self.links.at_mut(id).filter(|l| l.conn.is_open() && l.relay.is_none()) {
+                inbox::append(&mut link.conn.inbox, &bytes[used..]);
+            }
+        } else {
+            inbox::append(&mut link.conn.inbox, bytes);
+            self.process_inbox(now, id);
+        }
+    }
+
     fn process_inbox(&mut self, now: Now, id: ConnId) {
         let Some(link) = self.links.at_mut(id) else { return };
-        let mut inbox = std::mem::take(&mut link.conn.inbox);
-        let used = self.process(now, id, &inbox);
-        let Some(link) = self.links.at_mut(id).filter(|l| l.conn.is_open()) else { return };
-        if used == inbox.len() {
-            // An idle connection keeps no buffer.
-            return;
+        let rest = match Whole::of(std::mem::take(&mut link.conn.inbox)) {
+            Ok(whole) => self.process_whole(now, id, whole),
+            Err(mut inbox) => {
+                let used = self.process(now, id, &inbox);
+                inbox.drain(..used);
+                // An idle connection keeps no buffer.
+                (!inbox.is_empty()).then_some(inbox)
+            }
+        };
+        if let Some((rest, link)) = rest.zip(self.links.at_mut(id).filter(|l| l.conn.is_open())) {
+            debug_assert!(link.conn.inbox.is_empty());
+            link.conn.inbox = rest;
         }
-        inbox.drain(..used);
-        debug_assert!(link.conn.inbox.is_empty());
-        link.conn.inbox = inbox;
+    }
+
+    /// Processes an inbox that goes over to its message. Gives it back when its packet has to wait there.
+    fn process_whole(&mut self, now: Now, id: ConnId, whole: Whole) -> Option<Vec<u8>> {
+        let packet = whole.packet();
+        self.whole = whole;
+        let used = self.process(now, id, &packet);
+        self.whole = Whole::default();
+        (used == 0).then(|| packet.into())
     }
 
     /// Whether the socket is to be read, and whether a connection that ended can go now.

@@ -120,6 +120,26 @@ fn large_payloads_cross_shards_whole() {
 }
 
 #[test]
+fn large_and_small_payloads_close_behind_each_other_arrive_whole_and_in_order() {
+    let sizes = [100_000, 5, 70_000, 65_500, 0, 300_000, 300_001, 2_000, 90_000];
+    let payload = |(number, bytes): (usize, &usize)| vec![number as u8; *bytes];
+    let posted: Vec<Vec<u8>> = sizes.iter().enumerate().map(payload).collect();
+    for (shards, seed) in [(1, 1), (1, 2), (1, 3), (2, 4), (2, 5)] {
+        let mut world = World::new(&Setup::new(shards, seed));
+        (world.read_bytes_max, world.ragged) = (64 << 10, true);
+        let reader = world.join(0, &Hello::new(Version::V5, &super::id_on("reader", 0, shards)));
+        subscribe(&mut world, reader, "t", 1);
+        let writer = world.join(0, &Hello::new(Version::V311, &super::id_on("writer", shards - 1, shards)));
+        for (number, payload) in posted.iter().enumerate() {
+            world.send(writer, &Post::new("t", payload, 1, number as u16 + 1).encode(Version::V311));
+        }
+        let got = read_all(&mut world, reader);
+        let same = got.iter().map(|publish| &publish.payload).eq(&posted);
+        assert!(same, "{:?}", got.iter().map(|publish| publish.payload.len()).collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn more_than_the_receive_maximum_is_a_fault() {
     let mut setup = Setup::new(1, 7);
     setup.settings.offer.receive_maximum = 3;
