@@ -32,7 +32,7 @@ pub mod storm;
 mod template;
 
 pub use failure::Failure;
-pub use hello::{HELLO_ANSWER, HELLO_BYTES, Hello, Role};
+pub use hello::{HELLO_ANSWER, HELLO_BYTES, HELLO_TIMES, Hello, Role};
 pub use latency::Latency;
 pub use plan::{Plan, Scenario, WINDOW_MESSAGES_MAX};
 pub use report::Report;

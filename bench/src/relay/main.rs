@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use ringmq_bench::{HELLO_ANSWER, HELLO_BYTES, Hello, Role};
+use ringmq_bench::{HELLO_ANSWER, HELLO_BYTES, HELLO_TIMES, Hello, Role};
 
 /// What one read may bring, in bytes: with large messages few calls, and still no more than the caches hold.
 const READ_BYTES_MAX: usize = 256 << 10;
@@ -107,13 +107,23 @@ fn gather(listener: &TcpListener) -> io::Result<Vec<End>> {
         let (mut stream, _) = listener.accept()?;
         stream.set_read_timeout(Some(HELLO_MAX))?;
         stream.set_nodelay(true)?;
-        let mut bytes = [0; HELLO_BYTES];
-        let hello = stream.read_exact(&mut bytes).ok().and_then(|()| Hello::from_bytes(&bytes));
-        let Some(hello) = hello else { continue };
-        stream.write_all(&[HELLO_ANSWER])?;
-        arrived.push((hello, stream));
+        let mut hello = None;
+        for _ in 0..HELLO_TIMES {
+            hello = hear(&mut stream)?;
+        }
+        arrived.extend(hello.map(|hello| (hello, stream)));
     }
     Ok(pair(arrived))
+}
+
+/// Hears one hello and answers it; nothing, and no answer, where something else is said.
+fn hear(stream: &mut TcpStream) -> io::Result<Option<Hello>> {
+    let mut bytes = [0; HELLO_BYTES];
+    let hello = stream.read_exact(&mut bytes).ok().and_then(|()| Hello::from_bytes(&bytes));
+    if hello.is_some() {
+        stream.write_all(&[HELLO_ANSWER])?;
+    }
+    Ok(hello)
 }
 
 /// Gives every publisher the readers of its channel.

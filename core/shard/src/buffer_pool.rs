@@ -21,12 +21,12 @@ pub struct BufferPool {
 
 impl BufferPool {
     /// An empty buffer with room for at least `bytes`, longer when `behind` others are not written yet.
+    #[inline]
     pub fn lend(&mut self, bytes: usize, behind: usize) -> Vec<u8> {
         let first = if behind == 0 { 0 } else { (behind + 1).min(LENGTHS.len() - 1) };
-        let Some(at) = (first..LENGTHS.len()).find(|at| bytes <= LENGTHS[*at]) else {
-            return Vec::with_capacity(bytes);
-        };
-        match self.spare[at].pop() {
+        let at = LENGTHS.iter().map(|length| usize::from(bytes > *length)).sum::<usize>().max(first);
+        let Some(spare) = self.spare.get_mut(at) else { return Vec::with_capacity(bytes) };
+        match spare.pop() {
             Some(buffer) => {
                 self.bytes -= LENGTHS[at];
                 buffer

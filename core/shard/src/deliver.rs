@@ -47,6 +47,13 @@ struct Match {
     id: u32,
 }
 
+impl Match {
+    /// Whether its packet has nothing but the message in it.
+    fn is_plain(&self) -> bool {
+        self.qos == Qos::AtMostOnce && self.id == 0 && !self.more_ids
+    }
+}
+
 /// Memory reused by every publish.
 #[derive(Default)]
 pub struct Scratch {
@@ -205,13 +212,37 @@ impl Shard {
             self.scratch = Some(scratch);
             return self.suspend_publication(publication, aggregate, hold);
         }
+        self.give_out(now, publication, &mut scratch, aggregate, hold);
+        for group in scratch.groups.drain(..) {
+            let message = Rc::clone(publication.message(&mut self.messages));
+            self.publish_to_group(now, group, &message, aggregate, hold);
+        }
+        self.scratch = Some(scratch);
+    }
+
+    /// Gives a message to the sessions that matched.
+    fn give_out(
+        &mut self,
+        now: Now,
+        publication: &mut Publication<'_>,
+        scratch: &mut Scratch,
+        aggregate: Option<AggregateId>,
+        hold: u64,
+    ) {
         let straight = publication.may_go_straight(now);
+        let packet = publication.packet().filter(|_| straight && !self.settings.log_packets);
         let (mut sent, mut queued) = (0, false);
         for at in 0..scratch.matches.len() {
             let mut m = scratch.matches[at];
             if queued {
                 // What a full queue sets off may have put something into this one.
                 m.idle_link = self.link_of_idle(m.session);
+            }
+            if let Some(((packet, v5), conn)) = packet.zip(m.idle_link.filter(|_| m.is_plain()))
+                && self.send_as_it_came(conn, packet, v5)
+            {
+                sent += 1;
+                continue;
             }
             if straight && !m.more_ids && self.send_match(now, m, publication, &mut scratch.image) {
                 sent += 1;
@@ -228,11 +259,6 @@ impl Shard {
             let sent = sent as u32;
             self.aggregate_add(aggregate, Tally { matched: sent, taken: sent, ..Tally::default() });
         }
-        for group in scratch.groups.drain(..) {
-            let message = Rc::clone(publication.message(&mut self.messages));
-            self.publish_to_group(now, group, &message, aggregate, hold);
-        }
-        self.scratch = Some(scratch);
     }
 
     /// Past the queue, where that goes.

@@ -84,8 +84,11 @@ impl Output {
     }
     /// A buffer with room for so many bytes. One that is short gives way to a longer one, so that most output is
     /// one slice; a long one is kept.
-    #[cold]
     fn lend(&mut self, pool: &mut BufferPool, bytes: usize) {
+        if self.bytes == 0 {
+            self.tail = pool.lend(bytes, 0);
+            return;
+        }
         if self.front.is_empty() && BufferPool::is_short(&self.tail) {
             let longer = pool.lend(self.bytes + bytes, 0);
             let short = std::mem::replace(&mut self.tail, longer);

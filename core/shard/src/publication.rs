@@ -84,17 +84,15 @@ impl<'a> Publication<'a> {
         }
     }
 
-    /// The bytes for a subscriber of this version at QoS 0 without RETAIN, identifiers and alias, when they are
-    /// at hand.
-    pub fn packet(&self, version: Version) -> Option<&'a [u8]> {
-        let (packet, of) = self.packet?;
-        ((of == Version::V5) == (version == Version::V5)).then_some(packet)
+    /// The packet and whether it is of 5.0: the bytes for a subscriber of that version at QoS 0 without RETAIN,
+    /// identifiers and alias.
+    pub fn packet(&self) -> Option<(&'a [u8], bool)> {
+        self.packet.map(|(packet, version)| (packet, version == Version::V5))
     }
 
     /// The packet and whether it is of 5.0, where it may also go on later: what is left of its time is not in it.
     pub fn lasting_packet(&self) -> Option<(&'a [u8], bool)> {
-        let (packet, version) = self.packet.filter(|_| self.expires_at.is_none())?;
-        Some((packet, version == Version::V5))
+        self.packet().filter(|_| self.expires_at.is_none())
     }
 
     /// Bytes of its payload.

@@ -134,10 +134,31 @@ impl Shard {
         self.sessions.at(id).and_then(Home::idle_link)
     }
 
-    /// Writes a message at QoS 0 to the connection of a session that has nothing queued; false when it has to go
-    /// into the queue. With an image, those who get the same bytes share them.
+    /// Writes a packet as it came, at QoS 0, to the connection of a session that has nothing queued; false, with
+    /// nothing done, when that connection gets it in another way.
     ///
     /// This is what each of many subscribers of one publish costs: it looks at the connection, and at nothing else.
+    #[inline]
+    pub(crate) fn send_as_it_came(&mut self, conn: ConnId, packet: &[u8], v5: bool) -> bool {
+        let high = self.settings.output_high_water_bytes;
+        let Some(link) = self.links.at_mut(conn) else { return false };
+        if link.conn.phase != Phase::Connected
+            || link.conn.aliases_out.is_used()
+            || (link.conn.version == Version::V5) != v5
+            || link.out.len() >= high
+            || packet.len() > link.packet_bytes_max()
+        {
+            return false;
+        }
+        link.out.extend(&mut self.buffers, packet);
+        if !std::mem::replace(&mut link.dirty, true) {
+            self.dirty.push(conn);
+        }
+        true
+    }
+
+    /// Writes a message at QoS 0 to the connection of a session that has nothing queued; false when it has to go
+    /// into the queue. With an image, those who get the same bytes share them.
     pub(crate) fn send_straight(
         &mut self,
         now: Now,
@@ -151,22 +172,12 @@ impl Shard {
             return false;
         }
         let plain = ids.is_empty() && !link.conn.aliases_out.is_used();
-        let log_packets = self.settings.log_packets;
-        match publication.packet(link.conn.version).filter(|_| plain && !log_packets) {
-            Some(packet) if packet.len() > link.packet_bytes_max() => return false,
-            Some(packet) => link.out.extend(&mut self.buffers, packet),
-            None => {
-                let message = publication.message(&mut self.messages);
-                let mut delivery = delivery_of(now, message, Qos::AtMostOnce, ids);
-                let image = image.filter(|_| plain);
-                if !link.write_straight(&mut self.buffers, message, &mut delivery, image) {
-                    return false;
-                }
-                if log_packets {
-                    self.log_delivery(conn, &delivery);
-                }
-            }
+        let message = publication.message(&mut self.messages);
+        let mut delivery = delivery_of(now, message, Qos::AtMostOnce, ids);
+        if !link.write_straight(&mut self.buffers, message, &mut delivery, image.filter(|_| plain)) {
+            return false;
         }
+        self.log_delivery(conn, &delivery);
         self.mark_link_dirty(conn);
         true
     }
