@@ -40,7 +40,6 @@ fn may_keep(inbox_bytes_max: usize, payload_bytes: usize) -> bool {
 }
 
 /// The inbox whose packet is being processed, if it holds that large packet and nothing else.
-#[derive(Default)]
 pub struct Whole {
     packet: Bytes,
     inbox_bytes_max: usize,

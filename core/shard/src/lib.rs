@@ -160,7 +160,7 @@ pub struct Shard {
     /// The topic of a publish with an alias, while it is processed.
     resolved: String,
     /// What holds the packet at hand, where a message may keep it.
-    whole: inbox::Whole,
+    whole: Option<inbox::Whole>,
     messages: MessagePool,
     buffers: BufferPool,
     dirty: Vec<ConnId>,
@@ -223,7 +223,7 @@ impl Shard {
             matching: Matching::default(),
             scratch: None,
             resolved: String::new(),
-            whole: inbox::Whole::default(),
+            whole: None,
             messages: MessagePool::new(),
             buffers: BufferPool::default(),
             dirty: Vec::new(),

@@ -202,7 +202,9 @@ impl Shard {
     ) -> bool {
         let mut publication = Publication::new(topic, publish);
         publication.publisher = self.uid_of(session);
-        publication.keep(self.whole.payload(publish.payload));
+        if let Some(whole) = &self.whole {
+            publication.keep(whole.payload(publish.payload));
+        }
         if publish.retain {
             publication.stamp = self.common.stamps.next();
         }

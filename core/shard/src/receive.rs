@@ -49,11 +49,16 @@ impl Shard {
         let Some(link) = self.links.at_mut(id).filter(|l| l.conn.is_open()) else { return };
         // CONNECT stays with all that follows: it may move to another shard.
         let connected = link.conn.phase == Phase::Connected;
-        let missing = inbox::missing(&link.conn.inbox).filter(|missing| connected && *missing < bytes.len());
-        let (first, rest) = bytes.split_at(missing.unwrap_or(bytes.len()));
-        self.feed_piece(now, id, first);
-        if !rest.is_empty() {
-            self.feed_piece(now, id, rest);
+        if connected && link.conn.inbox.is_empty() {
+            self.feed_piece(now, id, bytes);
+        } else {
+            let missing =
+                inbox::missing(&link.conn.inbox).filter(|missing| connected && *missing < bytes.len());
+            let (first, rest) = bytes.split_at(missing.unwrap_or(bytes.len()));
+            self.feed_piece(now, id, first);
+            if !rest.is_empty() {
+                self.feed_piece(now, id, rest);
+            }
         }
         self.after_input(now, id);
     }
@@ -62,6 +67,9 @@ impl Shard {
         let Some(link) = self.links.at_mut(id).filter(|l| l.conn.is_open()) else { return };
         if link.conn.inbox.is_empty() {
             let used = self.process(now, id, bytes);
+            if used == bytes.len() {
+                return;
+            }
             if let Some(link) = self.links.at_mut(id).filter(|l| l.conn.is_open() && l.relay.is_none()) {
                 inbox::append(&mut link.conn.inbox, &bytes[used..]);
             }
@@ -91,9 +99,9 @@ impl Shard {
     /// Processes an inbox that goes over to its message. Gives it back when its packet has to wait there.
     fn process_whole(&mut self, now: Now, id: ConnId, whole: Whole) -> Option<Vec<u8>> {
         let packet = whole.packet();
-        self.whole = whole;
+        self.whole = Some(whole);
         let used = self.process(now, id, &packet);
-        self.whole = Whole::default();
+        self.whole = None;
         (used == 0).then(|| packet.into())
     }
 

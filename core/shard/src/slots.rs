@@ -40,7 +40,9 @@ const CHUNK_SLOTS: usize = 1 << CHUNK_BITS;
 
 /// A table of `T` by id.
 pub struct Slots<K, T> {
-    chunks: Vec<Vec<Slot<T>>>,
+    chunks: Vec<Box<[Slot<T>; CHUNK_SLOTS]>>,
+    /// Slots that were ever used.
+    slots: u32,
     free: Vec<u32>,
     used: usize,
     kind: std::marker::PhantomData<K>,
@@ -49,19 +51,17 @@ pub struct Slots<K, T> {
 impl<K: SlotId, T> Slots<K, T> {
     /// An empty table; takes no memory.
     pub const fn new() -> Self {
-        Self { chunks: Vec::new(), free: Vec::new(), used: 0, kind: std::marker::PhantomData }
+        Self { chunks: Vec::new(), slots: 0, free: Vec::new(), used: 0, kind: std::marker::PhantomData }
     }
     #[inline]
     fn entry(&self, slot: u32) -> Option<&Slot<T>> {
-        self.chunks.get((slot >> CHUNK_BITS) as usize)?.get(slot as usize % CHUNK_SLOTS)
+        let chunk = self.chunks.get((slot >> CHUNK_BITS) as usize)?;
+        Some(&chunk[slot as usize % CHUNK_SLOTS])
     }
     #[inline]
     fn entry_mut(&mut self, slot: u32) -> Option<&mut Slot<T>> {
-        self.chunks.get_mut((slot >> CHUNK_BITS) as usize)?.get_mut(slot as usize % CHUNK_SLOTS)
-    }
-    /// How many slots there are, used or not.
-    fn slots(&self) -> usize {
-        self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * CHUNK_SLOTS + last.len())
+        let chunk = self.chunks.get_mut((slot >> CHUNK_BITS) as usize)?;
+        Some(&mut chunk[slot as usize % CHUNK_SLOTS])
     }
     /// Puts a value in and names it.
     pub fn insert(&mut self, value: T) -> K {
@@ -71,16 +71,14 @@ impl<K: SlotId, T> Slots<K, T> {
             entry.value = Some(value);
             return K::from_parts(slot, entry.generation);
         }
-        let slot = u32::try_from(self.slots()).expect("fewer than 2^32 slots by limits");
-        let entry = Slot { generation: 0, value: Some(value) };
-        match self.chunks.last_mut() {
-            Some(chunk) if chunk.len() < CHUNK_SLOTS => chunk.push(entry),
-            _ => {
-                let mut chunk = Vec::with_capacity(CHUNK_SLOTS);
-                chunk.push(entry);
-                self.chunks.push(chunk);
-            }
+        let slot = self.slots;
+        self.slots = slot.checked_add(1).expect("fewer than 2^32 slots by limits");
+        if self.entry(slot).is_none() {
+            let vacant = || Slot { generation: 0, value: None };
+            let chunk: Box<[Slot<T>]> = std::iter::repeat_with(vacant).take(CHUNK_SLOTS).collect();
+            self.chunks.extend(chunk.try_into().ok());
         }
+        self.entry_mut(slot).expect("its chunk is there").value = Some(value);
         K::from_parts(slot, 0)
     }
     /// Takes the value out; its id is dead from now on.
@@ -96,21 +94,25 @@ impl<K: SlotId, T> Slots<K, T> {
         Some(value)
     }
     /// The value.
+    #[inline]
     pub fn at(&self, id: K) -> Option<&T> {
         let slot = self.entry(id.slot())?;
         if slot.generation == id.generation() { slot.value.as_ref() } else { None }
     }
     /// The value, to change it.
+    #[inline]
     pub fn at_mut(&mut self, id: K) -> Option<&mut T> {
         let slot = self.entry_mut(id.slot())?;
         if slot.generation == id.generation() { slot.value.as_mut() } else { None }
     }
     /// The id of whoever is in this slot now.
+    #[inline]
     pub fn id_of_slot(&self, slot: u32) -> Option<K> {
         let entry = self.entry(slot)?;
         entry.value.as_ref().map(|_| K::from_parts(slot, entry.generation))
     }
     /// Whoever is in this slot now, and its id.
+    #[inline]
     pub fn of_slot_mut(&mut self, slot: u32) -> Option<(K, &mut T)> {
         let entry = self.entry_mut(slot)?;
         let generation = entry.generation;
@@ -122,7 +124,7 @@ impl<K: SlotId, T> Slots<K, T> {
     }
     /// All ids, by slot.
     pub fn ids(&self) -> Vec<K> {
-        (0..self.slots() as u32).filter_map(|slot| self.id_of_slot(slot)).collect()
+        (0..self.slots).filter_map(|slot| self.id_of_slot(slot)).collect()
     }
 }
 
