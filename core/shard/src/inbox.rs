@@ -131,7 +131,7 @@ mod tests {
         assert_eq!((payload.as_ptr(), payload.len()), (inside[body + 10..].as_ptr(), 99_990));
         assert!(whole.payload(&inside[50_000..]).is_none(), "half of it would be slack");
         assert!(whole.payload(&packet[body..]).is_none(), "it is elsewhere");
-        assert!(Whole::default().payload(&packet).is_none());
+        assert!(Whole::of(publish(2000)).is_err(), "too short to be worth it");
         let small = publish(100);
         let two = [&packet[..], &small[..]].concat();
         for other in [&packet[1..], &packet[..packet.len() - 1], &two[..], &small[..], &[]] {
