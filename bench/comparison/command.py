@@ -39,7 +39,8 @@ def arguments():
                         help="whom to compare; what is not installed is left out and named")
     parser.add_argument("--pace-by", nargs="+", choices=brokers.NAMES, default=["ringmq", "mosquitto"],
                         help="the weakest of these sets the rate of open loops; if none is compared, of all")
-    parser.add_argument("--only", default="", help="only scenarios whose name contains this")
+    parser.add_argument("--only", nargs="+", metavar="PART", default=[""],
+                        help="only scenarios whose names contain one of these")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="measured in each run")
     parser.add_argument("--warmup-seconds", type=float, default=0.5)
@@ -73,9 +74,9 @@ def prepare(options):
 def compare(options):
     """Runs, prints, writes; the exit code."""
     chosen = scenarios.quick() if options.quick else scenarios.everything()
-    chosen = [scenario for scenario in chosen if options.only in scenario.name]
+    chosen = [scenario for scenario in chosen if any(part in scenario.name for part in options.only)]
     if not chosen or options.rounds < 1:
-        raise Failed(f"nothing to do: no scenario contains {options.only!r}, or no round; see --list")
+        raise Failed(f"nothing to do: no scenario contains one of {options.only}, or no round; see --list")
     prepare(options)
     present, absent = brokers.find(options.brokers, options)
     for name in absent:

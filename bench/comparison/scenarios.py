@@ -47,10 +47,11 @@ def throughput():
         Scenario("fan-out, 1 to 100, window 128, QoS 0", ("fan-out", "-c", "100", "-w", "128")),
         Scenario("p2p, 1000 pairs, window 1, QoS 0", ("p2p", "-c", "1000", "-w", "1")),
     ]
+    rows += [Scenario(f"fan-out, 1 to {readers}, window 8, QoS 0", ("fan-out", "-c", str(readers), "-w", "8"))
+             for readers in (1, 10, 1000)]
     for size, text, few in ((256, "256 B", hundred), (4096, "4 KiB", hundred), (MIB, "1 MiB", ["-c", "4", "-w", "2"])):
         many = f"{few[1]} pairs, window {few[3]}"
-        rows.append(Scenario(f"p2p, {many}, {text}, QoS 0", ("p2p", *few), payload_bytes=size))
-        rows.append(Scenario(f"p2p, {many}, {text}, QoS 1", ("p2p", *few), 1, size))
+        rows += [Scenario(f"p2p, {many}, {text}, QoS {qos}", ("p2p", *few), qos, size) for qos in (0, 1, 2)]
         rows.append(Scenario(f"fan-out, 1 to {few[1]}, window {few[3]}, {text}, QoS 0", ("fan-out", *few),
                              payload_bytes=size))
     properties = ("--user-properties", "5")
@@ -85,12 +86,12 @@ def connections():
     return [
         Scenario("connects, 100 at once, clean sessions", ("connects", "-c", "100"), **connects),
         Scenario("connects, 100 at once, lasting sessions", ("connects", "-c", "100", "--persistent"), **connects),
-        Scenario("idle, 10000 connections", ("idle", "-c", "10000"), **idle),
-        Scenario("subscriptions, 100000 of 100 clients", ("subscriptions", "--subscriptions", "100000"), **publish),
-        Scenario("subscriptions, 100000 of 100 clients, churn",
-                 ("subscriptions", "--subscriptions", "100000", "--churn", "4"), **publish),
-        Scenario("retained, 10000 to 5 readers in turn", ("retained", "--retained", "10000", "-c", "5")),
-        Scenario("retained, 10000 to 5 readers in turn, QoS 1", ("retained", "--retained", "10000", "-c", "5"), 1),
+        Scenario("idle, 15000 connections, a subscription each", ("idle", "-c", "15000"), **idle),
+        Scenario("subscriptions, 1000000 of 100 clients", ("subscriptions", "--subscriptions", "1000000"), **publish),
+        Scenario("subscriptions, 1000000 of 100 clients, churn",
+                 ("subscriptions", "--subscriptions", "1000000", "--churn", "4"), **publish),
+        Scenario("retained, 100000 to a reader", ("retained", "--retained", "100000", "-c", "1")),
+        Scenario("retained, 100000 to a reader, QoS 1", ("retained", "--retained", "100000", "-c", "1"), 1),
     ]
 
 

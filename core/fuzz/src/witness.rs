@@ -105,7 +105,11 @@ impl Witness {
         let packet = decode(self.version.unwrap_or(Version::V5), Sender::Client, frame);
         match packet.ok().filter(|_| !self.unreadable) {
             Some(packet) => self.asks(&packet),
-            None => self.broken = true,
+            None => {
+                self.broken = true;
+                // A broken CONNECT is the end: one behind it is not read, and its version is not that of the answer.
+                self.unreadable |= self.version.is_none();
+            }
         }
     }
 
@@ -340,5 +344,19 @@ mod tests {
         witness.wrote(&packets::ack(Version::V311, AckKind::Puback, 5, ReasonCode::SUCCESS));
         gets(&mut witness, Post::new("t", "x", 1, 5).encode(Version::V311).repeat(2));
         assert_eq!(witness.inbox.len(), 3);
+    }
+
+    /// The answer to a broken CONNECT has the version of that one.
+    #[test]
+    fn a_connect_behind_a_broken_one_says_nothing() {
+        let mut witness = Witness::new(&Settings::default());
+        let mut broken = Hello::new(Version::V5, "").encode();
+        // No property has this number.
+        broken.splice(12.., [5, 0, 0, 0, 0, 0, 0, 0]);
+        broken[1] = broken.len() as u8 - 2;
+        witness.wrote(&[broken, Hello::new(Version::V311, "good").encode()].concat());
+        assert_eq!(witness.version, None);
+        gets(&mut witness, vec![0x20, 3, 0, ReasonCode::MALFORMED_PACKET.value(), 0]);
+        assert_eq!(witness.inbox.len(), 0);
     }
 }
