@@ -12,9 +12,8 @@ use ringmq_bench::garbage::{Ended, Plan, run};
 ///
 /// What garbage may leave behind lawfully, the broker must bound: a damaged PUBLISH with RETAIN is a right one on
 /// another topic, a damaged CONNECT a session of another name. For a run that is to show flat memory give it
-/// small bounds, such as --set retained_messages_max=200 --set sessions_max=200 --set publish_hold=100, and
-/// MIMALLOC_ALLOW_THP=0 in its environment: with huge pages, which its allocator asks for, memory is measured in
-/// steps of 2 MiB, and the run finds only leaks of three times the size.
+/// small bounds, such as --set retained_messages_max=200 --set sessions_max=200 --set publish_hold=100. Of a
+/// broker with huge pages memory is measured in steps of 2 MiB, and the run finds only leaks of three times the size.
 ///
 /// Exit codes: 0 the broker served and its memory stayed flat, 1 it did not, 2 wrong arguments, 3 the run ended
 /// early for another reason.

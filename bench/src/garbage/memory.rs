@@ -13,6 +13,8 @@ const GROWTH_BYTES_MAX: u64 = 4 << 20;
 /// changes with every burst. Measured with RingMQ: 2 MiB of live bytes were 9 MiB resident without huge pages and 34
 /// with them, and those went up and down by 2 to 4 MiB.
 const GROWTH_BYTES_MAX_HUGE: u64 = 12 << 20;
+/// What a program that wants no huge pages may have got of one before it could say so.
+const ONE_HUGE_PAGE: u64 = 2 << 20;
 
 /// Samples of one process, in the order of the packets sent.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +33,7 @@ impl Series {
     pub(super) fn sample(&mut self, packets: u64) -> io::Result<()> {
         if let Some(pid) = self.pid {
             self.samples.push((packets, process::resident_bytes(pid)?));
-            self.huge |= process::huge_page_bytes(pid)? > 0;
+            self.huge |= process::huge_page_bytes(pid)? > ONE_HUGE_PAGE;
         }
         Ok(())
     }
