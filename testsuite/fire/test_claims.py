@@ -73,3 +73,31 @@ def test_a_connect_that_is_never_finished(start_broker, honest):
         wait_until(lambda: vitals.descriptors() <= descriptors, what="the end of all connections")
     bystander.served()
     vitals.expect_idle()
+
+
+def test_most_of_a_large_packet_from_everybody(start_broker, honest):
+    """Two hundred clients that each send 256 KiB of a packet whose end never comes take what all may take together,
+    and no more; those that kept the broker waiting for longest go, and others are served meanwhile."""
+    bound = 8 * MIB
+    broker = start_broker("--sys-interval", 0, "--shards", 1, "--set", f"unread_bytes_max={bound}",
+                          "--set", "packet_bytes_max=4MiB")
+    bystander, vitals = honest(broker.port), Vitals(broker)
+    bystander.served()
+    descriptors = vitals.descriptors()
+    with Crowd(broker.port, 200) as crowd:
+        crowd.send(lambda index: mqtt.connect(f"most-{index}", keep_alive=0))
+        wait_until(lambda: vitals.descriptors() >= descriptors + 200, what="all connections")
+        before = vitals.memory_bytes()
+        beginning = bytes([0x30, 0xFF, 0xFF, 0xFF, 0x01]) + b"\0\1t" + bytes(64 << 10)
+        crowd.send(beginning)
+        for _ in range(3):
+            crowd.send(bytes(64 << 10))
+            bystander.served()
+        # Buffers for reading, what the allocator keeps of those that went, and 200 connections come on top.
+        grown = vitals.memory_bytes() - before
+        assert grown < 2 * bound, f"{grown / MIB:.1f} MiB"
+        wait_until(lambda: crowd.count_closed() >= 150, what="the end of those that held most")
+        bystander.served(3)
+        vitals.expect_idle()
+    wait_until(lambda: vitals.descriptors() <= descriptors, what="the end of all connections")
+    bystander.served()

@@ -28,6 +28,7 @@ pub fn small_settings(moving: bool, queue_policy: QueuePolicy) -> Settings {
         hold_bytes_max: 2_000,
         queue_policy,
         park_bytes_max: 400,
+        unread_bytes_max: 12_000,
         decision_timeout: 500,
         subscriptions_per_session_max: 4,
         wildcards_per_session_max: 3,
@@ -70,6 +71,8 @@ pub fn assert_bounded(world: &World, handles: u64) {
     let subscriptions = world.counter(|c| &c.subscriptions) + world.counter(|c| &c.subscriptions_shared);
     at_most("subscriptions", subscriptions, sessions * settings.subscriptions_per_session_max as u64);
     at_most("retained", world.counter(|c| &c.retained), shards * settings.retained_messages_max as u64);
+    let unread = settings.unread_bytes_max + settings.connections_max * READ_BYTES_MAX;
+    at_most("bytes unread", world.counter(|c| &c.unread_bytes), shards * unread as u64);
     let retained_bytes = settings.retained_bytes_max + MESSAGE_BYTES_MAX;
     at_most("bytes retained", world.counter(|c| &c.retained_bytes), shards * retained_bytes);
     const { assert!(READ_BYTES_MAX as u64 + 100 < MESSAGE_BYTES_MAX) };

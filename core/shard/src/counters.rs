@@ -114,6 +114,10 @@ counters! {
     queued,
     /// Bytes queued for sessions now.
     queued_bytes,
+    /// Bytes that packets take which are incomplete or wait for their turn, now.
+    unread_bytes,
+    /// Connections closed because such packets took more than they may.
+    unread_closed,
     /// Connections moved to another shard.
     moved,
     /// Takeovers of a live ClientID.

@@ -88,6 +88,12 @@ pub const ANSWER_TOO_LARGE: Fault = Fault::new(
 /// The policy `end` of a full queue.
 pub const QUEUE_FULL: Fault =
     Fault::new(ReasonCode::QUOTA_EXCEEDED, "", "The session's queue is full and its policy is to end.");
+/// Incomplete packets of all clients take too much memory together.
+pub const UNREAD_FULL: Fault = Fault::new(
+    ReasonCode::QUOTA_EXCEEDED,
+    "",
+    "Its packet was incomplete for longest when incomplete packets took more memory than they may.",
+);
 /// The policy `refuse`, for versions that cannot say it.
 pub const PUBLISH_REFUSED: Fault =
     Fault::new(ReasonCode::QUOTA_EXCEEDED, "", "A publish was refused because a subscriber's queue is full.");

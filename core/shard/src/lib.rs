@@ -43,6 +43,7 @@ mod suspended;
 mod sys;
 mod timer;
 mod tunnel;
+mod unread;
 mod wheel;
 
 use std::collections::{HashMap, VecDeque};
@@ -313,6 +314,7 @@ impl Shard {
     pub fn flush(&mut self, now: Now) {
         self.now = now;
         self.pressed = false;
+        self.relieve_unread(now);
         self.resume_waiters(now);
         for _ in 0..FLUSH_PASSES_MAX {
             self.end_oversized(now);

@@ -47,6 +47,10 @@ pub struct Settings {
     pub queue_policy: QueuePolicy,
     /// Bytes a connection may leave unprocessed while it is parked; beyond it its socket is not read.
     pub park_bytes_max: usize,
+    /// Bytes that packets of all connections of a shard may take while they are incomplete or wait: two of the largest
+    /// there can be, and far more than usual ones need, as they come in one piece. Beyond it, who has had an
+    /// incomplete packet for longest is disconnected.
+    pub unread_bytes_max: usize,
     /// How long a decider may take for one answer.
     pub decision_timeout: u64,
     /// Sessions in one shard, connected or not.
@@ -122,6 +126,7 @@ impl Default for Settings {
             hold_bytes_max: 16 << 20,
             queue_policy: QueuePolicy::Drop,
             park_bytes_max: 64 << 10,
+            unread_bytes_max: 512 << 20,
             decision_timeout: 5_000,
             sessions_max: 1_000_000,
             connections_max: 1_000_000,

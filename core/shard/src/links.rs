@@ -2,7 +2,7 @@
 //! waits for. Opening, closing and telling the runtime about them happens here and nowhere else.
 
 use ringmq_proto::conn::{Conn, Phase};
-use ringmq_proto::time::Now;
+use ringmq_proto::time::{Mono, Now};
 use ringmq_wire::{Connack, Disconnect, Packet, Properties, PropertiesBuffer, Property, Version};
 
 use crate::authz::{PeerAddress, Ticket};
@@ -108,6 +108,10 @@ pub struct Link {
     pub holds: u32,
     /// Packets that wait for their turn, complete.
     pub parked: Vec<u8>,
+    /// Bytes of memory that what it cannot use yet was taking when that was last looked at.
+    pub unread_bytes: usize,
+    /// Since when.
+    pub unread_since: Mono,
     /// Questions of the packet that waits.
     pub questions: Vec<(Ticket, Said)>,
     /// Acknowledgements in the order of their publishes.
@@ -140,6 +144,8 @@ impl Link {
             park: None,
             holds: 0,
             parked: Vec::new(),
+            unread_bytes: 0,
+            unread_since: now.mono,
             questions: Vec::new(),
             pending: PendingAcks::default(),
             paused: false,
@@ -289,6 +295,7 @@ impl Shard {
         link.conn.phase = Phase::Closing;
         link.conn.inbox = Vec::new();
         link.parked = Vec::new();
+        self.note_unread(now, id);
         self.detach(now, id);
         self.heard_out(now, id);
         self.arm_link(id, now.mono.plus(self.settings.linger), Timer::Linger(id));
@@ -318,7 +325,8 @@ impl Shard {
 
     /// Takes a connection out of the table, with its timer and its questions: nothing of it is left behind.
     pub(crate) fn link_take(&mut self, id: ConnId) -> Option<Link> {
-        let link = self.links.remove(id)?;
+        let mut link = self.links.remove(id)?;
+        self.forget_unread(&mut link);
         self.timers.cancel(link.timer);
         for (ticket, _) in &link.questions {
             if let Some((_, timer)) = self.asked.remove(ticket) {

@@ -14,6 +14,7 @@ use crate::links::{Park, Said, Way};
 use crate::mesh::frame::Frame as MeshFrame;
 use crate::stop::Stopping;
 use crate::timer::Timer;
+use crate::unread;
 
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,15 @@ pub enum Step {
     Wait(Park),
     /// It is CONNECT, and its session is at another shard.
     Away(ShardId),
+}
+
+/// What becomes of a packet that has to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    /// It goes behind those that are parked.
+    Parks,
+    /// It stays where it is, with all behind it: it is parked already.
+    Stays,
 }
 
 impl Shard {
@@ -66,7 +76,7 @@ impl Shard {
     fn feed_piece(&mut self, now: Now, id: ConnId, bytes: &[u8]) {
         let Some(link) = self.links.at_mut(id).filter(|l| l.conn.is_open()) else { return };
         if link.conn.inbox.is_empty() {
-            let used = self.process(now, id, bytes);
+            let used = self.process(now, id, bytes, Waiting::Parks);
             if used == bytes.len() {
                 return;
             }
@@ -84,7 +94,7 @@ impl Shard {
         let rest = match Whole::of(std::mem::take(&mut link.conn.inbox)) {
             Ok(whole) => self.process_whole(now, id, whole),
             Err(mut inbox) => {
-                let used = self.process(now, id, &inbox);
+                let used = self.process(now, id, &inbox, Waiting::Parks);
                 inbox.drain(..used);
                 // An idle connection keeps no buffer.
                 (!inbox.is_empty()).then_some(inbox)
@@ -100,7 +110,7 @@ impl Shard {
     fn process_whole(&mut self, now: Now, id: ConnId, whole: Whole) -> Option<Vec<u8>> {
         let packet = whole.packet();
         self.whole = Some(whole);
-        let used = self.process(now, id, &packet);
+        let used = self.process(now, id, &packet, Waiting::Parks);
         self.whole = None;
         (used == 0).then(|| packet.into())
     }
@@ -110,10 +120,12 @@ impl Shard {
         let high = self.settings.output_high_water_bytes;
         let park_bytes_max = self.settings.park_bytes_max;
         let stopping = self.stopping != Stopping::No;
+        self.note_unread(now, id);
+        let short_of_room = self.is_short_of_room();
         let Some(link) = self.links.at_mut(id) else { return };
         let waiting = link.waits();
         let backlog = link.parked.len() + link.conn.inbox.len();
-        link.choked = waiting && backlog > park_bytes_max;
+        link.choked = waiting && (backlog > park_bytes_max || short_of_room);
         let choked = link.choked;
         let stuck = choked || link.answers > high || stopping;
         let (was_paused, ended, session) = (link.paused, link.ended, link.session);
@@ -137,8 +149,9 @@ impl Shard {
         }
     }
 
-    /// Processes packets from the front; returns how many bytes are used up.
-    fn process(&mut self, now: Now, id: ConnId, bytes: &[u8]) -> usize {
+    /// Processes packets from the front; returns how many bytes are used up. What waits behind a packet that waits is
+    /// used up when it is parked.
+    fn process(&mut self, now: Now, id: ConnId, bytes: &[u8], waiting: Waiting) -> usize {
         let mut used = 0;
         let offered = self.offer_to(id).packet_bytes_max;
         loop {
@@ -163,16 +176,16 @@ impl Shard {
             link.conn.keep_alive.last_packet = now.mono;
             let raw = &bytes[used..used + frame.bytes];
             if link.waits() && !goes_on_while_parked(&frame) {
-                if link.parked.len() > self.settings.park_bytes_max {
+                if waiting == Waiting::Stays || link.parked.len() > self.settings.park_bytes_max {
                     return used;
                 }
-                link.parked.extend_from_slice(raw);
+                unread::park(&mut link.parked, raw);
                 used += frame.bytes;
                 continue;
             }
             match self.packet(now, id, &frame, raw) {
                 // CONNECT stays in the inbox with all that follows: it may move to another shard.
-                Step::Wait(park) if connecting => {
+                Step::Wait(park) if connecting || waiting == Waiting::Stays => {
                     self.park(id, park);
                     return used;
                 }
@@ -210,10 +223,13 @@ impl Shard {
         }
         link.park = None;
         let Some(link) = self.links.at_mut(id) else { return };
-        let parked = std::mem::take(&mut link.parked);
-        let used = self.process(now, id, &parked);
+        let mut parked = std::mem::take(&mut link.parked);
+        let used = self.process(now, id, &parked, Waiting::Stays);
         let Some(link) = self.links.at_mut(id).filter(|l| l.conn.is_open()) else { return };
-        link.parked.extend_from_slice(&parked[used..]);
+        debug_assert!(link.parked.is_empty());
+        parked.drain(..used);
+        unread::trim(&mut parked);
+        link.parked = parked;
         if link.park.is_none() && link.holds == 0 && link.parked.is_empty() {
             link.parked = Vec::new();
             self.process_inbox(now, id);

@@ -36,6 +36,8 @@ const SUMS: &[(&str, Pick)] = &[
     ("store/messages/bytes", |c| &c.queued_bytes),
     ("connections/total", |c| &c.connections_total),
     ("connections/moved", |c| &c.moved),
+    ("connections/unread/bytes", |c| &c.unread_bytes),
+    ("connections/unread/closed", |c| &c.unread_closed),
     ("connections/violations", |c| &c.violations),
     ("connections/takeovers", |c| &c.takeovers),
     ("publish/messages/held", |c| &c.publish_held),

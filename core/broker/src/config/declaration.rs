@@ -225,6 +225,8 @@ keys! {
     queue_policy: QueuePolicy = settings.queue_policy, Unit::None, Range::Words(&["drop", "end", "refuse"]), Restart;
     /// Bytes a connection may leave unprocessed while it waits for an answer.
     park_bytes_max: usize = settings.park_bytes_max, Unit::Bytes, Range::Number(1024, BOUND_MAX), Restart;
+    /// Bytes that incomplete packets of one shard's clients may take together; beyond it, who has had one for longest is disconnected.
+    unread_bytes_max: usize = settings.unread_bytes_max, Unit::Bytes, Range::Number(1024, BOUND_MAX), Restart;
 
     /// Sessions in one shard, connected or not.
     sessions_max: usize = settings.sessions_max, Unit::Count("sessions"), Range::Number(1, U32_MAX), Restart;

@@ -41,11 +41,13 @@ impl Resolved {
 
     fn on(options: Options, machine: &Machine) -> Result<Self, ConfigError> {
         check_ranges(&options)?;
-        check_relations(&options.settings)?;
         let conflict = ConfigError::Conflict;
         let listen = options.bind.resolve(options.port, machine.ipv6);
         let listen = listen.map_err(|text| conflict(format!("bind: {text}")))?;
         let offers = listen.iter().map(|(_, own)| offer(&options, own)).collect::<Result<Vec<_>, _>>()?;
+        for offer in offers.iter().chain([&options.settings.offer]) {
+            check_relations(&options.settings, offer)?;
+        }
         let listen: Vec<SocketAddr> = listen.into_iter().map(|(address, _)| address).collect();
         check_exposure(&options, &listen)?;
         let placement = place(&options.cores, options.shards, machine).map_err(conflict)?;
@@ -99,11 +101,17 @@ fn offer(options: &Options, own: &str) -> Result<Offer, ConfigError> {
     Ok(here.settings.offer)
 }
 
-fn check_relations(settings: &Settings) -> Result<(), ConfigError> {
-    if settings.connect_packet_bytes_max > settings.offer.packet_bytes_max {
+fn check_relations(settings: &Settings, offer: &Offer) -> Result<(), ConfigError> {
+    if settings.connect_packet_bytes_max > offer.packet_bytes_max {
         return Err(ConfigError::Conflict(format!(
             "connect_packet_bytes_max = {} is more than packet_bytes_max = {}",
-            settings.connect_packet_bytes_max, settings.offer.packet_bytes_max
+            settings.connect_packet_bytes_max, offer.packet_bytes_max
+        )));
+    }
+    if offer.packet_bytes_max as usize > settings.unread_bytes_max {
+        return Err(ConfigError::Conflict(format!(
+            "packet_bytes_max = {} is more than unread_bytes_max = {}: such a packet would never be complete",
+            offer.packet_bytes_max, settings.unread_bytes_max
         )));
     }
     Ok(())
@@ -208,6 +216,8 @@ mod tests {
         assert!(text.contains("0 to 2"), "{text}");
         let text = refused(Options::default().packet_bytes_max(2048));
         assert!(text.contains("connect_packet_bytes_max"), "{text}");
+        let text = refused(Options::default().unread_bytes_max(1 << 20));
+        assert!(text.contains("packet_bytes_max = 268435460 is more than unread_bytes_max"), "{text}");
         assert!(refused(Options::default().shards(Shards::Count(300))).contains("1 to 256"));
         assert!(refused(Options::default().cores(Cores::Set(vec![9]))).contains("CPU 9"));
         assert!(refused(Options::default().bind(Addresses::from(["nowhere:port"]))).contains("nowhere:port"));

@@ -24,6 +24,7 @@ mod stop;
 mod straight;
 mod takeovers;
 mod timeouts;
+mod unread;
 
 use ringmq_wire::{ReasonCode, Version};
 
