@@ -120,10 +120,13 @@ impl Shard {
         let high = self.settings.output_high_water_bytes;
         let park_bytes_max = self.settings.park_bytes_max;
         let stopping = self.stopping != Stopping::No;
-        self.note_unread(now, id);
-        let short_of_room = self.is_short_of_room();
         let Some(link) = self.links.at_mut(id) else { return };
         let waiting = link.waits();
+        if waiting || link.holds_other_than_noted() {
+            self.note_unread(now, id);
+        }
+        let short_of_room = waiting && self.is_short_of_room();
+        let Some(link) = self.links.at_mut(id) else { return };
         let backlog = link.parked.len() + link.conn.inbox.len();
         link.choked = waiting && (backlog > park_bytes_max || short_of_room);
         let choked = link.choked;

@@ -39,11 +39,15 @@ impl Link {
     const fn takes(&self) -> usize {
         self.conn.inbox.capacity() + self.parked.capacity()
     }
+
+    /// Whether that has changed since it was last looked at.
+    pub const fn holds_other_than_noted(&self) -> bool {
+        self.takes() != self.unread_bytes
+    }
 }
 
 impl Shard {
     /// Follows what a connection holds, after something of it has changed.
-    #[inline]
     pub(crate) fn note_unread(&mut self, now: Now, id: ConnId) {
         let Some(link) = self.links.at_mut(id) else { return };
         let (before, takes) = (link.unread_bytes, link.takes());
