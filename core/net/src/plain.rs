@@ -10,7 +10,7 @@ pub struct Plain;
 
 impl Layer for Plain {
     #[inline]
-    fn open(&mut self, received: &[u8], plain: &mut dyn FnMut(&[u8])) -> Result<(), Broken> {
+    fn open(&mut self, received: &mut [u8], plain: &mut dyn FnMut(&[u8])) -> Result<(), Broken> {
         if !received.is_empty() {
             plain(received);
         }
@@ -39,11 +39,12 @@ mod tests {
 
     #[test]
     fn received_bytes_are_handed_on_at_their_place() {
-        let received = b"\x10\x0c\x00\x04MQTT";
+        let received = &mut b"\x10\x0c\x00\x04MQTT".to_owned();
+        let place = received.as_ptr();
         let mut seen = Vec::new();
         Plain.open(received, &mut |piece| seen.push((piece.as_ptr(), piece.len()))).unwrap();
-        assert_eq!(seen, [(received.as_ptr(), received.len())]);
-        Plain.open(b"", &mut |_| panic!("nothing was received")).unwrap();
+        assert_eq!(seen, [(place, 8)]);
+        Plain.open(&mut [], &mut |_| panic!("nothing was received")).unwrap();
     }
 
     #[test]
@@ -57,7 +58,7 @@ mod tests {
                 let places: Vec<_> = out.iter().map(|slice| (slice.as_ptr(), slice.len())).collect();
                 assert_eq!(places, [(head.as_ptr(), 4), (body.as_ptr(), 4)]);
             }
-            Sealed::Other(_) => panic!("plain bytes were copied"),
+            _ => panic!("plain bytes were copied"),
         }
         assert_eq!((layer.sent(0), layer.sent(5)), (0, 5));
     }

@@ -54,9 +54,10 @@ impl SendRing {
         match sealed {
             Sealed::Same(slices) => self.slices.extend(slices.iter().map(|bytes| slice(bytes))),
             Sealed::Other(bytes) => self.slices.push(slice(bytes)),
+            Sealed::Framed(_) => self.slices.extend(sealed.pieces().map(slice)),
         }
         let slices = self.slices.len() - before;
-        let offered = crate::sockets::total(sealed);
+        let offered = sealed.len();
         self.batch.push(Sending { conn, offered, taken: Ok(0), fd: fd.as_raw_fd(), slices });
     }
 

@@ -10,7 +10,7 @@ use ringmq_shard::ConnId;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
-use crate::limits::CLOSE_READS_MAX;
+use crate::limits::{CLOSE_READS_MAX, WRITE_SLICES_MAX};
 use crate::send_ring::SendRing;
 
 /// What an event is about.
@@ -144,6 +144,13 @@ pub(crate) fn send(fd: BorrowedFd<'_>, sealed: &Sealed<'_>) -> rustix::io::Resul
                 rustix::net::sendmsg(fd, slices, &mut SendAncillaryBuffer::default(), flags)
             }
             Sealed::Other(bytes) => rustix::net::send(fd, bytes, flags),
+            Sealed::Framed(_) => {
+                let mut slices = [IoSlice::new(&[]); WRITE_SLICES_MAX + 1];
+                let pieces =
+                    slices.iter_mut().zip(sealed.pieces()).map(|(slice, piece)| *slice = IoSlice::new(piece));
+                let count = pieces.count();
+                rustix::net::sendmsg(fd, &slices[..count], &mut SendAncillaryBuffer::default(), flags)
+            }
         };
         if sent != Err(Errno::INTR) {
             return sent;
@@ -161,14 +168,6 @@ pub(crate) fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Read {
             Err(Errno::AGAIN) => Read::Nothing,
             Err(_) => Read::Ended,
         };
-    }
-}
-
-/// How many bytes the slices hold.
-pub(crate) fn total(sealed: &Sealed<'_>) -> usize {
-    match sealed {
-        Sealed::Same(slices) => slices.iter().map(|slice: &IoSlice<'_>| slice.len()).sum(),
-        Sealed::Other(bytes) => bytes.len(),
     }
 }
 

@@ -29,7 +29,7 @@ use crate::listener::Listener;
 use crate::mailbox::{Arrival, Decisions, Mail, Order};
 use crate::mesh::{LanesIn, LanesOut, Port, PortState, shard};
 use crate::shared::Shared;
-use crate::sockets::{Event, Next, Read, Sockets, Token, receive, send, take_unread, total};
+use crate::sockets::{Event, Next, Read, Sockets, Token, receive, send, take_unread};
 
 /// What a shard's thread is given to begin with.
 pub(crate) struct Seat {
@@ -316,7 +316,7 @@ impl<S: Sockets> Worker<S> {
             Read::Bytes(bytes) => {
                 let Some(connection) = self.connections.find(conn) else { return 0 };
                 let shard = &mut self.shard;
-                let opened = connection.layer.open(&self.buffer[..bytes], &mut |plain| {
+                let opened = connection.layer.open(&mut self.buffer[..bytes], &mut |plain| {
                     shard.handle(now, Input::Bytes { conn, bytes: plain });
                 });
                 if opened.is_err() {
@@ -477,7 +477,7 @@ impl<S: Sockets> Worker<S> {
                 return;
             }
             let sealed = connection.layer.seal(&slices[..filled]);
-            let offered = total(&sealed);
+            let offered = sealed.len();
             if offered == 0 {
                 return;
             }
@@ -532,7 +532,7 @@ impl<S: Sockets> Worker<S> {
             let mut slices = [IoSlice::new(&[]); WRITE_SLICES_MAX];
             let filled = self.shard.output(conn, &mut slices);
             let sealed = connection.layer.seal(&slices[..filled]);
-            if total(&sealed) > 0 {
+            if !sealed.is_empty() {
                 // SAFETY: the bytes are the shard's or the layer's and the descriptor the connection's. Until the
                 // batch is sent, below, nothing of the shard is changed and no layer is asked twice.
                 unsafe { sends.add(conn, connection.socket.as_fd(), &sealed) };
