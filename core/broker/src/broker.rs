@@ -204,7 +204,7 @@ fn runtime_options(resolved: Resolved, answers: &Arc<Answers>) -> ringmq_rt::Opt
         shards: resolved.shards,
         cpus: resolved.cpus,
         driver: resolved.driver,
-        listen: resolved.listen,
+        listen: resolved.listen.into_iter().map(Into::into).collect(),
         settings: resolved.settings,
         decider: resolved.decider.unwrap_or_else(|| Arc::new(allow_all)),
         partition_key: resolved.partition_key.0,

@@ -1,13 +1,13 @@
 //! The table from a shard's connection numbers to sockets. It decides nothing.
 
-use ringmq_net::Plain;
+use ringmq_net::Layers;
 use ringmq_shard::ConnId;
 
 /// A connection as the runtime knows it.
 pub(crate) struct Connection<S> {
     pub(crate) id: ConnId,
     pub(crate) socket: S,
-    pub(crate) layer: Plain,
+    pub(crate) layers: Layers,
     /// The shard wants no more bytes for now.
     pub(crate) paused: bool,
     /// The kernel takes no more bytes for now.
@@ -21,11 +21,11 @@ pub(crate) struct Connection<S> {
 }
 
 impl<S> Connection<S> {
-    pub(crate) fn new(id: ConnId, socket: S) -> Self {
+    pub(crate) fn new(id: ConnId, socket: S, layers: Layers) -> Self {
         Self {
             id,
             socket,
-            layer: Plain,
+            layers,
             paused: false,
             blocked: false,
             ended: false,
@@ -105,8 +105,8 @@ mod tests {
     #[test]
     fn a_slot_given_out_anew_keeps_its_former_user_until_that_is_closed() {
         let mut connections = Connections::new();
-        connections.insert(Connection::new(id(1, 1), "old"));
-        connections.insert(Connection::new(id(1, 2), "new"));
+        connections.insert(Connection::new(id(1, 1), "old", Layers::Plain));
+        connections.insert(Connection::new(id(1, 2), "new", Layers::Plain));
         assert_eq!(connections.len(), 2);
         assert_eq!(connections.find(id(1, 1)).unwrap().socket, "old");
         assert_eq!(connections.remove(id(1, 1)).unwrap().socket, "old");

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// Why a broker did not start. Nothing of it is left running.
 #[derive(Debug)]
@@ -22,6 +23,13 @@ pub enum StartError {
     Listen {
         /// The address.
         address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A Unix socket cannot be made or listened at. The operator frees its path or chooses another.
+    ListenUnix {
+        /// Its path.
+        path: PathBuf,
         /// What the system said.
         error: io::Error,
     },
@@ -71,6 +79,12 @@ impl fmt::Display for StartError {
             }
             Self::Listen { address, error } => {
                 write!(f, "cannot listen on {address}: {error}{}", remedy(error))
+            }
+            Self::ListenUnix { path, error } if error.kind() == io::ErrorKind::AddrInUse => {
+                write!(f, "cannot listen on {}: address already in use (another broker?)", path.display())
+            }
+            Self::ListenUnix { path, error } => {
+                write!(f, "cannot listen on {}: {error}{}", path.display(), remedy(error))
             }
             Self::Memlock { needed, allowed } => write!(
                 f,

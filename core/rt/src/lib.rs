@@ -26,16 +26,17 @@ mod running;
 mod send_ring;
 mod shared;
 mod sockets;
+mod unix_listen;
 mod uring;
 mod worker;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ringmq_shard::{Decider, LocalOutcome, LocalTicket, LogLevel, Settings, ShardId};
 
 pub use error::StartError;
 pub use executors::trim;
+pub use listen::{Listen, Listening, Place, UnixPlace};
 pub use mailbox::{Decisions, Inlet, InletError};
 pub use running::{Running, StopReport, start};
 
@@ -89,8 +90,8 @@ pub struct Options {
     pub cpus: Option<Vec<usize>>,
     /// Which driver.
     pub driver: DriverChoice,
-    /// Where to listen, on every shard. All addresses with port 0 get one number, the same for all shards.
-    pub listen: Vec<SocketAddr>,
+    /// Where to listen, and what stands between a socket and MQTT there.
+    pub listen: Vec<Listen>,
     /// Bounds and choices of the shards.
     pub settings: Arc<Settings>,
     /// Makes the deciders.

@@ -1,42 +1,159 @@
-//! Listening sockets: one per address and shard on one port number, refused when anyone else listens there.
+//! Listening sockets: for TCP one per address and shard on one port number, refused when anyone else listens there;
+//! for Unix sockets, and for those that were opened by somebody else, one at one of the shards, from where
+//! connections go to the shard of their session like all others.
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
 
+use ringmq_net::Door;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::error::StartError;
 use crate::limits::{BACKLOG, PORT_ATTEMPTS_MAX};
+use crate::unix_listen::{SocketFile, unix_listener};
+
+/// Where a broker listens, and what stands between the sockets accepted there and MQTT.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// Where.
+    pub place: Place,
+    /// What stands between.
+    pub door: Arc<Door>,
+}
+
+impl From<SocketAddr> for Listen {
+    /// MQTT over TCP and nothing else.
+    fn from(address: SocketAddr) -> Self {
+        Self { place: Place::Tcp(address), door: Arc::default() }
+    }
+}
+
+/// Where a listener is.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// At a TCP port, on every shard. All addresses with port 0 get one number.
+    Tcp(SocketAddr),
+    /// At a Unix socket, which is made, and removed when the listener closes.
+    Unix(UnixPlace),
+    /// At a listening, non-blocking socket that somebody else has opened.
+    Open(Arc<OwnedFd>),
+}
+
+/// A Unix socket in the file system.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnixPlace {
+    /// Its path, at most 107 bytes.
+    pub path: PathBuf,
+    /// Permission bits; as the umask leaves them if not given.
+    pub mode: Option<u32>,
+    /// The number of the user it is to belong to.
+    pub owner: Option<u32>,
+    /// The number of the group it is to belong to.
+    pub group: Option<u32>,
+}
+
+/// Where a broker listens in truth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listening {
+    /// At this TCP port.
+    Tcp(SocketAddr),
+    /// At this Unix socket.
+    Unix(PathBuf),
+}
+
+impl Listening {
+    /// The address, of a TCP port.
+    #[must_use]
+    pub const fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+}
 
 /// The listeners of a broker.
 #[derive(Debug)]
 pub(crate) struct Bound {
-    /// The addresses with their true port numbers, in the order in which they were asked for.
-    pub(crate) addresses: Vec<SocketAddr>,
-    /// For each shard one listening socket per address.
-    pub(crate) listeners: Vec<Vec<OwnedFd>>,
+    /// Where they are, in the order in which they were asked for.
+    pub(crate) places: Vec<Listening>,
+    /// For each shard the listening sockets, in the same order; none where a listener is at another shard.
+    pub(crate) listeners: Vec<Vec<Option<OwnedFd>>>,
+    /// What is to be removed when they close.
+    pub(crate) files: Vec<SocketFile>,
 }
 
-/// Listens on all addresses for all shards; on error, on none.
-pub(crate) fn bind(addresses: &[SocketAddr], shards: usize) -> Result<Bound, StartError> {
-    if addresses.is_empty() {
+/// Listens everywhere for all shards; on error, nowhere.
+pub(crate) fn bind(listen: &[Listen], shards: usize) -> Result<Bound, StartError> {
+    if listen.is_empty() {
         return Err(StartError::NoAddress);
     }
-    let claims = claim(addresses)?;
-    let mut bound = Bound { addresses: Vec::new(), listeners: (0..shards).map(|_| Vec::new()).collect() };
-    for claim in claims {
+    let addresses: Vec<SocketAddr> = listen.iter().filter_map(Listen::address).collect();
+    let mut claims = claim(&addresses)?.into_iter();
+    let listeners = (0..shards).map(|_| Vec::new()).collect();
+    let mut bound = Bound { places: Vec::new(), listeners, files: Vec::new() };
+    for (index, listen) in listen.iter().enumerate() {
+        match &listen.place {
+            Place::Tcp(_) => bound.add_tcp(claims.next().expect("one claim for each address"))?,
+            Place::Unix(place) => {
+                let (socket, file) = unix_listener(place)?;
+                bound.add_one(index % shards, socket, Listening::Unix(place.path.clone()));
+                bound.files.push(file);
+            }
+            Place::Open(open) => {
+                let system = |error| StartError::System { doing: "taking over a listening socket", error };
+                let socket = Socket::from(open.try_clone().map_err(system)?);
+                let place = place_of(&socket).map_err(system)?;
+                socket.set_nonblocking(true).map_err(system)?;
+                bound.add_one(index % shards, socket, place);
+            }
+        }
+    }
+    Ok(bound)
+}
+
+impl Listen {
+    const fn address(&self) -> Option<SocketAddr> {
+        match self.place {
+            Place::Tcp(address) => Some(address),
+            _ => None,
+        }
+    }
+}
+
+impl Bound {
+    fn add_tcp(&mut self, claim: Socket) -> Result<(), StartError> {
         let address = address_of(&claim)?;
         let listen = |error| StartError::Listen { address, error };
         // From here on our own further sockets may share the port; a stranger's first one may still not.
         claim.set_reuse_port(true).map_err(listen)?;
-        for listeners in &mut bound.listeners[1..] {
-            listeners.push(shared_listener(address).map_err(listen)?.into());
+        for listeners in &mut self.listeners[1..] {
+            listeners.push(Some(shared_listener(address).map_err(listen)?.into()));
         }
-        bound.listeners[0].push(claim.into());
-        bound.addresses.push(address);
+        self.listeners[0].push(Some(claim.into()));
+        self.places.push(Listening::Tcp(address));
+        Ok(())
     }
-    Ok(bound)
+
+    fn add_one(&mut self, shard: usize, socket: Socket, place: Listening) {
+        let mut socket = Some(socket.into());
+        for (index, listeners) in self.listeners.iter_mut().enumerate() {
+            listeners.push(socket.take_if(|_| index == shard));
+        }
+        self.places.push(place);
+    }
+}
+
+/// Where a socket listens that somebody else has opened.
+fn place_of(socket: &Socket) -> io::Result<Listening> {
+    let address = socket.local_addr()?;
+    if let Some(address) = address.as_socket() {
+        return Ok(Listening::Tcp(address));
+    }
+    Ok(Listening::Unix(address.as_pathname().map(Into::into).unwrap_or_default()))
 }
 
 /// A listening socket for each address which nobody else listens on. All with port 0 get one number.
@@ -124,12 +241,16 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn address(bound: &Bound, index: usize) -> SocketAddr {
+        bound.places[index].address().expect("a TCP port")
+    }
+
     #[test]
     fn port_0_gives_one_number_for_both_families_and_all_shards() {
-        let bound = bind(&[local("127.0.0.1:0"), local("[::1]:0")], 3).unwrap();
-        let port = bound.addresses[0].port();
+        let bound = bind(&[local("127.0.0.1:0").into(), local("[::1]:0").into()], 3).unwrap();
+        let port = address(&bound, 0).port();
         assert_ne!(port, 0);
-        assert_eq!(bound.addresses[1].port(), port);
+        assert_eq!(address(&bound, 1).port(), port);
         for listeners in &bound.listeners {
             assert_eq!(listeners.len(), 2);
         }
@@ -137,23 +258,24 @@ mod tests {
 
     #[test]
     fn a_second_broker_is_refused_and_a_first_one_gone_is_not() {
-        let first = bind(&[local("127.0.0.1:0")], 2).unwrap();
-        let address = first.addresses[0];
-        let error = bind(&[address], 2).unwrap_err().to_string();
+        let first = bind(&[local("127.0.0.1:0").into()], 2).unwrap();
+        let address = address(&first, 0);
+        let error = bind(&[address.into()], 2).unwrap_err().to_string();
         assert_eq!(error, format!("cannot listen on {address}: address already in use (another broker?)"));
         drop(first);
-        bind(&[address], 2).unwrap();
+        bind(&[address.into()], 2).unwrap();
     }
 
     #[test]
     fn connections_spread_over_the_shards_and_have_no_delay() {
-        let bound = bind(&[local("127.0.0.1:0")], 2).unwrap();
-        let clients: Vec<_> = (0..64).map(|_| TcpStream::connect(bound.addresses[0]).unwrap()).collect();
+        let bound = bind(&[local("127.0.0.1:0").into()], 2).unwrap();
+        let to = address(&bound, 0);
+        let clients: Vec<_> = (0..64).map(|_| TcpStream::connect(to).unwrap()).collect();
         let mut accepted = [0, 0];
         let until = Instant::now() + Duration::from_secs(5);
         while accepted.iter().sum::<usize>() < clients.len() && Instant::now() < until {
             for (shard, listeners) in bound.listeners.iter().enumerate() {
-                if let Ok(socket) = rustix::net::accept(&listeners[0]) {
+                if let Ok(socket) = rustix::net::accept(listeners[0].as_ref().unwrap()) {
                     assert!(rustix::net::sockopt::tcp_nodelay(&socket).unwrap());
                     accepted[shard] += 1;
                 }

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ringmq_net::Layers;
 use ringmq_shard::{LocalInput, Parcel, ShardId, Ticket, Verdict};
 
 use crate::doorbell::Doorbell;
@@ -31,6 +32,7 @@ pub(crate) enum Order {
 /// A connection that comes over from another shard.
 pub(crate) struct Arrival {
     pub(crate) fd: OwnedFd,
+    pub(crate) layers: Layers,
     pub(crate) parcel: Box<Parcel>,
 }
 

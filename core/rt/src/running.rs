@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use ringmq_net::Door;
 use ringmq_route::Interest;
 use ringmq_shard::limits::SHARDS_MAX;
 use ringmq_shard::{Common, Counters, ShardId};
@@ -24,9 +25,10 @@ use crate::mailbox::{Inlet, Mailbox, Order};
 use crate::mesh::{lanes, shard};
 use crate::shared::{Progress, Shared};
 use crate::sockets::Sockets;
+use crate::unix_listen::SocketFile;
 use crate::uring::{self, UringSockets};
 use crate::worker::{Seat, Worker, panic_message};
-use crate::{Driver, Options, listen, probe};
+use crate::{Driver, Listening, Options, listen, probe};
 
 /// Starts a broker's shards and returns when every one of them listens.
 ///
@@ -46,7 +48,9 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     let shared = Arc::new(Shared::new(doorbells.into_iter().map(Mailbox::new).collect(), &options));
     let mut running = Running {
         shared,
-        addresses: bound.addresses,
+        addresses: bound.places.iter().filter_map(Listening::address).collect(),
+        places: bound.places,
+        files: bound.files,
         driver,
         driver_reason,
         threads: Vec::new(),
@@ -72,7 +76,7 @@ fn check(options: &Options) -> Result<(), StartError> {
 fn seats(
     options: &Options,
     shared: &Arc<Shared>,
-    descriptors: impl Iterator<Item = (Vec<OwnedFd>, OwnedFd)>,
+    descriptors: impl Iterator<Item = (Vec<Option<OwnedFd>>, OwnedFd)>,
 ) -> Vec<Seat> {
     let (first, second) = options.partition_key.split_at(8);
     let word = |half: &[u8]| u64::from_le_bytes(half.try_into().expect("half of 16 bytes"));
@@ -84,6 +88,7 @@ fn seats(
         counters: Arc::clone(&shared.counters),
         partition_key: options.partition_key,
     };
+    let doors: Arc<[Arc<Door>]> = options.listen.iter().map(|listen| Arc::clone(&listen.door)).collect();
     let ends = lanes(options.shards).into_iter().zip(descriptors).enumerate();
     ends.map(|(index, ((lanes_out, lanes_in), (listeners, ear)))| Seat {
         id: shard(index),
@@ -96,6 +101,7 @@ fn seats(
         lanes_out,
         lanes_in,
         listeners,
+        doors: Arc::clone(&doors),
         ear,
     })
     .collect()
@@ -105,6 +111,8 @@ fn seats(
 pub struct Running {
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
+    places: Vec<Listening>,
+    files: Vec<SocketFile>,
     driver: Driver,
     driver_reason: String,
     threads: Vec<JoinHandle<()>>,
@@ -121,10 +129,16 @@ pub struct StopReport {
 }
 
 impl Running {
-    /// Where it listens, in the order of [`Options::listen`], with true port numbers.
+    /// The TCP addresses among [`Running::places`].
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where it listens, in the order of [`Options::listen`], with true port numbers.
+    #[must_use]
+    pub fn places(&self) -> &[Listening] {
+        &self.places
     }
 
     /// Which driver runs it.
@@ -184,6 +198,7 @@ impl Running {
         if !std::mem::replace(&mut self.stopped, true) {
             let until = Instant::now().checked_add(deadline);
             self.step(until, Order::StopListening, |progress| progress.deaf);
+            self.files.clear();
             // The kernel takes a moment; whoever binds the port in between would inherit resets.
             thread::sleep(Duration::from_millis(LISTENER_CLOSE));
             self.step(until, Order::StopWork, |progress| progress.work_stopped);

@@ -9,10 +9,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringmq_net::Layer;
+use ringmq_net::{Broken, Door, Introduction, Layer, Layers};
 use ringmq_proto::time::Now;
 use ringmq_shard::{
-    Common, ConnId, Effect, Input, LocalInput, LocalOutcome, LogLevel, Parts, PeerAddress, Shard, ShardId,
+    Common, ConnId, Effect, Input, Introduced, LocalInput, LocalOutcome, LogLevel, Parts, PeerAddress, Shard,
+    ShardId,
 };
 use ringmq_wire::ReasonCode;
 use rustix::io::Errno;
@@ -41,7 +42,10 @@ pub(crate) struct Seat {
     pub(crate) shared: Arc<Shared>,
     pub(crate) lanes_out: LanesOut,
     pub(crate) lanes_in: LanesIn,
-    pub(crate) listeners: Vec<OwnedFd>,
+    /// Its listening sockets by their number; some listeners have theirs at one shard alone.
+    pub(crate) listeners: Vec<Option<OwnedFd>>,
+    /// What stands behind each of them.
+    pub(crate) doors: Arc<[Arc<Door>]>,
     /// What becomes readable when the shard's bell is rung.
     pub(crate) ear: OwnedFd,
 }
@@ -53,7 +57,7 @@ pub(crate) struct Worker<S: Sockets> {
     shared: Arc<Shared>,
     sockets: S,
     connections: Connections<S::Socket>,
-    listeners: Vec<Listener>,
+    listeners: Vec<Option<Listener>>,
     lanes: LanesIn,
     port: Rc<PortState>,
     mail: Mail,
@@ -74,8 +78,12 @@ impl<S: Sockets> Worker<S> {
         let mut sockets = sockets(seat.ear)?;
         let shared = seat.shared;
         for (index, fd) in seat.listeners.iter().enumerate() {
-            sockets.listen(fd.as_fd(), index as u16, true)?;
+            if let Some(fd) = fd {
+                sockets.listen(fd.as_fd(), index as u16, true)?;
+            }
         }
+        let listeners = seat.listeners.into_iter().zip(&*seat.doors);
+        let listeners = listeners.map(|(fd, door)| Some(Listener::new(fd?, Arc::clone(door)))).collect();
         let state = Rc::<PortState>::default();
         let port = Port {
             id: seat.id,
@@ -97,7 +105,7 @@ impl<S: Sockets> Worker<S> {
             shared,
             sockets,
             connections: Connections::new(),
-            listeners: seat.listeners.into_iter().map(Listener::new).collect(),
+            listeners,
             lanes: seat.lanes_in,
             port: state,
             mail: Mail::default(),
@@ -172,7 +180,7 @@ impl<S: Sockets> Worker<S> {
         }
         for arrival in mail.arrivals.drain(..) {
             let conn = self.shard.adopt(now, *arrival.parcel);
-            self.attach(now, arrival.fd, conn);
+            self.attach(now, arrival.fd, conn, arrival.layers);
         }
         for order in mail.orders.drain(..) {
             self.obey(now, order);
@@ -316,14 +324,38 @@ impl<S: Sockets> Worker<S> {
             Read::Bytes(bytes) => {
                 let Some(connection) = self.connections.find(conn) else { return 0 };
                 let shard = &mut self.shard;
-                let opened = connection.layer.open(&mut self.buffer[..bytes], &mut |plain| {
+                let opened = connection.layers.open(&mut self.buffer[..bytes], &mut |plain| {
                     shard.handle(now, Input::Bytes { conn, bytes: plain });
                 });
-                if opened.is_err() {
-                    self.end(now, conn);
+                if matches!(connection.layers, Layers::Stack(_)) {
+                    self.after_open(now, conn, opened);
                 }
                 bytes
             }
+        }
+    }
+
+    /// What the layers of a connection have come to by what was read: who is there, what they have to say
+    /// themselves, or that they give up.
+    fn after_open(&mut self, now: Now, conn: ConnId, mut opened: Result<(), Broken>) {
+        let Some(connection) = self.connections.find(conn) else { return };
+        let shard = &mut self.shard;
+        if let Some(introduction) = connection.layers.introduction() {
+            let Introduction { address, user_name, .. } = introduction;
+            shard.handle(now, Input::Introduced { conn, introduced: Introduced { address, user_name } });
+            let held_back = connection.layers.open(&mut [], &mut |plain| {
+                shard.handle(now, Input::Bytes { conn, bytes: plain });
+            });
+            opened = opened.and(held_back);
+        }
+        if connection.layers.has_own_output() {
+            self.write_on.push(conn);
+        }
+        if let Err(Broken(reason)) = opened
+            && !std::mem::replace(&mut connection.ended, true)
+        {
+            self.want(now, conn);
+            self.shard.handle(now, Input::Broken { conn, reason });
         }
     }
 
@@ -349,7 +381,7 @@ impl<S: Sockets> Worker<S> {
 
     fn serve_listener(&mut self, now: Now, index: usize, event: Event) {
         if event.unwatched || event.broken {
-            let Some(listener) = self.listeners.get(index) else { return };
+            let Some(Some(listener)) = self.listeners.get(index) else { return };
             if let Err(error) = self.sockets.listen(listener.fd.as_fd(), index as u16, true) {
                 return self.rest_listener(now, index, error);
             }
@@ -359,7 +391,7 @@ impl<S: Sockets> Worker<S> {
 
     fn accept(&mut self, now: Now, index: usize) {
         for _ in 0..ACCEPTS_PER_TURN_MAX {
-            let Some(listener) = self.listeners.get_mut(index) else { return };
+            let Some(Some(listener)) = self.listeners.get_mut(index) else { return };
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
             match rustix::net::acceptfrom_with(&listener.fd, flags) {
                 Ok((fd, address)) => {
@@ -367,8 +399,9 @@ impl<S: Sockets> Worker<S> {
                         (self.shared.log)(LogLevel::Info, line);
                     }
                     let socket = address.and_then(|address| address.try_into().ok());
+                    let layers = listener.door.open(socket);
                     let conn = self.shard.accept(now, PeerAddress { socket, listener: index as u16 });
-                    self.attach(now, fd, conn);
+                    self.attach(now, fd, conn, layers);
                 }
                 Err(Errno::AGAIN) => return,
                 Err(Errno::INTR | Errno::CONNABORTED) => (),
@@ -378,9 +411,14 @@ impl<S: Sockets> Worker<S> {
         self.sockets.again(Token::Listener(index as u16));
     }
 
-    fn attach(&mut self, now: Now, fd: OwnedFd, conn: ConnId) {
+    fn attach(&mut self, now: Now, fd: OwnedFd, conn: ConnId, layers: Layers) {
         match self.sockets.attach(fd, conn) {
-            Ok(socket) => self.connections.insert(Connection::new(conn, socket)),
+            Ok(socket) => {
+                if layers.has_own_output() {
+                    self.write_on.push(conn);
+                }
+                self.connections.insert(Connection::new(conn, socket, layers));
+            }
             Err(error) => {
                 self.log(LogLevel::Error, &format!("a connection was closed at once: {error}"));
                 self.shard.handle(now, Input::Ended { conn });
@@ -391,7 +429,7 @@ impl<S: Sockets> Worker<S> {
     // Listeners -------------------------------------------------------------------------------------------
 
     fn rest_listener(&mut self, now: Now, index: usize, error: io::Error) {
-        let listener = &mut self.listeners[index];
+        let Some(Some(listener)) = self.listeners.get_mut(index) else { return };
         drop(self.sockets.listen(listener.fd.as_fd(), index as u16, false));
         if let Some(line) = listener.failed(now.mono, &error) {
             self.log(LogLevel::Warning, &line);
@@ -400,6 +438,7 @@ impl<S: Sockets> Worker<S> {
 
     fn wake_listeners(&mut self, now: Now) {
         for (index, listener) in self.listeners.iter_mut().enumerate() {
+            let Some(listener) = listener else { continue };
             if listener.rests_until.is_some_and(|until| until <= now.mono) {
                 match self.sockets.listen(listener.fd.as_fd(), index as u16, true) {
                     Ok(()) => listener.rests_until = None,
@@ -411,6 +450,7 @@ impl<S: Sockets> Worker<S> {
 
     fn close_listeners(&mut self) {
         for (index, listener) in std::mem::take(&mut self.listeners).into_iter().enumerate() {
+            let Some(listener) = listener else { continue };
             drop(self.sockets.listen(listener.fd.as_fd(), index as u16, false));
         }
     }
@@ -473,10 +513,10 @@ impl<S: Sockets> Worker<S> {
             }
             let mut slices = [IoSlice::new(&[]); WRITE_SLICES_MAX];
             let filled = self.shard.output(conn, &mut slices);
-            if filled == 0 && !connection.layer.has_own_output() {
+            if filled == 0 && !connection.layers.has_own_output() {
                 return;
             }
-            let sealed = connection.layer.seal(&slices[..filled]);
+            let sealed = connection.layers.seal(&slices[..filled]);
             let offered = sealed.len();
             if offered == 0 {
                 return;
@@ -499,7 +539,7 @@ impl<S: Sockets> Worker<S> {
                 return 0;
             }
         };
-        let plain = connection.layer.sent(taken);
+        let plain = connection.layers.sent(taken);
         connection.blocked = taken < offered;
         if taken < offered {
             self.want(now, conn);
@@ -531,7 +571,7 @@ impl<S: Sockets> Worker<S> {
             }
             let mut slices = [IoSlice::new(&[]); WRITE_SLICES_MAX];
             let filled = self.shard.output(conn, &mut slices);
-            let sealed = connection.layer.seal(&slices[..filled]);
+            let sealed = connection.layers.seal(&slices[..filled]);
             if !sealed.is_empty() {
                 // SAFETY: the bytes are the shard's or the layer's and the descriptor the connection's. Until the
                 // batch is sent, below, nothing of the shard is changed and no layer is asked twice.
@@ -556,7 +596,8 @@ impl<S: Sockets> Worker<S> {
     }
 
     fn close(&mut self, conn: ConnId) {
-        if let Some(connection) = self.connections.remove(conn) {
+        if let Some(mut connection) = self.connections.remove(conn) {
+            say_goodbye(&mut connection);
             take_unread(connection.socket.as_fd(), &mut self.buffer);
             self.sockets.close(connection.socket, conn);
         }
@@ -574,7 +615,7 @@ impl<S: Sockets> Worker<S> {
         let Some(connection) = self.connections.remove(conn) else { return };
         let fd = self.sockets.detach(connection.socket, conn);
         // Rung for at the end of the turn: others may go there too.
-        self.shared.mailbox(to).arrive(Arrival { fd, parcel });
+        self.shared.mailbox(to).arrive(Arrival { fd, layers: connection.layers, parcel });
         self.port.note_posted(to);
     }
 
@@ -620,7 +661,7 @@ impl<S: Sockets> Worker<S> {
             mailbox.doorbell.flag.awake();
             return Next::Again;
         }
-        let rests = self.listeners.iter().filter_map(|listener| listener.rests_until);
+        let rests = self.listeners.iter().flatten().filter_map(|listener| listener.rests_until);
         let deadline = rests.chain(self.shard.deadline()).min();
         let longest = Duration::from_millis(SLEEP_MAX);
         let wait = deadline.map_or(longest, |deadline| self.shared.clock.until(deadline).min(longest));
@@ -650,6 +691,22 @@ fn ticket(input: &LocalInput) -> Option<ringmq_shard::LocalTicket> {
         | LocalInput::Subscribe { ticket, .. }
         | LocalInput::Unsubscribe { ticket, .. } => Some(*ticket),
         LocalInput::Open { .. } | LocalInput::Room { .. } | LocalInput::Close { .. } => None,
+    }
+}
+
+/// Sends what the layers of a connection still have to say, as far as the kernel takes it at once: an alert, an answer
+/// that refuses, a proper end.
+fn say_goodbye<S: AsFd>(connection: &mut Connection<S>) {
+    if matches!(connection.layers, Layers::Plain) || connection.blocked {
+        return;
+    }
+    connection.layers.goodbye();
+    while connection.layers.has_own_output() {
+        let sealed = connection.layers.seal(&[]);
+        match send(connection.socket.as_fd(), &sealed) {
+            Ok(sent) if sent > 0 => connection.layers.sent(sent),
+            _ => return,
+        };
     }
 }
 

@@ -28,7 +28,7 @@ fn live(driver: DriverChoice) {
         assert_eq!(client.message("all"), b"payload");
     }
     assert_eq!(running.stop(PATIENCE).left, 0);
-    let again = start(Options { listen: vec![port], ..options(driver, 2) }).unwrap();
+    let again = start(Options { listen: vec![port.into()], ..options(driver, 2) }).unwrap();
     Client::connect(port, "next").ping();
     drop(again);
 }

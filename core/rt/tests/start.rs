@@ -27,7 +27,7 @@ fn a_second_broker_on_the_same_port_is_refused_and_the_first_goes_on() {
     for driver in drivers() {
         let first = start(options(driver, 2)).unwrap();
         let taken = address(&first);
-        let refused = start(Options { listen: vec![taken], ..options(driver, 2) });
+        let refused = start(Options { listen: vec![taken.into()], ..options(driver, 2) });
         let error = refused.err().expect("the port is taken");
         assert!(matches!(error, StartError::Listen { address, .. } if address == taken));
         let line = format!("cannot listen on {taken}: address already in use (another broker?)");
@@ -46,7 +46,7 @@ fn what_cannot_be_is_refused_in_words() {
         (Options { cpus: Some(Vec::new()), ..base() }, "the list of CPUs to pin to is empty"),
         (Options { cpus: Some(vec![1_000_000]), ..base() }, "cannot pin a shard to CPU 1000000: "),
         (Options { listen: Vec::new(), ..base() }, "there is no address to listen on"),
-        (Options { listen: vec![nowhere], ..base() }, "cannot listen on 192.0.2.1:0: "),
+        (Options { listen: vec![nowhere.into()], ..base() }, "cannot listen on 192.0.2.1:0: "),
     ];
     for (options, expected) in cases {
         let error = start(options).err().expect(expected).to_string();

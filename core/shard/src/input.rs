@@ -1,6 +1,9 @@
 //! Everything that can happen to a shard. Together with [`crate::Effect`] and the ports it is the whole
 //! outside world.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use crate::authz::{Ticket, Verdict};
 use crate::local::LocalInput;
 use crate::mesh::Batch;
@@ -26,6 +29,15 @@ impl ShardId {
     }
 }
 
+/// What a handshake below MQTT tells of a client.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Introduced {
+    /// Where it connects from, when that is not the other end of the socket.
+    pub address: Option<SocketAddr>,
+    /// The user name that it has proved.
+    pub user_name: Option<Arc<str>>,
+}
+
 /// One thing that happened.
 #[derive(Debug)]
 pub enum Input<'a> {
@@ -35,6 +47,20 @@ pub enum Input<'a> {
         conn: ConnId,
         /// What arrived.
         bytes: &'a [u8],
+    },
+    /// The layers below MQTT have come to know who is at the other end; before any bytes.
+    Introduced {
+        /// Which connection.
+        conn: ConnId,
+        /// What they know.
+        introduced: Introduced,
+    },
+    /// The layers below MQTT cannot read what arrived: no more bytes will come, as with [`Input::Ended`].
+    Broken {
+        /// Which connection.
+        conn: ConnId,
+        /// What is wrong, for the log.
+        reason: &'static str,
     },
     /// The other end closed or the socket failed: no more bytes will come. The shard answers with
     /// [`crate::Effect::Close`] once it has used up what came before.

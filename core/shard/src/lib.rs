@@ -59,7 +59,7 @@ use ringmq_sync::Stamps;
 pub use authz::{AllowAll, Answer, Decider, PeerAddress, Question, Ticket, Verdict};
 pub use counters::Counters;
 pub use effect::{Effect, LogLevel, Parcel};
-pub use input::{ConnId, Input, ShardId};
+pub use input::{ConnId, Input, Introduced, ShardId};
 pub use limits::{QueuePolicy, Settings};
 pub use local::{LocalDelivery, LocalId, LocalInput, LocalOutcome, LocalSink, LocalTicket};
 pub use mesh::{Batch, MeshPort};
@@ -295,6 +295,8 @@ impl Shard {
         self.now = now;
         match input {
             Input::Bytes { conn, bytes } => self.receive(now, conn, bytes),
+            Input::Introduced { conn, introduced } => self.introduced(conn, introduced),
+            Input::Broken { conn, reason } => self.broken(now, conn, reason),
             Input::Ended { conn } => self.ended(now, conn),
             Input::HeardOut { conn } => self.heard_out(now, conn),
             Input::Wrote { conn, bytes } => self.wrote(now, conn, bytes),

@@ -7,7 +7,7 @@ use ringmq_wire::{Connack, Disconnect, Packet, Properties, PropertiesBuffer, Pro
 
 use crate::authz::{PeerAddress, Ticket};
 use crate::fault::{self, Fault};
-use crate::input::{ConnId, ShardId};
+use crate::input::{ConnId, Introduced, ShardId};
 use crate::mesh::frame::Frame;
 use crate::output::Output;
 use crate::pending::PendingAcks;
@@ -172,6 +172,27 @@ impl Shard {
         let id = self.links.insert(Link::new(now, peer, way));
         self.arm_link(id, now.mono.plus(self.settings.connect_timeout), Timer::Connect(id));
         id
+    }
+
+    /// What the layers below MQTT know of a client, before it has said a word.
+    pub(crate) fn introduced(&mut self, id: ConnId, introduced: Introduced) {
+        let Some(link) = self.links.at_mut(id) else { return };
+        link.peer.socket = introduced.address.or(link.peer.socket);
+    }
+
+    /// What arrived is not what this listener expects; the layers have said so to the other end.
+    pub(crate) fn broken(&mut self, now: Now, id: ConnId, reason: &str) {
+        let Some(link) = self.links.at(id).filter(|link| link.conn.is_open()) else {
+            return self.ended(now, id);
+        };
+        let connected = link.conn.phase == Phase::Connected;
+        let name = self.name_of(id);
+        self.counters().violations.add(1);
+        self.log(LogLevel::Warning, || match connected {
+            true => format!("Client {name} disconnected: {reason}."),
+            false => format!("A connection from {name} was closed before CONNECT: {reason}."),
+        });
+        self.ended(now, id);
     }
 
     /// The ClientID of a session.

@@ -28,7 +28,9 @@ pub fn options(driver: DriverChoice, shards: usize) -> Options {
         shards,
         cpus: None,
         driver,
-        listen: vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()],
+        listen: ["127.0.0.1:0", "[::1]:0"]
+            .map(|address| address.parse::<std::net::SocketAddr>().unwrap().into())
+            .into(),
         settings: Arc::new(Settings { sys_interval_seconds: 0, ..Settings::default() }),
         decider: Arc::new(|_, _| Box::new(AllowAll)),
         partition_key: *b"sixteen bytes it",
