@@ -10,6 +10,7 @@
 //! threads.
 
 mod again;
+mod change;
 mod clock;
 mod connections;
 mod doorbell;
@@ -34,6 +35,7 @@ use std::sync::Arc;
 
 use ringmq_shard::{Decider, LocalOutcome, LocalTicket, LogLevel, Settings, ShardId};
 
+pub use change::Change;
 pub use error::StartError;
 pub use executors::trim;
 pub use listen::{Listen, Listening, Place, UnixPlace};

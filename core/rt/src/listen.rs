@@ -93,8 +93,7 @@ pub(crate) fn bind(listen: &[Listen], shards: usize) -> Result<Bound, StartError
     }
     let addresses: Vec<SocketAddr> = listen.iter().filter_map(Listen::address).collect();
     let mut claims = claim(&addresses)?.into_iter();
-    let listeners = (0..shards).map(|_| Vec::new()).collect();
-    let mut bound = Bound { places: Vec::new(), listeners, files: Vec::new() };
+    let mut bound = Bound::of_none(shards);
     for (index, listen) in listen.iter().enumerate() {
         match &listen.place {
             Place::Tcp(_) => bound.add_tcp(claims.next().expect("one claim for each address"))?,
@@ -125,6 +124,12 @@ impl Listen {
 }
 
 impl Bound {
+    /// Of no listeners.
+    pub(crate) fn of_none(shards: usize) -> Self {
+        let listeners = (0..shards).map(|_| Vec::new()).collect();
+        Self { places: Vec::new(), listeners, files: Vec::new() }
+    }
+
     fn add_tcp(&mut self, claim: Socket) -> Result<(), StartError> {
         let address = address_of(&claim)?;
         let listen = |error| StartError::Listen { address, error };

@@ -10,13 +10,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ringmq_net::Layers;
 use ringmq_shard::{LocalInput, Parcel, ShardId, Ticket, Verdict};
 
+use crate::change::Changed;
 use crate::doorbell::Doorbell;
 use crate::limits::{INLET_BYTES_MAX, INLET_REQUESTS_MAX};
 use crate::shared::Shared;
 
 /// What a shard is told to do by whoever runs the broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) enum Order {
+    /// Go on with other settings, doors or listeners.
+    Change(Arc<Changed>),
     /// Close the listeners.
     StopListening,
     /// First half of the stop.

@@ -49,7 +49,7 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     let mut running = Running {
         shared,
         addresses: bound.places.iter().filter_map(Listening::address).collect(),
-        places: bound.places,
+        places: bound.places.into_iter().map(Some).collect(),
         files: bound.files,
         driver,
         driver_reason,
@@ -109,9 +109,10 @@ fn seats(
 
 /// A broker that runs. Dropping it stops it as [`Running::stop`] does.
 pub struct Running {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
-    places: Vec<Listening>,
+    /// By the numbers of the listeners; none where one has closed.
+    places: Vec<Option<Listening>>,
     files: Vec<SocketFile>,
     driver: Driver,
     driver_reason: String,
@@ -135,10 +136,23 @@ impl Running {
         &self.addresses
     }
 
-    /// Where it listens, in the order of [`Options::listen`], with true port numbers.
+    /// Where it listens, by the numbers of the listeners, with true port numbers; nothing where one has closed.
     #[must_use]
-    pub fn places(&self) -> &[Listening] {
+    pub fn places(&self) -> &[Option<Listening>] {
         &self.places
+    }
+
+    /// Listeners have come and gone.
+    pub(crate) fn note_places(&mut self, opened: Vec<Listening>, files: Vec<SocketFile>, closed: &[usize]) {
+        for &number in closed {
+            let place = self.places.get_mut(number).and_then(Option::take);
+            if let Some(Listening::Unix(path)) = place {
+                self.files.retain(|file| file.path() != path);
+            }
+        }
+        self.places.extend(opened.into_iter().map(Some));
+        self.files.extend(files);
+        self.addresses = self.places.iter().flatten().filter_map(Listening::address).collect();
     }
 
     /// Which driver runs it.
@@ -216,9 +230,9 @@ impl Running {
     }
 
     /// Gives an order to all shards and waits until all have done it, or the moment comes, or all is lost.
-    fn step(&self, until: Option<Instant>, order: Order, done: impl Fn(&Progress) -> usize) {
+    pub(crate) fn step(&self, until: Option<Instant>, order: Order, done: impl Fn(&Progress) -> usize) {
         let shards = self.shards();
-        self.shared.order_all(order);
+        self.shared.order_all(&order);
         self.shared.wait_for(until, |progress| {
             done(progress) >= shards || progress.gone > 0 || progress.failure.is_some()
         });
@@ -227,7 +241,7 @@ impl Running {
     /// Makes every shard leave and waits until all are gone.
     fn leave(&mut self) {
         let seated = self.shards();
-        self.shared.order_all(Order::Leave);
+        self.shared.order_all(&Order::Leave);
         self.shared.wait_for(None, |progress| progress.gone >= seated);
         for thread in self.threads.drain(..) {
             // A thread's panic was caught and reported before.

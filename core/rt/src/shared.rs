@@ -30,6 +30,7 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     pub(crate) ready: usize,
+    pub(crate) changed: usize,
     pub(crate) deaf: usize,
     pub(crate) work_stopped: usize,
     pub(crate) settled: usize,
@@ -58,8 +59,8 @@ impl Shared {
         &self.mailboxes[shard.index()]
     }
 
-    pub(crate) fn order_all(&self, order: Order) {
-        self.mailboxes.iter().for_each(|mailbox| mailbox.order(order));
+    pub(crate) fn order_all(&self, order: &Order) {
+        self.mailboxes.iter().for_each(|mailbox| mailbox.order(order.clone()));
     }
 
     /// Wakes a peer if it sleeps.
@@ -82,7 +83,7 @@ impl Shared {
             progress.failure.get_or_insert_with(|| failure.clone());
         });
         let _ = catch_unwind(AssertUnwindSafe(|| (self.failed)(&failure)));
-        self.order_all(Order::Leave);
+        self.order_all(&Order::Leave);
     }
 
     pub(crate) fn progress(&self) -> MutexGuard<'_, Progress> {

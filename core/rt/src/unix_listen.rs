@@ -28,6 +28,12 @@ fn identity(path: &Path) -> io::Result<Identity> {
     Ok((now.dev(), now.ino(), now.ctime(), now.ctime_nsec()))
 }
 
+impl SocketFile {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if identity(&self.path).is_ok_and(|now| now == self.identity) {

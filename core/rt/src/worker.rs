@@ -20,6 +20,7 @@ use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
 use crate::MakeDecider;
+use crate::change::Changed;
 use crate::connections::{Connection, Connections};
 use crate::limits::{
     ACCEPTS_PER_TURN_MAX, DRAINS_PER_TURN_MAX, FLUSHES_PER_TURN_MAX, HEAR_OUT_READS_MAX,
@@ -190,6 +191,10 @@ impl<S: Sockets> Worker<S> {
 
     fn obey(&mut self, now: Now, order: Order) {
         match order {
+            Order::Change(changed) => {
+                self.change(&changed);
+                self.shared.note(|progress| progress.changed += 1);
+            }
             Order::StopListening => {
                 self.close_listeners();
                 self.shared.note(|progress| progress.deaf += 1);
@@ -449,9 +454,38 @@ impl<S: Sockets> Worker<S> {
     }
 
     fn close_listeners(&mut self) {
-        for (index, listener) in std::mem::take(&mut self.listeners).into_iter().enumerate() {
-            let Some(listener) = listener else { continue };
+        (0..self.listeners.len()).for_each(|index| self.close_listener(index));
+    }
+
+    fn close_listener(&mut self, index: usize) {
+        if let Some(listener) = self.listeners.get_mut(index).and_then(Option::take) {
             drop(self.sockets.listen(listener.fd.as_fd(), index as u16, false));
+        }
+    }
+
+    /// Goes on with what was changed. The listeners keep their numbers.
+    fn change(&mut self, changed: &Changed) {
+        if let Some(settings) = &changed.settings {
+            self.shard.set_settings(Arc::clone(settings));
+        }
+        for (index, door) in &changed.doors {
+            if let Some(Some(listener)) = self.listeners.get_mut(*index) {
+                listener.door = Arc::clone(door);
+            }
+        }
+        for (fd, door) in changed.take_sockets(self.id).into_iter().zip(&changed.opened) {
+            self.open_listener(fd, Arc::clone(door));
+        }
+        changed.close.iter().for_each(|&index| self.close_listener(index));
+    }
+
+    fn open_listener(&mut self, fd: Option<OwnedFd>, door: Arc<Door>) {
+        let index = self.listeners.len();
+        self.listeners.push(fd.map(|fd| Listener::new(fd, door)));
+        let Some(Some(listener)) = self.listeners.get(index) else { return };
+        if let Err(error) = self.sockets.listen(listener.fd.as_fd(), index as u16, true) {
+            // It rests, and is watched again after a while.
+            self.rest_listener(self.shared.clock.now(), index, error);
         }
     }
 

@@ -261,6 +261,13 @@ impl Shard {
         self.id
     }
 
+    /// Goes on with other bounds and choices. What was made by the former ones stays.
+    pub fn set_settings(&mut self, settings: Arc<Settings>) {
+        self.allows_all = self.decider.allows_all();
+        self.common.settings = Arc::clone(&settings);
+        self.settings = settings;
+    }
+
     /// A connection was accepted. Bytes follow as [`Input::Bytes`].
     pub fn accept(&mut self, now: Now, peer: PeerAddress) -> ConnId {
         self.now = now;
