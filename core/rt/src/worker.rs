@@ -367,7 +367,7 @@ impl<S: Sockets> Worker<S> {
                         (self.shared.log)(LogLevel::Info, line);
                     }
                     let socket = address.and_then(|address| address.try_into().ok());
-                    let conn = self.shard.accept(now, PeerAddress { socket, listener: index as u16 });
+                    let conn = self.shard.accept(now, PeerAddress::new(socket, index as u16));
                     self.attach(now, fd, conn);
                 }
                 Err(Errno::AGAIN) => return,

@@ -30,6 +30,7 @@ mod output;
 mod pending;
 mod publication;
 mod publish;
+mod reading;
 mod receive;
 mod retained;
 mod retained_open;
@@ -55,12 +56,13 @@ use ringmq_route::{CoreMask, Interest, InterestScratch, InterestWriter, Subscrip
 use ringmq_store::{Memory, PartitionTable, Store, StoreTicket};
 use ringmq_sync::Stamps;
 
-pub use authz::{AllowAll, Answer, Decider, PeerAddress, Question, Ticket, Verdict};
+pub use authz::{AllowAll, Answer, Decider, PeerAddress, Question, Reader, Ticket, Verdict};
 pub use counters::Counters;
 pub use effect::{Effect, LogLevel, Parcel};
 pub use input::{ConnId, Input, ShardId};
-pub use limits::{QueuePolicy, Settings};
+pub use limits::{DenyPublish, QueuePolicy, Settings};
 pub use local::{LocalDelivery, LocalId, LocalInput, LocalOutcome, LocalSink, LocalTicket};
+pub use log::quoted;
 pub use mesh::{Batch, MeshPort};
 pub use offer::{Offer, Versions};
 
@@ -72,6 +74,7 @@ use links::{Link, Way};
 use local_session::Local;
 use mesh::peers::Peers;
 use message_pool::MessagePool;
+use reading::Reading;
 use retained::Retained;
 use sessions::{Home, SessionId};
 use shared::{Group, GroupId};
@@ -125,6 +128,7 @@ pub struct Shard {
     decider: Box<dyn Decider>,
     /// Whether the decider is not asked about publishes.
     allows_all: bool,
+    reading: Reading,
     store: Box<dyn Store>,
     stored: StoreTicket,
     seed: u64,
@@ -191,6 +195,7 @@ impl Shard {
             id,
             table: PartitionTable::even(common.shards),
             allows_all: decider.allows_all(),
+            reading: Reading::of(&*decider),
             decider,
             store: Box::new(Memory::default()),
             stored: StoreTicket::default(),
@@ -313,6 +318,7 @@ impl Shard {
     pub fn flush(&mut self, now: Now) {
         self.now = now;
         self.pressed = false;
+        self.look_at_decider();
         self.resume_waiters(now);
         for _ in 0..FLUSH_PASSES_MAX {
             self.end_oversized(now);
