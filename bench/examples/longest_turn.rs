@@ -60,7 +60,7 @@ impl Bench {
     }
 
     fn join(&mut self, client_id: &str) -> ConnId {
-        let conn = self.shard.accept(self.now, PeerAddress { socket: None, listener: 0 });
+        let conn = self.shard.accept(self.now, PeerAddress::new(None, 0));
         let connect = Connect {
             version: VERSION,
             bridge: false,

@@ -99,7 +99,7 @@ impl Shards {
 
     /// A client of 3.1.1 connects; the shard of its session is the one that its identifier says.
     pub fn connect(&mut self, id: &str) -> Client {
-        let peer = PeerAddress { socket: Some("192.0.2.1:5555".parse().expect("an address")), listener: 0 };
+        let peer = PeerAddress::new(Some("192.0.2.1:5555".parse().expect("an address")), 0);
         let conn = self.shards[0].accept(NOW, peer);
         let client = self.clients.len();
         self.clients.push((0, conn));

@@ -8,7 +8,6 @@
 //!       └──────────────────────────────────────────────────────────────────────┘
 //! ```
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use ringmq_wire::{Connect, Property, ReasonCode, Version};
@@ -82,8 +81,6 @@ pub struct Conn {
     pub version: Version,
     /// A bridge: no message goes back to it and RETAIN is kept.
     pub bridge: bool,
-    /// The user name of CONNECT.
-    pub user_name: Option<Box<str>>,
     /// What the client can take.
     pub limits: ClientLimits,
     /// The time a silent client has.
@@ -104,7 +101,6 @@ impl Conn {
             phase: Phase::AwaitConnect,
             version: Version::V311,
             bridge: false,
-            user_name: None,
             limits: ClientLimits {
                 packet_bytes_max: u32::MAX,
                 receive_maximum: u16::MAX,
@@ -124,7 +120,6 @@ impl Conn {
         self.phase = Phase::Connected;
         self.version = connect.version;
         self.bridge = connect.bridge;
-        self.user_name = connect.user_name.map(Into::into);
         self.limits = ClientLimits::of(connect);
         self.keep_alive.seconds = keep_alive;
         if connect.version == Version::V5 {

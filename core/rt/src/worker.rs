@@ -405,7 +405,7 @@ impl<S: Sockets> Worker<S> {
                     }
                     let socket = address.and_then(|address| address.try_into().ok());
                     let layers = listener.door.open(socket);
-                    let conn = self.shard.accept(now, PeerAddress { socket, listener: index as u16 });
+                    let conn = self.shard.accept(now, PeerAddress::new(socket, index as u16));
                     self.attach(now, fd, conn, layers);
                 }
                 Err(Errno::AGAIN) => return,

@@ -16,7 +16,7 @@ use crate::authz::Question;
 use crate::fault::{self, Fault};
 use crate::input::ConnId;
 use crate::limits::Settings;
-use crate::links::{Park, Said};
+use crate::links::{Denial, Park, Said};
 use crate::local::LOCAL_PREFIX;
 use crate::offer::Offer;
 use crate::receive::Step;
@@ -40,6 +40,9 @@ impl Shard {
             self.note_received(id, &Packet::Connect(*connect));
             return self.refuse(now, id, fault);
         }
+        // A name that the transport has proved counts, whatever CONNECT says.
+        let proved = self.links.at(id).and_then(|link| link.peer.user_name.clone());
+        let connect = &Connect { user_name: proved.as_deref().or(connect.user_name), ..*connect };
         let assigned = connect.client_id.is_empty();
         let client_id = if assigned { self.assigned_id(id) } else { connect.client_id.to_owned() };
         let home = self.owner_of(&client_id);
@@ -54,21 +57,8 @@ impl Shard {
             Said::Open => return Step::Wait(Park::Decision),
             Said::Allow if self.must_hear_out(id, &client_id) => return Step::Wait(Park::Hearing),
             Said::Allow => self.asked_enough(id),
-            Said::Deny => {
-                let code = ReasonCode::BAD_USER_NAME_OR_PASSWORD;
-                let of_will = self.said_before(id, 1).is_some();
-                let credentials = connect.user_name.is_some() && !of_will;
-                let code = if credentials { code } else { ReasonCode::NOT_AUTHORIZED };
-                return self.refuse(now, id, Fault::new(code, "MQTT-3.1.4-2", "The client may not connect."));
-            }
-            Said::Nothing => {
-                let text = "No decision about this client in time.";
-                return self.refuse(
-                    now,
-                    id,
-                    Fault::new(ReasonCode::SERVER_UNAVAILABLE, "MQTT-3.1.4-2", text),
-                );
-            }
+            Said::Deny(denial) => return self.refuse(now, id, connect_fault(denial)),
+            Said::Nothing => return self.refuse(now, id, fault::UNDECIDED),
         }
         self.accept_connect(now, id, connect, &client_id, assigned);
         Step::Done
@@ -93,8 +83,10 @@ impl Shard {
             return said;
         }
         let ticket = Self::next_ticket(&mut self.tickets);
+        let Some(listener) = self.links.at(id).map(|link| link.peer.listener) else { return Said::Nothing };
         let (user_name, topic, retain) = (connect.user_name, will.topic.as_str(), will.retain);
-        let answer = self.decider.decide(ticket, &Question::Publish { client_id, user_name, topic, retain });
+        let question = Question::Publish { client_id, user_name, listener, topic, retain };
+        let answer = self.decider.decide(ticket, &question);
         self.note_answer(now, id, ticket, answer)
     }
 
@@ -137,7 +129,7 @@ impl Shard {
         link.conn.keep_alive.last_packet = now.mono;
         link.session = Some(session_id);
         let window = link.conn.limits.receive_maximum.min(self.settings.inflight_messages_max);
-        let deadline = link.conn.keep_alive.deadline();
+        let (deadline, listener) = (link.conn.keep_alive.deadline(), link.peer.listener);
         let will = connect.will.map(|will| will_of(&will, self.uid_of(session_id)));
         self.epochs += 1;
         let epoch = self.epochs;
@@ -145,6 +137,7 @@ impl Shard {
         if let Some(home) = self.sessions.at_mut(session_id) {
             home.attached = Attached::Link(id);
             home.connect_stamp = connect_stamp;
+            (home.user_name, home.listener) = (connect.user_name.map(Into::into), listener);
             home.overflow.iter_mut().for_each(|overflow| overflow.full_since = None);
             home.session.expiry_seconds = home.session.expiry_seconds.max(expiry_seconds);
         }
@@ -306,6 +299,16 @@ impl Shard {
             }
         }
         unreachable!("every shard owns a partition")
+    }
+}
+
+/// Why a client may not connect.
+const fn connect_fault(denial: Denial) -> Fault {
+    match denial {
+        Denial::NotAuthorized => fault::NOT_AUTHORIZED,
+        Denial::BadCredentials => fault::BAD_CREDENTIALS,
+        Denial::Busy => fault::BUSY,
+        Denial::TooOften => fault::TOO_OFTEN,
     }
 }
 

@@ -84,6 +84,8 @@ counters! {
     refused_by_client,
     /// Publishes that were not allowed.
     publish_denied,
+    /// Deliveries not made because their clients may not read the topic.
+    denied_delivery,
     /// Retained messages refused because the store was full.
     retained_refused,
     /// Publishes refused with 0x97.

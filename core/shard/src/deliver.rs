@@ -15,6 +15,7 @@ use crate::input::{ConnId, ShardId};
 use crate::limits::QueuePolicy;
 use crate::mesh::frame::Frame;
 use crate::publication::Publication;
+use crate::reading::MAY_NOT_READ;
 use crate::sessions::{Attached, Held, SessionId};
 use crate::shared::GROUP;
 use crate::straight::Image;
@@ -285,34 +286,46 @@ impl Shard {
         let nodes_max = self.settings.match_nodes_per_turn;
         self.publishes += 1;
         let (sessions, publishes) = (&mut self.sessions, self.publishes);
-        self.tree.for_each_match_within(publication.topic, nodes_max, |who, subscriber: &Subscriber| {
-            if who & GROUP != 0 {
-                return scratch.groups.push(who & !GROUP);
-            }
-            let Some((session, home)) = sessions.of_slot_mut(who) else { return };
-            let options = subscriber.options;
-            if options.no_local && publication.publisher == home.uid {
-                return;
-            }
-            let qos = options.qos.min(publication.qos);
-            let retain = options.retain_as_published && publication.retain;
-            if home.mark.0 == publishes {
-                let m = &mut scratch.matches[home.mark.1 as usize];
-                (m.qos, m.retain, m.more_ids) = (m.qos.max(qos), m.retain | retain, true);
-                scratch.more_ids.push((home.mark.1, subscriber.id));
-                return;
-            }
-            home.mark = (publishes, scratch.matches.len() as u32);
-            let idle_link = home.idle_link();
-            scratch.matches.push(Match {
-                session,
-                idle_link,
-                qos,
-                retain,
-                more_ids: false,
-                id: subscriber.id,
+        let mut gate = self.reading.gate(&mut *self.decider);
+        let found =
+            self.tree.for_each_match_within(publication.topic, nodes_max, |who, subscriber: &Subscriber| {
+                if who & GROUP != 0 {
+                    return scratch.groups.push(who & !GROUP);
+                }
+                let Some((session, home)) = sessions.of_slot_mut(who) else { return };
+                let options = subscriber.options;
+                if options.no_local && publication.publisher == home.uid {
+                    return;
+                }
+                let qos = options.qos.min(publication.qos);
+                let retain = options.retain_as_published && publication.retain;
+                if home.mark.0 == publishes {
+                    if home.mark.1 == MAY_NOT_READ {
+                        return;
+                    }
+                    let m = &mut scratch.matches[home.mark.1 as usize];
+                    (m.qos, m.retain, m.more_ids) = (m.qos.max(qos), m.retain | retain, true);
+                    scratch.more_ids.push((home.mark.1, subscriber.id));
+                    return;
+                }
+                if !gate.lets_pass(home, publication.topic) {
+                    home.mark = (publishes, MAY_NOT_READ);
+                    return;
+                }
+                home.mark = (publishes, scratch.matches.len() as u32);
+                let idle_link = home.idle_link();
+                scratch.matches.push(Match {
+                    session,
+                    idle_link,
+                    qos,
+                    retain,
+                    more_ids: false,
+                    id: subscriber.id,
+                });
             });
-        })
+        let denied = gate.denied;
+        self.count_denied(denied);
+        found
     }
 
     /// Gives a message to one session, or applies the policy of its full queue.

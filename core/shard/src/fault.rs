@@ -97,3 +97,27 @@ pub const UNREAD_FULL: Fault = Fault::new(
 /// The policy `refuse`, for versions that cannot say it.
 pub const PUBLISH_REFUSED: Fault =
     Fault::new(ReasonCode::QUOTA_EXCEEDED, "", "A publish was refused because a subscriber's queue is full.");
+/// A client that may not connect [MQTT-3.1.4-2].
+pub const NOT_AUTHORIZED: Fault =
+    Fault::new(ReasonCode::NOT_AUTHORIZED, "MQTT-3.1.4-2", "The client may not connect.");
+/// A client that is not who it says it is [MQTT-3.1.4-2].
+pub const BAD_CREDENTIALS: Fault =
+    Fault::new(ReasonCode::BAD_USER_NAME_OR_PASSWORD, "MQTT-3.1.4-2", "Bad user name or password.");
+/// Too many connections want to be judged [MQTT-3.1.4-2].
+pub const BUSY: Fault = Fault::new(
+    ReasonCode::SERVER_BUSY,
+    "MQTT-3.1.4-2",
+    "Too many clients want to connect at once; come back later.",
+);
+/// Too many wrong passwords came from there [MQTT-3.1.4-2].
+pub const TOO_OFTEN: Fault = Fault::new(
+    ReasonCode::CONNECTION_RATE_EXCEEDED,
+    "MQTT-3.1.4-2",
+    "Too many failed logins from this address; come back later.",
+);
+/// A decider that says nothing [MQTT-3.1.4-2].
+pub const UNDECIDED: Fault =
+    Fault::new(ReasonCode::SERVER_UNAVAILABLE, "MQTT-3.1.4-2", "No decision about this client in time.");
+/// A publish that is not allowed, where the setting says that its client is to go.
+pub const PUBLISH_DENIED: Fault =
+    Fault::new(ReasonCode::NOT_AUTHORIZED, "", "A publish to a topic that is not allowed.");

@@ -30,6 +30,7 @@ mod output;
 mod pending;
 mod publication;
 mod publish;
+mod reading;
 mod receive;
 mod retained;
 mod retained_open;
@@ -56,12 +57,13 @@ use ringmq_route::{CoreMask, Interest, InterestScratch, InterestWriter, Subscrip
 use ringmq_store::{Memory, PartitionTable, Store, StoreTicket};
 use ringmq_sync::Stamps;
 
-pub use authz::{AllowAll, Answer, Decider, PeerAddress, Question, Ticket, Verdict};
+pub use authz::{AllowAll, Answer, Decider, PeerAddress, Question, Reader, Ticket, Verdict};
 pub use counters::Counters;
 pub use effect::{Effect, LogLevel, Parcel};
 pub use input::{ConnId, Input, Introduced, ShardId};
-pub use limits::{QueuePolicy, Settings};
+pub use limits::{DenyPublish, QueuePolicy, Settings};
 pub use local::{LocalDelivery, LocalId, LocalInput, LocalOutcome, LocalSink, LocalTicket};
+pub use log::quoted;
 pub use mesh::{Batch, MeshPort};
 pub use offer::{Offer, Versions};
 
@@ -73,6 +75,7 @@ use links::{Link, Way};
 use local_session::Local;
 use mesh::peers::Peers;
 use message_pool::MessagePool;
+use reading::Reading;
 use retained::Retained;
 use sessions::{Home, SessionId};
 use shared::{Group, GroupId};
@@ -126,6 +129,7 @@ pub struct Shard {
     decider: Box<dyn Decider>,
     /// Whether the decider is not asked about publishes.
     allows_all: bool,
+    reading: Reading,
     store: Box<dyn Store>,
     stored: StoreTicket,
     seed: u64,
@@ -192,6 +196,7 @@ impl Shard {
             id,
             table: PartitionTable::even(common.shards),
             allows_all: decider.allows_all(),
+            reading: Reading::of(&*decider),
             decider,
             store: Box::new(Memory::default()),
             stored: StoreTicket::default(),
@@ -263,7 +268,6 @@ impl Shard {
 
     /// Goes on with other bounds and choices. What was made by the former ones stays.
     pub fn set_settings(&mut self, settings: Arc<Settings>) {
-        self.allows_all = self.decider.allows_all();
         self.common.settings = Arc::clone(&settings);
         self.settings = settings;
     }
@@ -324,6 +328,7 @@ impl Shard {
         self.now = now;
         self.pressed = false;
         self.relieve_unread(now);
+        self.look_at_decider();
         self.resume_waiters(now);
         for _ in 0..FLUSH_PASSES_MAX {
             self.end_oversized(now);

@@ -3,6 +3,16 @@
 
 use crate::offer::Offer;
 
+/// What a publish that is not allowed means where its acknowledgement cannot say so: at QoS 0, and before 5.0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DenyPublish {
+    /// It is acknowledged and dropped, as mosquitto does.
+    #[default]
+    Drop,
+    /// Its client is disconnected, in 5.0 with 0x87.
+    Disconnect,
+}
+
 /// What happens to a QoS 1 or 2 message for a session whose queue is full, once holding it is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum QueuePolicy {
@@ -101,6 +111,8 @@ pub struct Settings {
     pub moving: bool,
     /// Whether a client without credentials is accepted.
     pub allow_anonymous: bool,
+    /// What a publish that is not allowed means where its acknowledgement cannot say so.
+    pub deny_publish: DenyPublish,
     /// Whether each packet makes a log line.
     pub log_packets: bool,
 }
@@ -150,6 +162,7 @@ impl Default for Settings {
             response_information: Some(String::from("response/")),
             moving: true,
             allow_anonymous: true,
+            deny_publish: DenyPublish::Drop,
             log_packets: false,
         }
     }

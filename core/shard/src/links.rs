@@ -5,7 +5,7 @@ use ringmq_proto::conn::{Conn, Phase};
 use ringmq_proto::time::{Mono, Now};
 use ringmq_wire::{Connack, Disconnect, Packet, Properties, PropertiesBuffer, Property, Version};
 
-use crate::authz::{PeerAddress, Ticket};
+use crate::authz::{PeerAddress, Ticket, Verdict};
 use crate::fault::{self, Fault};
 use crate::input::{ConnId, Introduced, ShardId};
 use crate::mesh::frame::Frame;
@@ -41,10 +41,35 @@ pub enum Said {
     Open,
     /// Yes.
     Allow,
-    /// No.
-    Deny,
+    /// No, and why.
+    Deny(Denial),
     /// Nothing in time.
     Nothing,
+}
+
+/// Why a decider says no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// The client may not.
+    NotAuthorized,
+    /// It is not who it says it is.
+    BadCredentials,
+    /// There is no time to find out.
+    Busy,
+    /// It tries too often.
+    TooOften,
+}
+
+impl From<Verdict> for Said {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Allow => Self::Allow,
+            Verdict::Deny => Self::Deny(Denial::NotAuthorized),
+            Verdict::BadCredentials => Self::Deny(Denial::BadCredentials),
+            Verdict::Busy => Self::Deny(Denial::Busy),
+            Verdict::TooOften => Self::Deny(Denial::TooOften),
+        }
+    }
 }
 
 impl Said {
@@ -178,6 +203,9 @@ impl Shard {
     pub(crate) fn introduced(&mut self, id: ConnId, introduced: Introduced) {
         let Some(link) = self.links.at_mut(id) else { return };
         link.peer.socket = introduced.address.or(link.peer.socket);
+        if introduced.user_name.is_some() {
+            link.peer.user_name = introduced.user_name;
+        }
     }
 
     /// What arrived is not what this listener expects; the layers have said so to the other end.

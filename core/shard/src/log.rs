@@ -7,6 +7,25 @@ use ringmq_wire::{Packet, PacketId};
 use crate::input::ConnId;
 use crate::{Effect, LogLevel, Shard};
 
+/// A name that a client chose, between quotes and with quotes and control characters of its own escaped, so that it
+/// cannot pass for the rest of a line that somebody acts upon.
+#[must_use]
+pub fn quoted(name: &str) -> String {
+    let mut text = String::with_capacity(name.len() + 2);
+    text.push('\'');
+    for character in name.chars() {
+        match character {
+            '\'' | '\\' => text.extend(['\\', character]),
+            // Line separators of Unicode are none for the kernel, but for some readers of logs.
+            '\u{2028}' | '\u{2029}' => text.extend(character.escape_unicode()),
+            _ if character.is_control() => text.extend(character.escape_default()),
+            _ => text.push(character),
+        }
+    }
+    text.push('\'');
+    text
+}
+
 impl Shard {
     pub(crate) fn log(&mut self, level: LogLevel, line: impl FnOnce() -> String) {
         self.effects.push(Effect::Log(level, line()));
@@ -70,5 +89,24 @@ fn packet_line(direction: &str, name: &str, packet: &Packet<'_>) -> String {
         }
         Packet::Disconnect(d) => format!("{head} (rc{})", d.reason.value()),
         _ => head,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn no_name_ends_its_quotes_or_its_line() {
+        for (name, expected) in [
+            ("anna", "'anna'"),
+            ("", "''"),
+            ("jörg x", "'jörg x'"),
+            ("x' from 192.0.2.1:1: wrong", "'x\\' from 192.0.2.1:1: wrong'"),
+            ("a\\", "'a\\\\'"),
+            ("a\nb\u{1b}\u{2028}", "'a\\nb\\u{1b}\\u{2028}'"),
+        ] {
+            assert_eq!(quoted(name), expected);
+        }
     }
 }

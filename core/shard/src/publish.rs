@@ -9,16 +9,21 @@ use ringmq_wire::{
     Ack, Packet, PacketId, Properties, PropertiesBuffer, Property, Publish, Qos, ReasonCode, Version,
 };
 
-use crate::Shard;
 use crate::aggregate::{Origin, Tally};
 use crate::authz::Question;
 use crate::fault::{self, Fault};
 use crate::input::ConnId;
-use crate::links::{Park, Said};
+use crate::limits::DenyPublish;
+use crate::links::{Denial, Park, Said};
+use crate::log::quoted;
 use crate::pending::PendingAck;
 use crate::publication::Publication;
 use crate::receive::Step;
 use crate::sessions::SessionId;
+use crate::{LogLevel, Shard};
+
+/// One line about denied publishes of a session within so many milliseconds.
+const DENIALS_TOLD_EVERY: u64 = 10_000;
 
 impl Shard {
     /// `raw` is the packet with its fixed header.
@@ -74,7 +79,7 @@ impl Shard {
         };
         let started = match denied {
             Some(reason) => {
-                self.deny_publish(id, publish, reason);
+                self.deny_publish(now, id, topic, publish, reason)?;
                 true
             }
             None => {
@@ -147,7 +152,7 @@ impl Shard {
         // A topic has at most one level more than bytes, so most need no counting.
         let is_deep = topic.len() >= levels_max && topic.split('/').count() > levels_max;
         if is_deep || topic.starts_with("$SYS/") {
-            return Err(Said::Deny);
+            return Err(Said::Deny(Denial::NotAuthorized));
         }
         if self.allows_all {
             return Ok(());
@@ -166,18 +171,32 @@ impl Shard {
             return Said::Nothing;
         };
         let ticket = Self::next_ticket(&mut self.tickets);
-        let (client_id, user_name) = (&*home.session.client_id, link.conn.user_name.as_deref());
-        let answer = self.decider.decide(ticket, &Question::Publish { client_id, user_name, topic, retain });
+        let (client_id, user_name) = (&*home.session.client_id, home.user_name.as_deref());
+        let listener = link.peer.listener;
+        let question = Question::Publish { client_id, user_name, listener, topic, retain };
+        let answer = self.decider.decide(ticket, &question);
         self.note_answer(now, id, ticket, answer)
     }
 
     /// A publish that may not be: 5.0 is told in the acknowledgement, 3.x only acknowledges
-    /// [MQTT-3.3.5-2 of 3.1.1].
-    fn deny_publish(&mut self, id: ConnId, publish: &Publish<'_>, reason: ReasonCode) {
+    /// [MQTT-3.3.5-2 of 3.1.1], or is disconnected where the setting says so, like 5.0 at QoS 0.
+    fn deny_publish(
+        &mut self,
+        now: Now,
+        id: ConnId,
+        topic: &str,
+        publish: &Publish<'_>,
+        reason: ReasonCode,
+    ) -> Result<(), Fault> {
         self.counters().publish_denied.add(1);
-        let Some(packet_id) = publish.packet_id else { return };
+        self.log_denied_publish(now, id, topic);
+        let v5 = self.links.at(id).is_some_and(|link| link.conn.version == Version::V5);
+        let is_told = v5 && publish.packet_id.is_some();
+        if self.settings.deny_publish == DenyPublish::Disconnect && !is_told {
+            return Err(fault::PUBLISH_DENIED);
+        }
+        let Some(packet_id) = publish.packet_id else { return Ok(()) };
         if let Some(link) = self.links.at_mut(id) {
-            let v5 = link.conn.version == Version::V5;
             let reason = Some(if v5 { reason } else { ReasonCode::SUCCESS });
             link.pending.push(PendingAck { packet_id, qos: publish.qos, reason });
             if !v5 && publish.qos == Qos::ExactlyOnce {
@@ -188,6 +207,29 @@ impl Shard {
             }
         }
         self.send_ready_acks(id);
+        Ok(())
+    }
+
+    /// One line for the first publish of a session that is denied, then one for all that came within ten seconds.
+    fn log_denied_publish(&mut self, now: Now, id: ConnId, topic: &str) {
+        let Some(link) = self.links.at(id) else { return };
+        let address = link.peer.socket.map_or_else(|| "<unknown>".to_owned(), |a| a.to_string());
+        let Some(home) = link.session.and_then(|session| self.sessions.at_mut(session)) else { return };
+        let denials = home.denials.get_or_insert_default();
+        denials.count += 1;
+        if denials.told.is_some_and(|told| now.mono.since(told) < DENIALS_TOLD_EVERY) {
+            return;
+        }
+        let count = std::mem::take(&mut denials.count);
+        denials.told = Some(now.mono);
+        let user = home
+            .user_name
+            .as_deref()
+            .map_or_else(|| "anonymous".to_owned(), |u| format!("user {}", quoted(u)));
+        let (client_id, topic) = (quoted(&home.session.client_id), quoted(topic));
+        self.log(LogLevel::Warning, || {
+            format!("Publish denied for {user} as {client_id} from {address}: {count} message(s), the last to {topic}")
+        });
     }
 
     /// Gives the message to its subscribers. False, with nothing done, when a lane has no room.

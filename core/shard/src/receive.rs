@@ -339,8 +339,7 @@ impl Shard {
     /// Keeps a decider's answer to the next question of the packet at hand, or waits for it.
     pub(crate) fn note_answer(&mut self, now: Now, id: ConnId, ticket: Ticket, answer: Answer) -> Said {
         let said = match answer {
-            Answer::Now(Verdict::Allow) => Said::Allow,
-            Answer::Now(Verdict::Deny) => Said::Deny,
+            Answer::Now(verdict) => verdict.into(),
             Answer::Later => {
                 let due = now.mono.plus(self.settings.decision_timeout);
                 self.asked.insert(ticket, (id, self.timers.arm(due, Timer::Decision(ticket))));
@@ -370,8 +369,7 @@ impl Shard {
 
     /// A late answer.
     pub(crate) fn decided(&mut self, now: Now, ticket: Ticket, verdict: Verdict) {
-        let said = if verdict == Verdict::Allow { Said::Allow } else { Said::Deny };
-        self.answered(now, ticket, said);
+        self.answered(now, ticket, verdict.into());
     }
 
     /// No answer in time.

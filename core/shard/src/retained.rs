@@ -342,7 +342,8 @@ impl Shard {
             let superseded = page.live.get(message.topic()).is_some_and(|stamp| *stamp >= message.stamp());
             // No Local holds for retained copies too [MQTT-3.8.3-3].
             let unwanted = own == Some(message.publisher());
-            if superseded || unwanted || is_expired(&message, now.wall) {
+            let left_out = superseded || unwanted || is_expired(&message, now.wall);
+            if left_out || !self.may_read(id, message.topic()) {
                 continue;
             }
             let ids = if read.id == 0 { SubscriptionIds::None } else { SubscriptionIds::One([read.id]) };

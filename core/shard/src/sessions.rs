@@ -12,6 +12,7 @@ use siphasher::sip::SipHasher13;
 
 use crate::Shard;
 use crate::aggregate::AggregateId;
+use crate::authz::Reader;
 use crate::input::ConnId;
 use crate::local::LocalId;
 use crate::retained::PageWait;
@@ -106,6 +107,15 @@ impl Default for Overflow {
     }
 }
 
+/// Publishes that were not allowed.
+#[derive(Default)]
+pub struct Denials {
+    /// When the log was told last.
+    pub told: Option<Mono>,
+    /// How many came since.
+    pub count: u64,
+}
+
 /// QoS 2 publishes on their way.
 #[derive(Default)]
 pub struct Routing(pub Vec<PacketId>);
@@ -136,6 +146,12 @@ pub struct Home {
     pub wildcards: u32,
     /// Whether the log was told that it may not have as many or as deep ones as it wants.
     pub refusal_told: bool,
+    /// Number of the listener through which its client connected last.
+    pub listener: u16,
+    /// The user name with which it did.
+    pub user_name: Option<Box<str>>,
+    /// Its publishes that were not allowed, once one was not.
+    pub denials: Option<Box<Denials>>,
     /// Messages its queue may hold.
     pub queue_messages_max: u32,
     /// The timers for its end and its will, once either was armed.
@@ -146,6 +162,16 @@ impl Home {
     /// Whether messages wait beyond the full queue.
     pub fn holds(&self) -> bool {
         self.overflow.as_ref().is_some_and(|overflow| !overflow.held.is_empty())
+    }
+    /// The client that its messages are for; nothing for an in-process handle, which may read everything.
+    pub fn reader(&self) -> Option<Reader<'_>> {
+        let Self { session, user_name, listener, .. } = self;
+        let is_local = matches!(self.attached, Attached::Local(_));
+        (!is_local).then(|| Reader {
+            client_id: &session.client_id,
+            user_name: user_name.as_deref(),
+            listener: *listener,
+        })
     }
     /// What a full queue makes of it.
     pub fn overflow(&mut self) -> &mut Overflow {
@@ -183,6 +209,9 @@ impl Shard {
             part_place: 0,
             wildcards: 0,
             refusal_told: false,
+            listener: 0,
+            user_name: None,
+            denials: None,
             queue_messages_max: self.settings.queue_messages_max,
             ends: None,
         };

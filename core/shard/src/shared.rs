@@ -159,6 +159,14 @@ impl Shard {
         };
         let options = subscription.options;
         let qos = options.qos.min(message.qos());
+        if !self.may_read(session, message.topic()) {
+            // It goes to nobody else: which member a message is for is decided, and what that one may do is another
+            // question. Passing it on would tell the members apart by what they may read.
+            if qos > Qos::AtMostOnce {
+                self.shared_done(session, origin);
+            }
+            return self.answer_part(now, aggregate, Tally { dropped: 1, ..Tally::default() });
+        }
         let retain = options.retain_as_published && message.retain();
         let ids: &[u32] = if subscription.id == 0 { &[] } else { &[subscription.id] };
         let mut publication = Publication::of(message);

@@ -128,8 +128,10 @@ impl Shard {
             return Said::Nothing;
         };
         let ticket = Self::next_ticket(&mut self.tickets);
-        let (client_id, user_name) = (&*home.session.client_id, link.conn.user_name.as_deref());
-        let answer = self.decider.decide(ticket, &Question::Subscribe { client_id, user_name, filter });
+        let (client_id, user_name) = (&*home.session.client_id, home.user_name.as_deref());
+        let listener = link.peer.listener;
+        let question = Question::Subscribe { client_id, user_name, listener, filter };
+        let answer = self.decider.decide(ticket, &question);
         self.note_answer(now, id, ticket, answer)
     }
 
@@ -292,7 +294,7 @@ fn bridge_options(options: SubscriptionOptions, bridge: bool) -> SubscriptionOpt
 fn refusal(said: Said) -> Option<ReasonCode> {
     match said {
         Said::Allow => None,
-        Said::Deny => Some(ReasonCode::NOT_AUTHORIZED),
+        Said::Deny(_) => Some(ReasonCode::NOT_AUTHORIZED),
         Said::Open | Said::Nothing => Some(ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR),
     }
 }

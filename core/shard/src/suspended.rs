@@ -18,6 +18,7 @@ use crate::aggregate::{AggregateId, Tally};
 use crate::deliver::Subscriber;
 use crate::input::ConnId;
 use crate::publication::Publication;
+use crate::reading::MAY_NOT_READ;
 use crate::sessions::SessionId;
 use crate::shared::{GROUP, GroupId};
 
@@ -173,6 +174,7 @@ impl Shard {
         let number = self.matching.number;
         let Part { walk, found, groups, .. } = part;
         let (sessions, group_table) = (&mut self.sessions, &self.groups);
+        let mut gate = self.reading.gate(&mut *self.decider);
         let stop = self.tree.match_part(message.topic(), walk, units, |who, subscriber: &Subscriber| {
             if who & GROUP != 0 {
                 return groups.extend(group_table.id_of_slot(who & !GROUP));
@@ -186,9 +188,16 @@ impl Shard {
             let qos = options.qos.min(message.qos());
             let retain = options.retain_as_published && message.retain();
             if home.part_mark == number {
+                if home.part_place == MAY_NOT_READ {
+                    return;
+                }
                 let known = &mut found[home.part_place as usize];
                 (known.qos, known.retain) = (known.qos.max(qos), known.retain | retain);
                 known.ids.extend((subscriber.id != 0).then_some(subscriber.id));
+                return;
+            }
+            if !gate.lets_pass(home, message.topic()) {
+                (home.part_mark, home.part_place) = (number, MAY_NOT_READ);
                 return;
             }
             (home.part_mark, home.part_place) = (number, found.len() as u32);
@@ -196,6 +205,8 @@ impl Shard {
             found.push(Found { session, qos, retain, ids });
         });
         part.is_matched = stop == Stop::Done;
+        let denied = gate.denied;
+        self.count_denied(denied);
     }
 
     /// Gives the message to more of those that were found; true when all have it.

@@ -43,9 +43,11 @@ impl Shard {
         }
         link.relay = Some(Relay { home, untaken: bytes.len() as u32 });
         link.conn.inbox = Vec::new();
-        let (listener, address) = (link.peer.listener, link.peer.socket);
+        let PeerAddress { socket: address, listener, user_name } = &link.peer;
+        let (listener, address, user_name) = (*listener, *address, user_name.as_deref());
         let connect_stamp = link.connect_stamp;
-        self.peers.send(home, &Frame::TunnelOpen { conn: id, listener, address, connect_stamp, bytes });
+        let frame = Frame::TunnelOpen { conn: id, listener, address, user_name, connect_stamp, bytes };
+        self.peers.send(home, &frame);
     }
 
     /// More bytes of a client whose session is elsewhere.

@@ -164,6 +164,8 @@ pub enum Frame<'a> {
         listener: u16,
         /// Its address.
         address: Option<SocketAddr>,
+        /// The user name that the transport has proved.
+        user_name: Option<&'a str>,
         /// When its CONNECT was complete, in the order of all shards.
         connect_stamp: u64,
         /// What the client sent so far.
@@ -301,6 +303,12 @@ fn put_address(out: &mut Vec<u8>, address: Option<SocketAddr>) {
     }
 }
 
+fn take_user_name<'a>(take: &mut Take<'a>) -> Option<Option<&'a str>> {
+    let is_there = take.u8()? != 0;
+    let name = take.text()?;
+    Some(is_there.then_some(name))
+}
+
 fn take_address(take: &mut Take<'_>) -> Option<Option<SocketAddr>> {
     Some(match take.u8()? {
         0 => None,
@@ -430,10 +438,12 @@ impl Frame<'_> {
             put_id(out, *conn);
         };
         match self {
-            Self::TunnelOpen { conn, listener, address, connect_stamp, bytes } => {
+            Self::TunnelOpen { conn, listener, address, user_name, connect_stamp, bytes } => {
                 head(13, conn);
                 out.put_u16(*listener);
                 put_address(out, *address);
+                out.put_u8(u8::from(user_name.is_some()));
+                out.put_bytes(user_name.unwrap_or_default().as_bytes());
                 out.put_u64(*connect_stamp);
                 out.put_bytes(bytes);
             }
@@ -555,6 +565,7 @@ impl Frame<'_> {
                 conn,
                 listener: take.u16()?,
                 address: take_address(take)?,
+                user_name: take_user_name(take)?,
                 connect_stamp: take.u64()?,
                 bytes: take.bytes()?,
             },
@@ -621,7 +632,22 @@ mod tests {
             Frame::Query { session, serial: 8, filter: "#", after: "a", messages: 64 },
             Frame::Page { session, serial: 8, next: Some("b"), messages: vec![message(1), message(9000)] },
             Frame::Page { session, serial: 8, next: None, messages: vec![] },
-            Frame::TunnelOpen { conn, listener: 2, address, connect_stamp: 12, bytes: b"abc" },
+            Frame::TunnelOpen {
+                conn,
+                listener: 2,
+                address,
+                user_name: None,
+                connect_stamp: 12,
+                bytes: b"abc",
+            },
+            Frame::TunnelOpen {
+                conn,
+                listener: 2,
+                address,
+                user_name: Some("u"),
+                connect_stamp: 12,
+                bytes: b"",
+            },
             Frame::TunnelBytes { conn, bytes: b"d" },
             Frame::TunnelEnded { conn },
             Frame::TunnelTaken { conn, bytes: 10 },

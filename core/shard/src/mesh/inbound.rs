@@ -111,8 +111,9 @@ impl Shard {
 
     fn frame_tunnel(&mut self, now: Now, from: ShardId, frame: Frame<'_>) {
         match frame {
-            Frame::TunnelOpen { conn, listener, address, connect_stamp, bytes } => {
-                let peer = PeerAddress { socket: address, listener };
+            Frame::TunnelOpen { conn, listener, address, user_name, connect_stamp, bytes } => {
+                let user_name = user_name.map(Into::into);
+                let peer = PeerAddress { socket: address, listener, user_name };
                 self.tunnel_open(now, from, conn, peer, connect_stamp, bytes);
             }
             Frame::TunnelBytes { conn, bytes } => self.tunnel_bytes(now, from, conn, bytes),

@@ -139,7 +139,7 @@ impl World {
 
     /// A client connects to `shard`; it has sent nothing yet.
     pub fn dial(&mut self, shard: usize, version: Version) -> NetId {
-        let peer = PeerAddress { socket: Some("192.0.2.1:5555".parse().expect("an address")), listener: 0 };
+        let peer = PeerAddress::new(Some("192.0.2.1:5555".parse().expect("an address")), 0);
         let conn = self.shards[shard].accept(self.now, peer);
         self.dirty[shard] = true;
         let net = NetId(self.nets.len());

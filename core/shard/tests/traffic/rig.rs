@@ -157,7 +157,7 @@ impl Rig {
     /// A client whose home is this shard.
     fn connect(&mut self, shard: usize, kind: &str) -> usize {
         for name in 0..NAMES_MAX {
-            let peer = PeerAddress { socket: None, listener: 0 };
+            let peer = PeerAddress::new(None, 0);
             let conn = self.shards[shard].accept(self.now, peer);
             let index = self.clients.len();
             self.own(shard, conn, index);
