@@ -9,7 +9,7 @@ use ringmq_rt::{Decisions, Driver, Running, StopReport};
 use ringmq_shard::{AllowAll, Counters, Decider, LogLevel, ShardId};
 
 use crate::config::resolved::Resolved;
-use crate::config::{ConfigError, Options, random_word};
+use crate::config::{ConfigErrors, Options, random_word};
 use crate::handle::{Answers, Entrance, Handle, OpenError, SubscribeError, SubscribeOptions, Subscription};
 
 /// Why a broker did not start. Nothing of it is left running.
@@ -17,7 +17,7 @@ use crate::handle::{Answers, Entrance, Handle, OpenError, SubscribeError, Subscr
 #[non_exhaustive]
 pub enum StartError {
     /// The options are wrong; whoever gave them changes them.
-    Config(ConfigError),
+    Config(ConfigErrors),
     /// The machine does not give what is needed; the text says what to do.
     Runtime(ringmq_rt::StartError),
 }
@@ -40,8 +40,8 @@ impl std::error::Error for StartError {
     }
 }
 
-impl From<ConfigError> for StartError {
-    fn from(error: ConfigError) -> Self {
+impl From<ConfigErrors> for StartError {
+    fn from(error: ConfigErrors) -> Self {
         Self::Config(error)
     }
 }

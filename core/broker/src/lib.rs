@@ -29,7 +29,7 @@ pub mod config;
 mod handle;
 
 pub use broker::{Broker, StartError};
-pub use config::{Addresses, Anonymous, ConfigError, Cores, Options, PartitionKey, Shards};
+pub use config::{Addresses, Anonymous, ConfigError, ConfigErrors, Cores, Options, PartitionKey, Shards};
 pub use handle::{
     Handle, Messages, OpenError, PendingPublish, PublishError, PublishOptions, Published, ReceivedMessage,
     RecvError, SubscribeError, SubscribeOptions, Subscription,

@@ -1,15 +1,17 @@
 //! `ringmq serve`: runs the broker until a signal says stop. The flags are made from the declarations of the
 //! configuration keys; nothing about a key is said here.
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use ringmq::config::raw::Raw;
-use ringmq::config::{KEYS, Key, Range, Source, key};
-use ringmq::{Broker, ConfigError, Cores, Options, StartError};
+use ringmq::config::{KEYS, Key, Range, Source, file, key};
+use ringmq::{Broker, Cores, Options, StartError};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -26,7 +28,8 @@ const WATCH: Duration = Duration::from_millis(200);
 /// What was typed, not yet judged.
 #[derive(Debug)]
 pub struct Args {
-    raw: Result<Raw, ConfigError>,
+    file: Option<PathBuf>,
+    flags: Raw,
     list_keys: bool,
 }
 
@@ -55,9 +58,13 @@ impl Args {
 
     fn run_with(self, base: Options, log: &LogQueue) -> ExitCode {
         let say = |text: &str| log.push(format!("ringmq: {text}\n").as_bytes());
-        let options = match self.raw.and_then(|raw| raw.over(base)) {
+        let raw = self.typed();
+        for warning in raw.warnings() {
+            say(&format!("warning: {warning}"));
+        }
+        let options = match raw.over(base) {
             Ok(options) => options,
-            Err(error) => return refuse(&say, &StartError::Config(error)),
+            Err(errors) => return refuse(&say, &StartError::Config(errors)),
         };
         log_format::install(packets_wanted(&options), log);
         let signals = match listen_to_signals() {
@@ -72,10 +79,18 @@ impl Args {
             Err(error) => refuse(&say, &error),
         }
     }
+    /// Everything that was typed: in the file, in the environment, on the command line.
+    fn typed(self) -> Raw {
+        let mut raw = self.file.map(|file| file::read(&file)).unwrap_or_default();
+        let text = |text: OsString| text.to_string_lossy().into_owned();
+        raw.add_environment(std::env::vars_os().map(|(name, value)| (text(name), text(value))));
+        raw.append(self.flags);
+        raw
+    }
 }
 
 /// What `serve` runs with when nothing is said: the whole machine.
-fn base() -> Options {
+pub fn base() -> Options {
     Options::default().cores(Cores::All)
 }
 
@@ -84,7 +99,9 @@ fn packets_wanted(options: &Options) -> bool {
 }
 
 fn refuse(say: &impl Fn(&str), error: &StartError) -> ExitCode {
-    say(&error.to_string());
+    for line in error.to_string().lines() {
+        say(line);
+    }
     match error {
         StartError::Config(_) => ExitCode::from(EXIT_CONFIGURATION),
         _ => ExitCode::FAILURE,
@@ -175,6 +192,16 @@ impl clap::Args for Args {
         command
             .args(KEYS.iter().filter_map(switch))
             .arg(
+                Arg::new("config")
+                    .short('c')
+                    .long("config")
+                    .value_name("FILE")
+                    .value_parser(clap::value_parser!(PathBuf))
+                    .help(
+                        "Reads a configuration file: TOML (see `ringmq config example`), or a mosquitto.conf",
+                    ),
+            )
+            .arg(
                 Arg::new("set")
                     .long("set")
                     .value_name("KEY=VALUE")
@@ -195,7 +222,11 @@ impl clap::Args for Args {
 
 impl clap::FromArgMatches for Args {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        Ok(Self { raw: typed(matches), list_keys: matches.get_flag("list-keys") })
+        Ok(Self {
+            file: matches.get_one("config").cloned(),
+            flags: typed(matches),
+            list_keys: matches.get_flag("list-keys"),
+        })
     }
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;
@@ -210,6 +241,12 @@ Examples:
   ringmq serve                                    this machine only, port 1883, every CPU
   ringmq serve -p 0                               a free port; the first lines say which
   ringmq serve --bind 0.0.0.0 --allow-anonymous   everybody who reaches this machine
+  ringmq serve -c /etc/ringmq.toml                what the file says; `ringmq check` reads it without starting
+  RINGMQ_CONFIG_QUEUE_POLICY=end ringmq serve     any key as a variable
+
+Flags go before variables, variables before the file, the file before defaults. --bind replaces all listeners of
+the file.
+
   ringmq serve --cores 0,2-5 --queue-policy end --set queue_messages_max=100
 
 Exit codes: 0 stopped as told, 1 could not start or failed, 2 wrong configuration.";
@@ -238,6 +275,7 @@ fn value_name(key: &Key) -> &'static str {
         Range::Words(_) => "WORD",
         Range::Form(_) => "VALUE",
         Range::List(_) => "ADDRESS",
+        Range::Path(_) => "FILE",
     }
 }
 
@@ -257,7 +295,7 @@ fn switch(key: &'static Key) -> Option<Arg> {
 }
 
 /// All that was typed, in the order in which it stood.
-fn typed(matches: &ArgMatches) -> Result<Raw, ConfigError> {
+fn typed(matches: &ArgMatches) -> Raw {
     let mut found: Vec<(usize, &'static Key, &str, String)> = Vec::new();
     for key in KEYS {
         found.extend(values(matches, key.name).map(|(at, text)| (at, key, text, format!("--{}", key.flag))));
@@ -271,12 +309,12 @@ fn typed(matches: &ArgMatches) -> Result<Raw, ConfigError> {
     let mut raw = Raw::default();
     for (at, key, text, flag) in found {
         while let Some((_, pair)) = pairs.next_if(|(pair_at, _)| *pair_at < at) {
-            raw.set_pair(pair)?;
+            raw.set_pair(pair);
         }
-        raw.set(key.name, text, Source::Flag(flag))?;
+        raw.set(key.name, text, Source::Flag(flag));
     }
-    pairs.try_for_each(|(_, pair)| raw.set_pair(pair))?;
-    Ok(raw)
+    pairs.for_each(|(_, pair)| raw.set_pair(pair));
+    raw
 }
 
 /// The values of one argument with their places on the command line.

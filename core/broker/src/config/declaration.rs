@@ -9,6 +9,7 @@ use ringmq_rt::{Decisions, DriverChoice};
 use ringmq_shard::{Decider, QueuePolicy, Settings, ShardId, Versions};
 
 use super::key::{Change, Key, Range, Source, Switch, Unit};
+use super::listener::RawListener;
 use super::value::Value;
 use super::{Addresses, Cores, PartitionKey, Shards};
 
@@ -33,6 +34,8 @@ pub struct Options {
     pub(super) settings: Settings,
     pub(super) port: u16,
     pub(super) bind: Addresses,
+    /// Listeners of a file, beside those of `bind`.
+    pub(super) listeners: Vec<RawListener>,
     pub(super) anonymous: Anonymous,
     pub(super) cores: Cores,
     pub(super) shards: Shards,
@@ -48,6 +51,7 @@ impl Default for Options {
             settings: Settings::default(),
             port: 1883,
             bind: Addresses::default(),
+            listeners: Vec::new(),
             anonymous: Anonymous::Local,
             cores: Cores::Unpinned,
             shards: Shards::Auto,
@@ -162,8 +166,8 @@ const PACKET_MAX: u64 = 268_435_460;
 keys! {
     /// Port to listen on, for addresses that name none; 0 takes a free one, the same for all addresses.
     port: u16 = port, Unit::None, Range::Number(0, 65_535), Restart, short 'p';
-    /// Address to listen on, with or without a port.
-    bind: Addresses = bind, Unit::None, Range::List("ADDRESS or ADDRESS:PORT, several separated by commas; ?KEY=VALUE&... behind one holds there alone"), Restart;
+    /// Address to listen on: a host with or without a port, or a URL that says how: `tcp://`, `tls://`, `ws://`, `wss://`, `unix:PATH`.
+    bind: Addresses = bind, Unit::None, Range::List("HOST, HOST:PORT or a URL, several separated by commas; ?KEY=VALUE&... behind one holds there alone"), Restart;
     /// Who may connect without credentials: `local` accepts everybody but refuses to listen beyond this machine.
     allow_anonymous: Anonymous = anonymous, Unit::None, Range::Words(&["local", "true", "false"]), Restart;
     /// CPUs to run on, one shard each and pinned: how many, or which.

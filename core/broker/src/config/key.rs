@@ -56,8 +56,10 @@ pub enum Range {
     Bool,
     /// What the text says.
     Form(&'static str),
-    /// Any number of what the text says, separated by commas.
+    /// Any number of what the text says, separated by commas; an array in a file.
     List(&'static str),
+    /// A file on this machine, of the kind that the text says.
+    Path(&'static str),
 }
 
 impl std::fmt::Display for Range {
@@ -67,7 +69,7 @@ impl std::fmt::Display for Range {
             Self::WordOrNumber(word, least, most) => write!(f, "{word}, or {least} to {most}"),
             Self::Words(words) => f.write_str(&words.join(", ")),
             Self::Bool => f.write_str("true, false"),
-            Self::Form(form) | Self::List(form) => f.write_str(form),
+            Self::Form(form) | Self::List(form) | Self::Path(form) => f.write_str(form),
         }
     }
 }
@@ -113,6 +115,8 @@ pub enum Source {
         path: PathBuf,
         /// Which line, from 1.
         line: u32,
+        /// Which character of the line, from 1.
+        column: u32,
     },
     /// An environment variable.
     Environment(String),
@@ -126,7 +130,7 @@ impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Default => f.write_str("the default"),
-            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
             Self::Environment(name) => write!(f, "environment variable {name}"),
             Self::Flag(flag) => f.write_str(flag),
             Self::Program => f.write_str("the program's options"),
@@ -172,7 +176,7 @@ impl Key {
         let within = |least, most| (self.number)(options).is_none_or(|value| (least..=most).contains(&value));
         match self.range {
             Range::Number(least, most) | Range::WordOrNumber(_, least, most) => within(least, most),
-            Range::Words(_) | Range::Bool | Range::Form(_) | Range::List(_) => true,
+            Range::Words(_) | Range::Bool | Range::Form(_) | Range::List(_) | Range::Path(_) => true,
         }
     }
     /// Whether a listener may have a value of its own.
@@ -183,9 +187,14 @@ impl Key {
     /// Range and unit for people.
     #[must_use]
     pub fn accepts(&self) -> String {
-        let unit = self.unit.name();
-        if unit.is_empty() { self.range.to_string() } else { format!("{} {unit}", self.range) }
+        accepts(self.range, self.unit)
     }
+}
+
+/// Range and unit for people.
+pub(super) fn accepts(range: Range, unit: Unit) -> String {
+    let unit = unit.name();
+    if unit.is_empty() { range.to_string() } else { format!("{range} {unit}") }
 }
 
 /// The key of this name, written with dashes or underscores.
@@ -194,20 +203,25 @@ impl Key {
 /// The nearest name there is, when one is near.
 pub fn key(name: &str) -> Result<&'static Key, Option<&'static str>> {
     let wanted = name.replace('-', "_");
-    KEYS.iter().find(|key| key.name == wanted).ok_or_else(|| nearest(&wanted))
+    KEYS.iter()
+        .find(|key| key.name == wanted)
+        .ok_or_else(|| nearest(&wanted, KEYS.iter().map(|key| key.name)))
 }
 
-/// The key whose name needs the fewest edits, when it is more alike than different.
-fn nearest(wanted: &str) -> Option<&'static str> {
-    let distance = |key: &&Key| edits(wanted, key.name);
-    let best = KEYS.iter().min_by_key(distance)?;
-    (distance(&best) * 2 <= wanted.len().max(4)).then_some(best.name)
+/// The name that needs the fewest edits, when it is more alike than different. Of what is typed the first
+/// characters are looked at, so that a long text costs no more than a name.
+pub(super) fn nearest(wanted: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    const NAME_BYTES_MAX: usize = 64;
+    let wanted = &wanted.as_bytes()[..wanted.len().min(NAME_BYTES_MAX)];
+    let (distance, best) =
+        names.map(|name| (edits(wanted, name), name)).min_by_key(|(distance, _)| *distance)?;
+    (distance * 2 <= wanted.len().max(4)).then_some(best)
 }
 
 /// Levenshtein's distance in bytes; the keys are ASCII.
-fn edits(left: &str, right: &str) -> usize {
+fn edits(left: &[u8], right: &str) -> usize {
     let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.bytes().enumerate() {
+    for (i, a) in left.iter().copied().enumerate() {
         let mut diagonal = row[0];
         row[0] = i + 1;
         for (j, b) in right.bytes().enumerate() {
@@ -236,7 +250,7 @@ mod tests {
         for (left, right, expected) in
             [("", "", 0), ("abc", "abc", 0), ("abc", "axc", 1), ("", "ab", 2), ("kitten", "sitting", 3)]
         {
-            assert_eq!(edits(left, right), expected, "{left} {right}");
+            assert_eq!(edits(left.as_bytes(), right), expected, "{left} {right}");
         }
     }
 }

@@ -1,16 +1,17 @@
 //! What is true for the broker that starts: options checked against each other, their ranges and the
 //! machine, and turned into what the runtime takes. Opens no port.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ringmq_rt::DriverChoice;
 use ringmq_shard::{Offer, Settings};
 
-use super::cores::place;
+use super::cores::{Placement, place};
 use super::declaration::DeciderFactory;
+use super::listener::{Address, ClientCertificate, Identity, ListenerOptions, resolve};
 use super::machine::Machine;
-use super::{Anonymous, ConfigError, KEYS, Options, PartitionKey, Source, key};
+use super::{Anonymous, ConfigError, ConfigErrors, KEYS, Options, PartitionKey, Source, key};
 
 /// A configuration that a broker can start with.
 pub(crate) struct Resolved {
@@ -34,29 +35,28 @@ impl Resolved {
     /// Checks `options` and looks at the machine.
     ///
     /// # Errors
-    /// The first thing that is wrong.
-    pub fn new(options: Options) -> Result<Self, ConfigError> {
+    /// Everything that is wrong.
+    pub fn new(options: Options) -> Result<Self, ConfigErrors> {
         Self::on(options, &Machine::look())
     }
 
-    fn on(options: Options, machine: &Machine) -> Result<Self, ConfigError> {
-        check_ranges(&options)?;
-        let conflict = ConfigError::Conflict;
-        let listen = options.bind.resolve(options.port, machine.ipv6);
-        let listen = listen.map_err(|text| conflict(format!("bind: {text}")))?;
-        let offers = listen.iter().map(|(_, own)| offer(&options, own)).collect::<Result<Vec<_>, _>>()?;
-        for offer in offers.iter().chain([&options.settings.offer]) {
-            check_relations(&options.settings, offer)?;
-        }
-        let listen: Vec<SocketAddr> = listen.into_iter().map(|(address, _)| address).collect();
-        check_exposure(&options, &listen)?;
-        let placement = place(&options.cores, options.shards, machine).map_err(conflict)?;
+    fn on(options: Options, machine: &Machine) -> Result<Self, ConfigErrors> {
+        let mut errors = Vec::new();
+        let listeners = listeners(&options, machine.ipv6, &mut errors);
+        errors.extend(tcp_only(&options, &listeners));
+        let placement = place(&options.cores, options.shards, machine);
+        let placement = placement.unwrap_or_else(|text| {
+            errors.push(ConfigError::Conflict(text));
+            Placement { shards: 1, cpus: None }
+        });
+        ConfigErrors::none_of(errors, ())?;
         let mut settings = options.settings;
-        settings.listeners = offers;
-        settings.allow_anonymous = options.anonymous != Anonymous::Nobody;
+        let anonymous = listeners.first().and_then(|listener| listener.allow_anonymous);
+        settings.allow_anonymous = anonymous.unwrap_or(options.anonymous) != Anonymous::Nobody;
+        settings.listeners = listeners.iter().map(|listener| listener.offer.clone()).collect();
         Ok(Self {
             settings: Arc::new(settings),
-            listen,
+            listen: listeners.iter().filter_map(tcp_address).collect(),
             shards: placement.shards,
             cpus: placement.cpus,
             driver: options.driver,
@@ -66,70 +66,105 @@ impl Resolved {
     }
 }
 
+/// The listeners of `options`, with everything that is wrong about them and about values of the whole broker.
+fn listeners(options: &Options, ipv6: bool, errors: &mut Vec<ConfigError>) -> Vec<ListenerOptions> {
+    errors.extend(check_ranges(options));
+    let source = key("packet_bytes_max").map(|key| options.source(key)).unwrap_or_default();
+    errors.extend(check_relations(&options.settings, &options.settings.offer, &source));
+    let listeners = resolve(options, ipv6).unwrap_or_else(|more| {
+        errors.extend(more);
+        Vec::new()
+    });
+    let differing =
+        listeners.iter().filter(|own| own.offer.packet_bytes_max != options.settings.offer.packet_bytes_max);
+    errors.extend(differing.flat_map(|own| check_relations(&options.settings, &own.offer, &own.source)));
+    errors.extend(listeners.iter().filter_map(|listener| exposed(options, listener)));
+    listeners
+}
+
+impl Options {
+    /// The listeners that a broker with these options has, with all addresses resolved.
+    ///
+    /// # Errors
+    /// Everything that is wrong with listeners and values; not what this version or this machine cannot serve.
+    pub fn listeners(&self) -> Result<Vec<ListenerOptions>, ConfigErrors> {
+        let mut errors = Vec::new();
+        let listeners = listeners(self, Machine::look().ipv6, &mut errors);
+        ConfigErrors::none_of(errors, listeners)
+    }
+    /// Checks everything that can be checked without opening a port or a file.
+    ///
+    /// # Errors
+    /// Everything that is wrong, what this version or this machine cannot serve included.
+    pub fn check(&self) -> Result<(), ConfigErrors> {
+        Resolved::new(self.clone()).map(|_| ())
+    }
+}
+
+fn tcp_address(listener: &ListenerOptions) -> Option<SocketAddr> {
+    match listener.address {
+        Address::Tcp(address) => Some(address),
+        Address::Unix(_) | Address::Activated(_) => None,
+    }
+}
+
+/// What the runtime cannot open yet. A listener is refused rather than served with less than was asked for.
+fn tcp_only(options: &Options, listeners: &[ListenerOptions]) -> Vec<ConfigError> {
+    let first = listeners.first().and_then(|listener| listener.allow_anonymous);
+    let reason = |listener: &ListenerOptions| {
+        let anonymous = |own: Option<Anonymous>| own.unwrap_or(options.anonymous) == Anonymous::Nobody;
+        match listener {
+            ListenerOptions { address: Address::Unix(_), .. } => Some("a Unix socket"),
+            ListenerOptions { address: Address::Activated(_), .. } => Some("a socket that is handed over"),
+            ListenerOptions { tls: true, .. } => Some("TLS"),
+            ListenerOptions { websocket: true, .. } => Some("WebSocket"),
+            ListenerOptions { proxy_protocol: true, .. } => Some("proxy_protocol"),
+            ListenerOptions { password_file: Some(_), .. } => Some("password_file of a listener"),
+            ListenerOptions { acl_file: Some(_), .. } => Some("acl_file of a listener"),
+            _ if anonymous(listener.allow_anonymous) != anonymous(first) => {
+                Some("allow_anonymous that differs between listeners")
+            }
+            _ => None,
+        }
+    };
+    let refused = |listener: &ListenerOptions| {
+        let text = format!("{listener}: {} is not served yet by this version", reason(listener)?);
+        Some(ConfigError::at(&listener.source, text))
+    };
+    listeners.iter().filter_map(refused).collect()
+}
+
 /// A program may have put anything into the options; what was typed has been checked already.
-fn check_ranges(options: &Options) -> Result<(), ConfigError> {
-    match KEYS.iter().find(|key| !key.holds(options)) {
-        Some(key) => Err(ConfigError::value(key, &key.text(options), options.source(key))),
-        None => Ok(()),
-    }
+fn check_ranges(options: &Options) -> impl Iterator<Item = ConfigError> {
+    let outside = KEYS.iter().filter(|key| !key.holds(options));
+    outside
+        .map(|key| ConfigError::value(key.name, key.range, key.unit, &key.text(options), options.source(key)))
 }
 
-/// What one listener offers: what holds everywhere, but for what is said behind its address.
-fn offer(options: &Options, own: &str) -> Result<Offer, ConfigError> {
-    let mut here = options.clone();
-    for pair in own.split('&').filter(|pair| !pair.is_empty()) {
-        let source = Source::Flag(format!("bind ...?{own}"));
-        let (name, text) = pair.split_once('=').ok_or_else(|| {
-            ConfigError::Conflict(format!("bind: `{pair}` behind an address names no value: write KEY=VALUE"))
-        })?;
-        let key = key(name).map_err(|nearest| ConfigError::UnknownKey {
-            name: name.to_owned(),
-            nearest,
-            source: source.clone(),
-        })?;
-        if !key.is_per_listener() {
-            let keys: Vec<_> = KEYS.iter().filter(|key| key.is_per_listener()).map(|key| key.name).collect();
-            return Err(ConfigError::Conflict(format!(
-                "bind: {name} cannot differ between listeners; these can: {}",
-                keys.join(", ")
-            )));
-        }
-        if !((key.parse_into)(&mut here, text) && key.holds(&here)) {
-            return Err(ConfigError::value(key, text, source));
-        }
-    }
-    Ok(here.settings.offer)
+/// Bounds that must fit each other, here for what holds at one place: everywhere or at a listener.
+fn check_relations(settings: &Settings, offer: &Offer, source: &Source) -> Vec<ConfigError> {
+    let whole = offer.packet_bytes_max;
+    let first = settings.connect_packet_bytes_max;
+    let first_text = format!("connect_packet_bytes_max = {first} is more than packet_bytes_max = {whole}");
+    let all = settings.unread_bytes_max;
+    let all_text = format!(
+        "packet_bytes_max = {whole} is more than unread_bytes_max = {all}: such a packet would never be complete"
+    );
+    let broken = [(first > whole, first_text), (whole as usize > all, all_text)];
+    broken.into_iter().filter(|(broken, _)| *broken).map(|(_, text)| ConfigError::at(source, text)).collect()
 }
 
-fn check_relations(settings: &Settings, offer: &Offer) -> Result<(), ConfigError> {
-    if settings.connect_packet_bytes_max > offer.packet_bytes_max {
-        return Err(ConfigError::Conflict(format!(
-            "connect_packet_bytes_max = {} is more than packet_bytes_max = {}",
-            settings.connect_packet_bytes_max, offer.packet_bytes_max
-        )));
-    }
-    if offer.packet_bytes_max as usize > settings.unread_bytes_max {
-        return Err(ConfigError::Conflict(format!(
-            "packet_bytes_max = {} is more than unread_bytes_max = {}: such a packet would never be complete",
-            offer.packet_bytes_max, settings.unread_bytes_max
-        )));
-    }
-    Ok(())
-}
-
-fn check_exposure(options: &Options, listen: &[SocketAddr]) -> Result<(), ConfigError> {
-    if options.anonymous != Anonymous::Local || options.decider.is_some() {
-        return Ok(());
-    }
-    match listen.iter().find(|address| !is_this_machine(address.ip())) {
-        Some(address) => Err(ConfigError::Exposed { address: address.to_string() }),
-        None => Ok(()),
-    }
-}
-
-/// Whether only this machine reaches the address; an IPv4 address written as IPv6 counts as IPv4.
-fn is_this_machine(ip: IpAddr) -> bool {
-    ip.to_canonical().is_loopback()
+/// Whether other machines reach the listener and its clients need not say who they are, without anybody having
+/// said so.
+fn exposed(options: &Options, listener: &ListenerOptions) -> Option<ConfigError> {
+    let silent = listener.allow_anonymous.unwrap_or(options.anonymous) == Anonymous::Local;
+    let named =
+        listener.client_certificate == ClientCertificate::Required && listener.identity != Identity::None;
+    let exposed = silent && !named && options.decider.is_none() && listener.address.is_beyond_this_machine();
+    exposed.then(|| ConfigError::Exposed {
+        address: listener.address.to_string(),
+        source: listener.source.clone(),
+    })
 }
 
 #[cfg(test)]
@@ -201,6 +236,7 @@ mod tests {
             ("maximum_qos=3", "0 to 2"),
             ("versions=4", "like 3.1.1+5.0"),
             ("queue_messages_max=5", "maximum_qos"),
+            ("certificate=a", "certificate is for tls:// and wss:// alone"),
         ] {
             let bind = Addresses::from([format!("127.0.0.1?{own}")]);
             let text = refused(Options::default().bind(bind));
