@@ -4,15 +4,22 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ServerConfig};
 
-use crate::{Layers, Networks};
+use crate::proxy::Proxy;
+use crate::stack::Stack;
+use crate::tls::Tls;
+use crate::websocket::{WebSocket, WebSocketRequest};
+use crate::{Broken, Layers, Networks};
 
 /// The layers that connections of a listener have. Cheap to share in an [`Arc`]; made anew when the
 /// configuration or a certificate changes, for connections to come.
 #[derive(Debug, Default)]
 pub struct Door {
-    options: DoorOptions,
+    proxy: Option<ProxyOptions>,
+    tls: Option<TlsOptions>,
+    websocket: Option<Arc<WebSocketOptions>>,
 }
 
 /// Which layers a door has; none by default.
@@ -39,7 +46,7 @@ pub struct ProxyOptions {
 /// TLS at a listener.
 #[derive(Clone, Debug)]
 pub struct TlsOptions {
-    /// Certificates, versions and what is asked of clients.
+    /// Certificates, versions and what is asked of clients; see [`crate::tls::server`].
     pub config: Arc<ServerConfig>,
     /// Which part of a client's certificate is its user name.
     pub identity: Option<Identity>,
@@ -82,18 +89,60 @@ impl Door {
     }
 
     /// A door with these layers.
+    ///
+    /// # Panics
+    /// When the TLS configuration has a `max_fragment_size` that TLS does not allow.
     pub fn new(options: DoorOptions) -> Self {
-        Self { options }
+        let DoorOptions { proxy, tls, websocket } = options;
+        if let Some(tls) = &tls {
+            // Now, and not at the first connection.
+            Tls::server(&tls.config);
+        }
+        Self { proxy, tls, websocket: websocket.map(Arc::new) }
     }
 
     /// Whether the bytes of the socket are those of MQTT.
     pub fn is_plain(&self) -> bool {
-        self.options.proxy.is_none() && self.options.tls.is_none() && self.options.websocket.is_none()
+        self.proxy.is_none() && self.tls.is_none() && self.websocket.is_none()
     }
 
     /// The layers of a new connection; `peer` is the other end's address, if it has one.
     pub fn open(&self, peer: Option<SocketAddr>) -> Layers {
-        let _ = peer;
-        Layers::Plain
+        if self.is_plain() {
+            return Layers::Plain;
+        }
+        let proxy = self.proxy.as_ref().and_then(|proxy| {
+            let is_trusted = peer.is_none_or(|peer| proxy.trusted.contains(peer.ip()));
+            (is_trusted || proxy.required).then(|| Proxy::new(proxy.required, !is_trusted))
+        });
+        let tls = self.tls.as_ref().map(|tls| Tls::server(&tls.config));
+        let websocket = self.websocket.as_ref().map(WebSocket::server);
+        let identity = self.tls.as_ref().and_then(|tls| tls.identity);
+        Layers::Stack(Box::new(Stack::new(proxy, tls, websocket, identity, peer)))
+    }
+}
+
+/// How clients connect to one server: made once, for any number of connections one after the other.
+#[derive(Clone, Debug, Default)]
+pub struct ClientDoor {
+    /// TLS, with the name that the server's certificate must have; see [`crate::tls::client`].
+    pub tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    /// MQTT in WebSocket messages.
+    pub websocket: Option<WebSocketRequest>,
+}
+
+impl ClientDoor {
+    /// The layers of a new connection, with something to send at once. `random` are bytes that nobody can guess,
+    /// others for each connection.
+    ///
+    /// # Errors
+    /// [`Broken`] when TLS cannot even begin.
+    pub fn open(&self, random: [u8; 32]) -> Result<Layers, Broken> {
+        if self.tls.is_none() && self.websocket.is_none() {
+            return Ok(Layers::Plain);
+        }
+        let tls = self.tls.as_ref().map(|(config, name)| Tls::client(config, name.clone())).transpose()?;
+        let websocket = self.websocket.as_ref().map(|request| WebSocket::client(request, random));
+        Ok(Layers::Stack(Box::new(Stack::new(None, tls, websocket, None, None))))
     }
 }

@@ -4,7 +4,8 @@ use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::{Broken, Layer, Sealed};
+use crate::stack::Stack;
+use crate::{Broken, Layer, Plain, Sealed};
 
 /// All layers of one connection. Nothing and no more than a pointer where there are none. It may go to another
 /// thread with its connection at any time between two calls.
@@ -28,57 +29,78 @@ pub struct Introduction {
     pub tls: Option<&'static str>,
 }
 
-/// The layers of a connection that has some.
-#[derive(Debug)]
-pub struct Stack {}
-
 impl Layers {
     /// Whether all handshakes are done: until then there is no plaintext in either direction, and the runtime
     /// should bound the time that takes. Plain connections are established at once.
     pub fn is_established(&self) -> bool {
-        matches!(self, Self::Plain)
+        match self {
+            Self::Plain => true,
+            Self::Stack(stack) => stack.is_established(),
+        }
     }
 
     /// Who is at the other end, once, when the connection is established; nothing for a plain connection.
     ///
     /// Plaintext that came together with the end of the handshake is held back until this was asked. So after
-    /// an `open`, and as long as the introduction was not taken: take it, and if there is one, call `open` again
-    /// with no bytes for what was held back.
+    /// each `open` until there is an introduction: ask for it, and when it comes, call `open` again with no bytes
+    /// for what was held back.
     pub fn introduction(&mut self) -> Option<Introduction> {
-        None
+        match self {
+            Self::Plain => None,
+            Self::Stack(stack) => stack.introduction(),
+        }
     }
 
-    /// Nothing more will be sent: puts a proper end behind all plaintext that was given to `seal` already (WebSocket Close, TLS
-    /// close_notify), which [`Layer::has_own_output`] then tells. A second call does nothing.
-    pub fn goodbye(&mut self) {}
+    /// Nothing more will be said: puts a proper end (WebSocket Close, TLS close_notify) behind what was given to
+    /// [`Layer::seal`] already, which [`Layer::has_own_output`] then tells. Does nothing while a handshake is
+    /// not done, and the second time.
+    pub fn goodbye(&mut self) {
+        if let Self::Stack(stack) = self {
+            stack.goodbye();
+        }
+    }
 
     /// How many bytes the layers hold on the heap, roughly.
     pub fn held_bytes(&self) -> usize {
-        0
+        match self {
+            Self::Plain => 0,
+            Self::Stack(stack) => stack.held_bytes(),
+        }
     }
 }
 
 impl Layer for Layers {
     #[inline]
     fn open(&mut self, received: &mut [u8], plain: &mut dyn FnMut(&[u8])) -> Result<(), Broken> {
-        if !received.is_empty() {
-            plain(received);
+        match self {
+            Self::Plain => Plain.open(received, plain),
+            Self::Stack(stack) => stack.open(received, plain),
         }
-        Ok(())
     }
 
     #[inline]
     fn seal<'a>(&'a mut self, plain: &'a [IoSlice<'a>]) -> Sealed<'a> {
-        Sealed::Same(plain)
+        match self {
+            Self::Plain => Sealed::Same(plain),
+            Self::Stack(stack) => stack.seal(plain),
+        }
     }
 
     #[inline]
     fn sent(&mut self, bytes: usize) -> usize {
-        bytes
+        match self {
+            Self::Plain => bytes,
+            Self::Stack(stack) => stack.sent(bytes),
+        }
     }
 
     #[inline]
     fn has_own_output(&self) -> bool {
-        false
+        match self {
+            Self::Plain => false,
+            Self::Stack(stack) => stack.has_own_output(),
+        }
     }
 }
+
+const _: () = assert!(size_of::<Layers>() == size_of::<usize>());

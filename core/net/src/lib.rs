@@ -5,23 +5,32 @@
 //! Nothing here holds a socket, reads a clock or waits: the runtime reads and writes, a layer only converts.
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod conversation;
 mod door;
 mod layers;
 pub mod limits;
 mod networks;
+mod outgoing;
 mod plain;
+mod proxy;
 mod sealed;
+mod stack;
+pub mod tls;
+mod websocket;
 
 use std::fmt;
 use std::io::IoSlice;
 
 pub use rustls;
 
-pub use door::{Door, DoorOptions, Identity, ProxyOptions, TlsOptions, WebSocketOptions};
-pub use layers::{Introduction, Layers, Stack};
+pub use door::{ClientDoor, Door, DoorOptions, Identity, ProxyOptions, TlsOptions, WebSocketOptions};
+pub use layers::{Introduction, Layers};
 pub use networks::{InvalidNetwork, Networks};
 pub use plain::Plain;
 pub use sealed::{Framed, Sealed};
+pub use stack::Stack;
+pub use websocket::WebSocketRequest;
 
 /// One connection's conversion between the bytes of its socket and those of its protocol, both ways.
 ///
