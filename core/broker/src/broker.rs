@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringmq_rt::{Decisions, Driver, Running, StopReport};
+use ringmq_rt::{Decisions, Driver, Listen, Listening, Running, StopReport};
 use ringmq_shard::{AllowAll, Counters, Decider, LogLevel, ShardId};
 
+use crate::config::listener::ListenerOptions;
 use crate::config::resolved::Resolved;
 use crate::config::{ConfigErrors, Options, random_word};
+use crate::doors;
 use crate::handle::{Answers, Entrance, Handle, OpenError, SubscribeError, SubscribeOptions, Subscription};
 
 /// Why a broker did not start. Nothing of it is left running.
@@ -58,6 +60,8 @@ pub struct Broker {
     running: Option<Running>,
     entrance: Arc<Entrance>,
     answers: Arc<Answers>,
+    /// How clients write the addresses of the listeners, by number.
+    schemes: Vec<&'static str>,
     stop_deadline: Duration,
 }
 
@@ -76,12 +80,14 @@ impl Broker {
         let answers = Arc::new(Answers::default());
         let stop_deadline = Duration::from_millis(resolved.settings.stop_deadline);
         let packet_bytes_max = resolved.settings.offer.packet_bytes_max;
-        let running = ringmq_rt::start(runtime_options(resolved, &answers))?;
+        let listen = doors::listens(&resolved.listeners)?;
+        let schemes = resolved.listeners.iter().map(ListenerOptions::scheme).collect();
+        let running = ringmq_rt::start(runtime_options(resolved, listen, &answers))?;
         let inlets = (0..running.shards()).map(|shard| running.inlet(ShardId(shard as u16))).collect();
         let entrance = Arc::new(Entrance::new(inlets, packet_bytes_max, Arc::clone(&answers)));
-        Ok(Self { running: Some(running), entrance, answers, stop_deadline })
+        Ok(Self { running: Some(running), entrance, answers, schemes, stop_deadline })
     }
-    /// Where it listens, with the ports that were bound.
+    /// The TCP addresses where it listens, with the ports that were bound.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         self.running().addresses()
@@ -91,10 +97,21 @@ impl Broker {
     pub fn port(&self) -> u16 {
         self.addresses().first().map_or(0, SocketAddr::port)
     }
-    /// The first address for clients: `mqtt://ADDRESS:PORT`.
+    /// The first listener as clients write it: `mqtt://ADDRESS:PORT`.
     #[must_use]
     pub fn url(&self) -> String {
-        self.addresses().first().map(|address| format!("mqtt://{address}")).unwrap_or_default()
+        self.urls().into_iter().next().unwrap_or_default()
+    }
+    /// All listeners as clients write them: `mqtt://`, `mqtts://`, `ws://`, `wss://` with `ADDRESS:PORT`, and
+    /// `unix:PATH`.
+    #[must_use]
+    pub fn urls(&self) -> Vec<String> {
+        let places = self.running().places().iter().zip(&self.schemes);
+        let url = |(place, scheme): (&Option<Listening>, &&str)| match place.as_ref()? {
+            Listening::Tcp(address) => Some(format!("{scheme}://{address}")),
+            Listening::Unix(path) => Some(format!("unix:{}", path.display())),
+        };
+        places.filter_map(url).collect()
     }
     /// Number of shards.
     #[must_use]
@@ -197,14 +214,14 @@ impl Options {
     }
 }
 
-fn runtime_options(resolved: Resolved, answers: &Arc<Answers>) -> ringmq_rt::Options {
+fn runtime_options(resolved: Resolved, listen: Vec<Listen>, answers: &Arc<Answers>) -> ringmq_rt::Options {
     let (answers, failing) = (Arc::clone(answers), Arc::clone(answers));
     let allow_all = |_: ShardId, _: Decisions| -> Box<dyn Decider> { Box::new(AllowAll) };
     ringmq_rt::Options {
         shards: resolved.shards,
         cpus: resolved.cpus,
         driver: resolved.driver,
-        listen: resolved.listen.into_iter().map(Into::into).collect(),
+        listen,
         settings: resolved.settings,
         decider: resolved.decider.unwrap_or_else(|| Arc::new(allow_all)),
         partition_key: resolved.partition_key.0,

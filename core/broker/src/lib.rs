@@ -26,6 +26,7 @@
 
 mod broker;
 pub mod config;
+mod doors;
 mod handle;
 
 pub use broker::{Broker, StartError};

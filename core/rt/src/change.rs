@@ -9,6 +9,7 @@ use ringmq_shard::{Settings, ShardId};
 
 use crate::error::StartError;
 use crate::listen::{self, Bound};
+use crate::listener::Behind;
 use crate::mailbox::Order;
 use crate::{Listen, Running};
 
@@ -19,8 +20,8 @@ pub struct Change {
     /// The bounds and choices from now on, with the offers of all listeners by number. What was made by the former
     /// ones stays as it is: sessions, queues, lanes.
     pub settings: Option<Arc<Settings>>,
-    /// What stands behind listeners for connections that come from now on.
-    pub doors: Vec<(usize, Arc<Door>)>,
+    /// What stands behind listeners for connections that come from now on, with its handshake timeout in milliseconds.
+    pub doors: Vec<(usize, Arc<Door>, u64)>,
     /// Listeners that close; their connections stay.
     pub close: Vec<usize>,
     /// Listeners that open.
@@ -30,10 +31,10 @@ pub struct Change {
 /// The same for all shards, with the sockets of each.
 pub(crate) struct Changed {
     pub(crate) settings: Option<Arc<Settings>>,
-    pub(crate) doors: Vec<(usize, Arc<Door>)>,
+    pub(crate) behind: Vec<(usize, Behind)>,
     pub(crate) close: Vec<usize>,
-    /// The doors of the listeners that open.
-    pub(crate) opened: Vec<Arc<Door>>,
+    /// Of the listeners that open.
+    pub(crate) opened: Vec<Behind>,
     sockets: Mutex<Vec<Vec<Option<OwnedFd>>>>,
 }
 
@@ -58,11 +59,14 @@ impl Running {
             false => listen::bind(&change.open, shards)?,
         };
         let Bound { places, listeners, files } = bound;
+        let doors = change.doors.into_iter();
         let changed = Changed {
             settings: change.settings,
-            doors: change.doors,
+            behind: doors
+                .map(|(number, door, handshake_timeout)| (number, Behind { door, handshake_timeout }))
+                .collect(),
             close: change.close.clone(),
-            opened: change.open.into_iter().map(|listen| listen.door).collect(),
+            opened: change.open.into_iter().map(Behind::from).collect(),
             sockets: Mutex::new(listeners),
         };
         self.shared.note(|progress| progress.changed = 0);

@@ -9,6 +9,7 @@
 //! drivers say when a turn is due: [`Driver::Uring`] on glommio's executors, [`Driver::Epoll`] on plain
 //! threads.
 
+mod activated;
 mod again;
 mod change;
 mod clock;
@@ -35,6 +36,7 @@ use std::sync::Arc;
 
 use ringmq_shard::{Decider, LocalOutcome, LocalTicket, LogLevel, Settings, ShardId};
 
+pub use activated::activated;
 pub use change::Change;
 pub use error::StartError;
 pub use executors::trim;

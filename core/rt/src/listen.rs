@@ -13,6 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::error::StartError;
 use crate::limits::{BACKLOG, PORT_ATTEMPTS_MAX};
+use crate::listener::Behind;
 use crate::unix_listen::{SocketFile, unix_listener};
 
 /// Where a broker listens, and what stands between the sockets accepted there and MQTT.
@@ -22,12 +23,15 @@ pub struct Listen {
     pub place: Place,
     /// What stands between.
     pub door: Arc<Door>,
+    /// How long the handshakes of what stands between may take together, in milliseconds; not looked at where
+    /// nothing does.
+    pub handshake_timeout: u64,
 }
 
 impl From<SocketAddr> for Listen {
     /// MQTT over TCP and nothing else.
     fn from(address: SocketAddr) -> Self {
-        Self { place: Place::Tcp(address), door: Arc::default() }
+        Self { place: Place::Tcp(address), door: Arc::default(), handshake_timeout: 0 }
     }
 }
 
@@ -112,6 +116,12 @@ pub(crate) fn bind(listen: &[Listen], shards: usize) -> Result<Bound, StartError
         }
     }
     Ok(bound)
+}
+
+impl From<Listen> for Behind {
+    fn from(listen: Listen) -> Self {
+        Self { door: listen.door, handshake_timeout: listen.handshake_timeout }
+    }
 }
 
 impl Listen {

@@ -10,11 +10,19 @@ use ringmq_proto::time::Mono;
 use crate::error::remedy;
 use crate::limits::{ACCEPT_REST, ACCEPT_WORD};
 
+/// What stands behind a listening socket.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Behind {
+    pub(crate) door: Arc<Door>,
+    /// Milliseconds that the handshakes of its layers may take together.
+    pub(crate) handshake_timeout: u64,
+}
+
 /// A listening socket. After a failed accept it rests, for the next one would fail too.
 pub(crate) struct Listener {
     pub(crate) fd: OwnedFd,
     /// What its connections have between their socket and MQTT.
-    pub(crate) door: Arc<Door>,
+    pub(crate) behind: Behind,
     pub(crate) rests_until: Option<Mono>,
     /// No line about failing before this moment.
     silent_until: Option<Mono>,
@@ -23,8 +31,8 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) fn new(fd: OwnedFd, door: Arc<Door>) -> Self {
-        Self { fd, door, rests_until: None, silent_until: None, said_failing: false }
+    pub(crate) fn new(fd: OwnedFd, behind: Behind) -> Self {
+        Self { fd, behind, rests_until: None, silent_until: None, said_failing: false }
     }
 
     /// Accept failed: rests for a while, and gives the line for the log unless it was said lately.
@@ -58,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_starved_listener_says_once_what_to_do_and_once_that_it_is_over() {
-        let mut listener = Listener::new(std::fs::File::open("/dev/null").unwrap().into(), Arc::default());
+        let mut listener = Listener::new(std::fs::File::open("/dev/null").unwrap().into(), Behind::default());
         let starved = io::Error::from_raw_os_error(libc::EMFILE);
         let begin = Mono(1_000);
         assert_eq!(listener.succeeded(), None);

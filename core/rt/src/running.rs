@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use ringmq_net::Door;
 use ringmq_route::Interest;
 use ringmq_shard::limits::SHARDS_MAX;
 use ringmq_shard::{Common, Counters, ShardId};
@@ -21,6 +20,7 @@ use crate::epoll::{self, EpollSockets};
 use crate::error::StartError;
 use crate::executors::{self, Done, Job};
 use crate::limits::{EXECUTOR_DESCRIPTORS, LISTENER_CLOSE, SHARD_DESCRIPTORS, START_DESCRIPTORS};
+use crate::listener::Behind;
 use crate::mailbox::{Inlet, Mailbox, Order};
 use crate::mesh::{lanes, shard};
 use crate::shared::{Progress, Shared};
@@ -88,7 +88,7 @@ fn seats(
         counters: Arc::clone(&shared.counters),
         partition_key: options.partition_key,
     };
-    let doors: Arc<[Arc<Door>]> = options.listen.iter().map(|listen| Arc::clone(&listen.door)).collect();
+    let behind: Arc<[Behind]> = options.listen.iter().cloned().map(Behind::from).collect();
     let ends = lanes(options.shards).into_iter().zip(descriptors).enumerate();
     ends.map(|(index, ((lanes_out, lanes_in), (listeners, ear)))| Seat {
         id: shard(index),
@@ -101,7 +101,7 @@ fn seats(
         lanes_out,
         lanes_in,
         listeners,
-        doors: Arc::clone(&doors),
+        behind: Arc::clone(&behind),
         ear,
     })
     .collect()

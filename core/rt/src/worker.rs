@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringmq_net::{Broken, Door, Introduction, Layer, Layers};
+use ringmq_net::{Broken, Introduction, Layer, Layers};
 use ringmq_proto::time::Now;
 use ringmq_shard::{
     Common, ConnId, Effect, Input, Introduced, LocalInput, LocalOutcome, LogLevel, Parts, PeerAddress, Shard,
@@ -27,7 +27,7 @@ use crate::limits::{
     LARGE_READ_BYTES_MAX, READ_BUFFER_BYTES, READ_BYTES_PER_TURN_MAX, SLEEP_MAX, WRITE_BYTES_PER_TURN_MAX,
     WRITE_SLICES_MAX,
 };
-use crate::listener::Listener;
+use crate::listener::{Behind, Listener};
 use crate::mailbox::{Arrival, Decisions, Mail, Order};
 use crate::mesh::{LanesIn, LanesOut, Port, PortState, shard};
 use crate::shared::Shared;
@@ -46,7 +46,7 @@ pub(crate) struct Seat {
     /// Its listening sockets by their number; some listeners have theirs at one shard alone.
     pub(crate) listeners: Vec<Option<OwnedFd>>,
     /// What stands behind each of them.
-    pub(crate) doors: Arc<[Arc<Door>]>,
+    pub(crate) behind: Arc<[Behind]>,
     /// What becomes readable when the shard's bell is rung.
     pub(crate) ear: OwnedFd,
 }
@@ -83,8 +83,8 @@ impl<S: Sockets> Worker<S> {
                 sockets.listen(fd.as_fd(), index as u16, true)?;
             }
         }
-        let listeners = seat.listeners.into_iter().zip(&*seat.doors);
-        let listeners = listeners.map(|(fd, door)| Some(Listener::new(fd?, Arc::clone(door)))).collect();
+        let listeners = seat.listeners.into_iter().zip(&*seat.behind);
+        let listeners = listeners.map(|(fd, behind)| Some(Listener::new(fd?, behind.clone()))).collect();
         let state = Rc::<PortState>::default();
         let port = Port {
             id: seat.id,
@@ -404,8 +404,12 @@ impl<S: Sockets> Worker<S> {
                         (self.shared.log)(LogLevel::Info, line);
                     }
                     let socket = address.and_then(|address| address.try_into().ok());
-                    let layers = listener.door.open(socket);
+                    let Behind { door, handshake_timeout } = &listener.behind;
+                    let (layers, handshake_timeout) = (door.open(socket), *handshake_timeout);
                     let conn = self.shard.accept(now, PeerAddress::new(socket, index as u16));
+                    if !layers.is_established() {
+                        self.shard.await_introduction(now, conn, handshake_timeout);
+                    }
                     self.attach(now, fd, conn, layers);
                 }
                 Err(Errno::AGAIN) => return,
@@ -468,20 +472,20 @@ impl<S: Sockets> Worker<S> {
         if let Some(settings) = &changed.settings {
             self.shard.set_settings(Arc::clone(settings));
         }
-        for (index, door) in &changed.doors {
+        for (index, behind) in &changed.behind {
             if let Some(Some(listener)) = self.listeners.get_mut(*index) {
-                listener.door = Arc::clone(door);
+                listener.behind = behind.clone();
             }
         }
-        for (fd, door) in changed.take_sockets(self.id).into_iter().zip(&changed.opened) {
-            self.open_listener(fd, Arc::clone(door));
+        for (fd, behind) in changed.take_sockets(self.id).into_iter().zip(&changed.opened) {
+            self.open_listener(fd, behind.clone());
         }
         changed.close.iter().for_each(|&index| self.close_listener(index));
     }
 
-    fn open_listener(&mut self, fd: Option<OwnedFd>, door: Arc<Door>) {
+    fn open_listener(&mut self, fd: Option<OwnedFd>, behind: Behind) {
         let index = self.listeners.len();
-        self.listeners.push(fd.map(|fd| Listener::new(fd, door)));
+        self.listeners.push(fd.map(|fd| Listener::new(fd, behind)));
         let Some(Some(listener)) = self.listeners.get(index) else { return };
         if let Err(error) = self.sockets.listen(listener.fd.as_fd(), index as u16, true) {
             // It rests, and is watched again after a while.

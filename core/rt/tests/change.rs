@@ -16,7 +16,7 @@ use ringmq_shard::{Offer, Settings};
 fn unix(name: &str) -> (PathBuf, Listen) {
     let path = std::env::temp_dir().join(format!("ringmq-change-{}-{name}", std::process::id()));
     let place = UnixPlace { path: path.clone(), mode: Some(0o600), ..UnixPlace::default() };
-    (path, Listen { place: Place::Unix(place), door: Arc::default() })
+    (path, Listen { place: Place::Unix(place), door: Arc::default(), handshake_timeout: 0 })
 }
 
 fn any_port() -> Listen {
@@ -40,7 +40,11 @@ fn unix_sockets_and_sockets_opened_by_others_serve_clients_of_every_shard() {
         let (path, listen) = unix(&format!("serve-{driver:?}"));
         let opened = TcpListener::bind("127.0.0.1:0").unwrap();
         let there = opened.local_addr().unwrap();
-        let open = Listen { place: Place::Open(Arc::new(opened.into())), door: Arc::default() };
+        let open = Listen {
+            place: Place::Open(Arc::new(opened.into())),
+            door: Arc::default(),
+            handshake_timeout: 0,
+        };
         let running = start(ringmq_rt::Options { listen: vec![listen, open], ..options(driver, 3) }).unwrap();
         assert_eq!(running.addresses(), [there]);
         let mut subscribers: Vec<_> = (0..6).map(|i| Client::connect(there, &format!("sub-{i}"))).collect();

@@ -58,6 +58,9 @@ pub const KEEP_ALIVE: Fault =
 /// No complete CONNECT in time [MQTT-3.1.4-1].
 pub const CONNECT_TIMEOUT: Fault =
     Fault::new(ReasonCode::MAXIMUM_CONNECT_TIME, "MQTT-3.1.4-1", "No complete CONNECT in time.");
+/// The handshakes below MQTT are not over in time.
+pub const HANDSHAKE_TIMEOUT: Fault =
+    Fault::new(ReasonCode::MAXIMUM_CONNECT_TIME, "", "The handshake below MQTT was not complete in time.");
 /// An expiry set by DISCONNECT where CONNECT had none [MQTT-3.1.2.11.2].
 pub const EXPIRY_FROM_ZERO: Fault = Fault::new(
     ReasonCode::PROTOCOL_ERROR,

@@ -141,6 +141,8 @@ pub struct Link {
     pub questions: Vec<(Ticket, Said)>,
     /// Acknowledgements in the order of their publishes.
     pub pending: PendingAcks,
+    /// Whether the handshakes below MQTT are over.
+    pub introduced: bool,
     /// Whether its socket is not read.
     pub paused: bool,
     /// Whether that is because of what stands behind its publishes that wait.
@@ -173,6 +175,7 @@ impl Link {
             unread_since: now.mono,
             questions: Vec::new(),
             pending: PendingAcks::default(),
+            introduced: true,
             paused: false,
             choked: false,
             ended: false,
@@ -199,13 +202,24 @@ impl Shard {
         id
     }
 
+    /// There are layers below MQTT on a connection that was just accepted, and so many milliseconds for their
+    /// handshakes; then comes [`Input::Introduced`](crate::Input::Introduced).
+    pub fn await_introduction(&mut self, now: Now, id: ConnId, handshake_timeout: u64) {
+        if let Some(link) = self.links.at_mut(id) {
+            link.introduced = false;
+            self.arm_link(id, now.mono.plus(handshake_timeout), Timer::Connect(id));
+        }
+    }
+
     /// What the layers below MQTT know of a client, before it has said a word.
     pub(crate) fn introduced(&mut self, id: ConnId, introduced: Introduced) {
         let Some(link) = self.links.at_mut(id) else { return };
+        link.introduced = true;
         link.peer.socket = introduced.address.or(link.peer.socket);
         if introduced.user_name.is_some() {
             link.peer.user_name = introduced.user_name;
         }
+        self.arm_link(id, self.now.mono.plus(self.settings.connect_timeout), Timer::Connect(id));
     }
 
     /// What arrived is not what this listener expects; the layers have said so to the other end.

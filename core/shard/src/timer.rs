@@ -86,7 +86,8 @@ impl Shard {
         // A client whose CONNECT is complete and waits for a decision has that decision's own deadline.
         if link.conn.phase == Phase::AwaitConnect && link.park != Some(Park::Decision) && link.relay.is_none()
         {
-            self.fault(now, conn, fault::CONNECT_TIMEOUT);
+            let fault = if link.introduced { fault::CONNECT_TIMEOUT } else { fault::HANDSHAKE_TIMEOUT };
+            self.fault(now, conn, fault);
         }
     }
 

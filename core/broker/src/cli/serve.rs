@@ -137,8 +137,8 @@ fn serve(broker: Broker, signals: &Receiver<i32>, say: &impl Fn(&str)) -> ExitCo
 
 /// One line per listener, one about shards and driver, one about how to stop.
 fn announce(broker: &Broker, say: &impl Fn(&str)) {
-    for address in broker.addresses() {
-        say(&format!("listening on mqtt://{address}"));
+    for url in broker.urls() {
+        say(&format!("listening on {url}"));
     }
     let shards = match broker.shards() {
         1 => String::from("1 shard"),

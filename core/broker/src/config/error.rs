@@ -61,7 +61,7 @@ impl ConfigError {
         };
         Self::Value { name, value: value.to_owned(), accepts: accepts(range, unit), nearest, source }
     }
-    pub(super) fn at(source: &Source, text: impl Into<String>) -> Self {
+    pub(crate) fn at(source: &Source, text: impl Into<String>) -> Self {
         Self::At { source: source.clone(), text: text.into() }
     }
     /// Where it was typed, if anybody knows.
@@ -151,7 +151,7 @@ impl ConfigErrors {
     ///
     /// # Errors
     /// All of `errors`, when there are any.
-    pub(super) fn none_of<T>(mut errors: Vec<ConfigError>, value: T) -> Result<T, Self> {
+    pub(crate) fn none_of<T>(mut errors: Vec<ConfigError>, value: T) -> Result<T, Self> {
         errors.sort_by(ConfigError::by_place);
         if errors.is_empty() { Ok(value) } else { Err(Self(errors)) }
     }

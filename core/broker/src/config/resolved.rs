@@ -1,7 +1,6 @@
 //! What is true for the broker that starts: options checked against each other, their ranges and the
 //! machine, and turned into what the runtime takes. Opens no port.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ringmq_rt::DriverChoice;
@@ -9,7 +8,7 @@ use ringmq_shard::{Offer, Settings};
 
 use super::cores::{Placement, place};
 use super::declaration::DeciderFactory;
-use super::listener::{Address, ClientCertificate, Identity, ListenerOptions, resolve};
+use super::listener::{ClientCertificate, Identity, ListenerOptions, resolve};
 use super::machine::Machine;
 use super::{Anonymous, ConfigError, ConfigErrors, KEYS, Options, PartitionKey, Source, key};
 
@@ -17,8 +16,8 @@ use super::{Anonymous, ConfigError, ConfigErrors, KEYS, Options, PartitionKey, S
 pub(crate) struct Resolved {
     /// Bounds and choices of the shards.
     pub settings: Arc<Settings>,
-    /// Where to listen; port 0 takes a free one.
-    pub listen: Vec<SocketAddr>,
+    /// Where to listen and how; port 0 takes a free one.
+    pub listeners: Vec<ListenerOptions>,
     /// Number of shards, 1 to 256.
     pub shards: usize,
     /// CPUs to pin the shards to.
@@ -43,7 +42,7 @@ impl Resolved {
     fn on(options: Options, machine: &Machine) -> Result<Self, ConfigErrors> {
         let mut errors = Vec::new();
         let listeners = listeners(&options, machine.ipv6, &mut errors);
-        errors.extend(tcp_only(&options, &listeners));
+        errors.extend(not_served(&options, &listeners));
         let placement = place(&options.cores, options.shards, machine);
         let placement = placement.unwrap_or_else(|text| {
             errors.push(ConfigError::Conflict(text));
@@ -56,7 +55,7 @@ impl Resolved {
         settings.listeners = listeners.iter().map(|listener| listener.offer.clone()).collect();
         Ok(Self {
             settings: Arc::new(settings),
-            listen: listeners.iter().filter_map(tcp_address).collect(),
+            listeners,
             shards: placement.shards,
             cpus: placement.cpus,
             driver: options.driver,
@@ -101,24 +100,12 @@ impl Options {
     }
 }
 
-fn tcp_address(listener: &ListenerOptions) -> Option<SocketAddr> {
-    match listener.address {
-        Address::Tcp(address) => Some(address),
-        Address::Unix(_) | Address::Activated(_) => None,
-    }
-}
-
-/// What the runtime cannot open yet. A listener is refused rather than served with less than was asked for.
-fn tcp_only(options: &Options, listeners: &[ListenerOptions]) -> Vec<ConfigError> {
+/// What is not served yet. A listener is refused rather than served with less than was asked for.
+fn not_served(options: &Options, listeners: &[ListenerOptions]) -> Vec<ConfigError> {
     let first = listeners.first().and_then(|listener| listener.allow_anonymous);
     let reason = |listener: &ListenerOptions| {
         let anonymous = |own: Option<Anonymous>| own.unwrap_or(options.anonymous) == Anonymous::Nobody;
         match listener {
-            ListenerOptions { address: Address::Unix(_), .. } => Some("a Unix socket"),
-            ListenerOptions { address: Address::Activated(_), .. } => Some("a socket that is handed over"),
-            ListenerOptions { tls: true, .. } => Some("TLS"),
-            ListenerOptions { websocket: true, .. } => Some("WebSocket"),
-            ListenerOptions { proxy_protocol: true, .. } => Some("proxy_protocol"),
             ListenerOptions { password_file: Some(_), .. } => Some("password_file of a listener"),
             ListenerOptions { acl_file: Some(_), .. } => Some("acl_file of a listener"),
             _ if anonymous(listener.allow_anonymous) != anonymous(first) => {
@@ -187,8 +174,11 @@ mod tests {
     fn the_default_is_one_shard_for_this_machine() {
         let resolved = Resolved::on(Options::default(), &machine()).unwrap();
         assert_eq!((resolved.shards, resolved.cpus), (1, None));
-        assert_eq!(resolved.listen.len(), 2);
-        assert!(resolved.settings.allow_anonymous && resolved.listen.iter().all(|a| a.ip().is_loopback()));
+        assert_eq!(resolved.listeners.len(), 2);
+        assert!(
+            resolved.settings.allow_anonymous
+                && resolved.listeners.iter().all(|l| !l.address.is_beyond_this_machine())
+        );
     }
 
     #[test]
