@@ -86,6 +86,11 @@ impl Stack {
             + self.websocket.as_ref().map_or(0, WebSocket::held_bytes)
     }
 
+    #[cfg(test)]
+    pub(crate) fn tls(&self) -> Option<&Tls> {
+        self.tls.as_deref()
+    }
+
     /// Gives an end that was found while plaintext before it was held back, once that is gone.
     fn ended(&self) -> Result<(), Broken> {
         match (&self.stage, self.broken) {

@@ -64,12 +64,10 @@ fn bad() -> Vec<Vec<u8>> {
     lines.chain(binary).chain([endless]).collect()
 }
 
+type Outcome = Result<Option<(Option<SocketAddr>, Vec<u8>)>, Broken>;
+
 /// What comes of the bytes in pieces of these lengths: the address, and what is behind the header.
-fn split(
-    bytes: &[u8],
-    required: bool,
-    lengths: &[usize],
-) -> Result<Option<(Option<SocketAddr>, Vec<u8>)>, Broken> {
+fn split(bytes: &[u8], required: bool, lengths: &[usize]) -> Outcome {
     let mut proxy = Proxy::new(required, false);
     let (mut rest, mut lengths) = (bytes, lengths.iter().cycle());
     while !rest.is_empty() {

@@ -120,6 +120,11 @@ impl Tls {
         }
     }
 
+    #[cfg(test)]
+    fn kind(&self) -> Option<rustls::HandshakeKind> {
+        self.common().handshake_kind()
+    }
+
     /// The other end's own certificate, once established.
     pub(crate) fn certificate(&self) -> Option<&CertificateDer<'static>> {
         self.common().peer_certificates()?.first()
@@ -140,8 +145,11 @@ impl Tls {
             self.incoming.extend_from_slice(piece);
             self.open_incoming(plain)?;
         }
-        let used = self.process(received, plain, Wish::Nothing)?;
-        self.incoming.extend_from_slice(&received[used..]);
+        // What rustls has not discarded, it must see again in its place.
+        if self.incoming.is_empty() {
+            let used = self.process(received, plain, Wish::Nothing)?;
+            self.incoming.extend_from_slice(&received[used..]);
+        }
         if self.incoming.len() > TLS_INCOMING_BYTES_MAX {
             return Err(self.fail(Broken("TLS: a handshake message that is too long")));
         }
@@ -181,8 +189,8 @@ impl Tls {
 
     /// How many bytes are held on the heap: those of the buffers, and roughly those of rustls.
     pub(crate) fn held_bytes(&self) -> usize {
-        // Measured: what an established connection of a server takes from the allocator, TLS 1.3.
-        const RUSTLS_BYTES: usize = 3 * 1024;
+        // Counted: what an established TLS 1.3 server without client certificate has from the allocator besides.
+        const RUSTLS_BYTES: usize = 2 * 1024;
         size_of::<Self>() + self.incoming.capacity() + self.out.held_bytes() + RUSTLS_BYTES
     }
 
@@ -271,9 +279,10 @@ impl Tls {
         }
     }
 
-    /// After an error: what rustls has to say about it to the other end.
+    /// After an error: what rustls has to say about it to the other end. No more than that: it must not look at
+    /// received bytes again.
     fn take_alert(&mut self) {
-        loop {
+        while self.common().wants_write() {
             let (out, plain, wish) = (&mut self.out, &mut |_: &[u8]| (), &mut Wish::Nothing);
             let (_, step) = match &mut self.end {
                 End::Server(connection) => step(connection.process_tls_records(&mut []), out, plain, wish),
