@@ -74,6 +74,11 @@ impl<'a> JsonWriter<'a> {
         self.raw(number.to_string().as_bytes());
     }
 
+    /// `true` or `false`.
+    pub fn boolean(&mut self, value: bool) {
+        self.raw(if value { b"true" } else { b"false" });
+    }
+
     /// `null`.
     pub fn null(&mut self) {
         self.raw(b"null");

@@ -2,9 +2,11 @@
 //! Exit codes of the broker's own commands: 0 done, 1 it could not start or failed, 2 the command line or
 //! the configuration is wrong.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 pub mod bench;
+pub mod check;
 mod client_failure;
 mod client_json;
 pub mod client_options;
@@ -13,6 +15,10 @@ mod client_payload;
 mod client_property;
 mod client_session;
 pub mod completions;
+pub mod config_doc;
+mod config_example;
+mod config_schema;
+pub mod import;
 mod log_format;
 mod log_queue;
 pub mod message_format;
@@ -28,6 +34,13 @@ pub mod subscribe;
 pub enum Command {
     /// Runs the broker until it is told to stop.
     Serve(serve::Args),
+    /// Reads a configuration file and says what is wrong with it; starts nothing.
+    Check(check::Args),
+    /// Prints what can be configured: all keys, an example file, a schema for editors.
+    #[command(subcommand)]
+    Config(config_doc::Config),
+    /// Translates a mosquitto.conf into RingMQ's own form.
+    Import(import::Args),
     /// Publishes messages, with mosquitto_pub's flags.
     Pub(publish::Args),
     /// Subscribes and prints messages, with mosquitto_sub's flags.
@@ -47,6 +60,9 @@ const EXAMPLES: &str = "\
 Examples:
   ringmq serve                                          a broker for this machine, port 1883
   ringmq serve --bind 0.0.0.0 --allow-anonymous         a broker for everybody who reaches it
+  ringmq serve -c ringmq.toml                           a broker as the file says; a mosquitto.conf works too
+  ringmq config example > ringmq.toml                   a file with every key to begin with
+  ringmq check ringmq.toml                              what is wrong with it, without starting anything
   ringmq sub -t 'home/+/temperature' -v                 print what arrives, with topics
   ringmq pub -t home/kitchen/temperature -m 21.5        publish one message
   ringmq bench p2p                                      how much goes through the broker on port 1883
@@ -57,6 +73,9 @@ impl Command {
     pub fn run(self) -> ExitCode {
         match self {
             Self::Serve(arguments) => arguments.run(),
+            Self::Check(arguments) => arguments.run(),
+            Self::Config(what) => what.run(),
+            Self::Import(arguments) => arguments.run(),
             Self::Pub(arguments) => arguments.run(),
             Self::Sub(arguments) => arguments.run(),
             Self::Rr(arguments) => arguments.run(),
@@ -64,5 +83,26 @@ impl Command {
             Self::Completions(arguments) => arguments.run(),
             Self::ShardOf(arguments) => arguments.run(),
         }
+    }
+}
+
+/// The command line or the configuration is wrong.
+const EXIT_CONFIGURATION: u8 = 2;
+
+/// Writes to stdout. A reader that went away early is no error.
+fn print(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            say(&format!("cannot write: {error}"));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Writes lines to stderr, with the program's name in front. Nobody is left to tell when that fails.
+fn say(text: &str) {
+    for line in text.lines() {
+        let _ = writeln!(io::stderr(), "ringmq: {line}");
     }
 }

@@ -15,11 +15,10 @@ use ringmq::{Broker, Cores, Options, StartError};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::EXIT_CONFIGURATION;
 use super::log_format;
 use super::log_queue::LogQueue;
 
-/// The command line or the configuration is wrong.
-const EXIT_CONFIGURATION: u8 = 2;
 /// How long a slow reader of the log may take for the last lines.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How often the broker is asked whether it still works.
@@ -179,10 +178,7 @@ fn list_keys() -> ExitCode {
             key.change.name(),
         ));
     }
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
-        _ => ExitCode::SUCCESS,
-    }
+    super::print(&text)
 }
 
 impl clap::Args for Args {

@@ -33,7 +33,8 @@ impl Unit {
         }
     }
     /// The suffixes a value may have, with what each multiplies by.
-    pub(super) const fn suffixes(self) -> &'static [(&'static str, u64)] {
+    #[must_use]
+    pub const fn suffixes(self) -> &'static [(&'static str, u64)] {
         match self {
             Self::Bytes => &[("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)],
             Self::Milliseconds => &[("ms", 1), ("min", 60_000), ("s", 1_000), ("h", 3_600_000)],

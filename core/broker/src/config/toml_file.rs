@@ -6,6 +6,7 @@ use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
+use toml_writer::ToTomlValue as _;
 
 use super::ConfigError;
 use super::key::{Range, Source, Unit, key};
@@ -15,20 +16,44 @@ use super::raw::Raw;
 /// What a value is called in an error, at most so many characters of it.
 const SHOWN_MAX: usize = 60;
 
+/// With more places that are no TOML the file is something else, and nobody reads a line about each.
+const SYNTAX_ERRORS_MAX: usize = 20;
+
 /// Reads the text of a file; everything that is wrong is in what comes back.
 pub(super) fn read(path: &Path, text: &str) -> Raw {
     let mut file = File { path, text, lines: line_starts(text), raw: Raw::default(), broken: Vec::new() };
     let (table, errors) = DeTable::parse_recoverable(text);
-    for error in errors {
+    let more = errors.len().saturating_sub(SYNTAX_ERRORS_MAX);
+    for error in errors.iter().take(SYNTAX_ERRORS_MAX) {
         let at = error.span().map_or(0, |span| span.start);
         let source = file.source(at);
         file.broken.push(file.line(at));
         file.raw.add_error(ConfigError::at(&source, error.message().trim_end_matches('.')));
     }
+    if more > 0 {
+        let text = format!("{}: {more} more places are no TOML", path.display());
+        file.raw.add_error(ConfigError::Conflict(text));
+        return file.raw;
+    }
     for (name, value) in table.get_ref().iter() {
         file.top(name, value);
     }
     file.raw
+}
+
+/// A value as it could be typed, in the type that a file wants for keys of this range.
+#[must_use]
+pub fn toml_value(range: Range, text: &str) -> String {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match range {
+        Range::Number(..) | Range::WordOrNumber(..) if is_number => text.to_owned(),
+        Range::Bool | Range::Words(_) if matches!(text, "true" | "false") => text.to_owned(),
+        Range::List(_) => {
+            let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+            format!("[{}]", texts.map(|text| text.to_toml_value()).collect::<Vec<_>>().join(", "))
+        }
+        _ => text.to_toml_value(),
+    }
 }
 
 struct File<'a> {
@@ -309,6 +334,13 @@ mod tests {
         let lines: Vec<String> =
             judged(text).1.iter().map(|error| error.split(": ").next().unwrap().to_owned()).collect();
         assert_eq!(lines, ["r.toml:1:8", "r.toml:2:1", "r.toml:3:10", "r.toml:4:15", "r.toml:5:16"]);
+    }
+
+    #[test]
+    fn a_file_that_is_something_else_is_told_in_few_lines() {
+        let errors = judged(&"no TOML at all\n".repeat(100)).1;
+        assert_eq!(errors.len(), SYNTAX_ERRORS_MAX + 1);
+        assert_eq!(errors[SYNTAX_ERRORS_MAX], "r.toml: 80 more places are no TOML");
     }
 
     #[test]
