@@ -10,6 +10,7 @@ use ringmq_shard::{AllowAll, Counters, Decider, LogLevel, ShardId};
 
 use crate::config::resolved::Resolved;
 use crate::config::{ConfigError, Options, random_word};
+use crate::guard::{Guard, GuardError};
 use crate::handle::{Answers, Entrance, Handle, OpenError, SubscribeError, SubscribeOptions, Subscription};
 
 /// Why a broker did not start. Nothing of it is left running.
@@ -18,6 +19,8 @@ use crate::handle::{Answers, Entrance, Handle, OpenError, SubscribeError, Subscr
 pub enum StartError {
     /// The options are wrong; whoever gave them changes them.
     Config(ConfigError),
+    /// A password or ACL file is wrong; whoever wrote it changes it.
+    Guard(GuardError),
     /// The machine does not give what is needed; the text says what to do.
     Runtime(ringmq_rt::StartError),
 }
@@ -26,6 +29,7 @@ impl std::fmt::Display for StartError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
+            Self::Guard(error) => error.fmt(f),
             Self::Runtime(error) => error.fmt(f),
         }
     }
@@ -35,6 +39,7 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Config(error) => Some(error),
+            Self::Guard(error) => Some(error),
             Self::Runtime(error) => Some(error),
         }
     }
@@ -43,6 +48,12 @@ impl std::error::Error for StartError {
 impl From<ConfigError> for StartError {
     fn from(error: ConfigError) -> Self {
         Self::Config(error)
+    }
+}
+
+impl From<GuardError> for StartError {
+    fn from(error: GuardError) -> Self {
+        Self::Guard(error)
     }
 }
 
@@ -56,6 +67,7 @@ impl From<ringmq_rt::StartError> for StartError {
 pub struct Broker {
     /// Taken by the stop, once.
     running: Option<Running>,
+    guard: Option<Guard>,
     entrance: Arc<Entrance>,
     answers: Arc<Answers>,
     stop_deadline: Duration,
@@ -72,14 +84,16 @@ impl Broker {
     /// # Errors
     /// [`StartError`]; then nothing is left running and no port is open.
     pub fn start(options: Options) -> Result<Self, StartError> {
-        let resolved = Resolved::new(options)?;
+        let mut resolved = Resolved::new(options)?;
+        let guard = resolved.guard.take().map(|options| Guard::load(&options)).transpose()?;
+        resolved.decider = resolved.decider.or_else(|| guard.as_ref().map(Guard::factory));
         let answers = Arc::new(Answers::default());
         let stop_deadline = Duration::from_millis(resolved.settings.stop_deadline);
         let packet_bytes_max = resolved.settings.offer.packet_bytes_max;
         let running = ringmq_rt::start(runtime_options(resolved, &answers))?;
         let inlets = (0..running.shards()).map(|shard| running.inlet(ShardId(shard as u16))).collect();
         let entrance = Arc::new(Entrance::new(inlets, packet_bytes_max, Arc::clone(&answers)));
-        Ok(Self { running: Some(running), entrance, answers, stop_deadline })
+        Ok(Self { running: Some(running), guard, entrance, answers, stop_deadline })
     }
     /// Where it listens, with the ports that were bound.
     #[must_use]
@@ -115,6 +129,11 @@ impl Broker {
     #[must_use]
     pub fn counters(&self) -> &Arc<Counters> {
         self.running().counters()
+    }
+    /// What decides who may come in and what they may do, where files say so.
+    #[must_use]
+    pub fn guard(&self) -> Option<&Guard> {
+        self.guard.as_ref()
     }
     /// Which shard has panicked and why; nothing while the broker works. A failed broker ends by itself: its
     /// clients are disconnected, its ports closed, and everybody who waits at a handle or subscription is
@@ -167,6 +186,7 @@ impl Broker {
     fn stop_once(&mut self) -> Option<StopReport> {
         let report = self.running.take().map(|running| running.stop(self.stop_deadline));
         self.answers.close();
+        self.guard.iter_mut().for_each(Guard::stop);
         report
     }
     fn running(&self) -> &Running {

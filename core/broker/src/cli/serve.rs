@@ -86,7 +86,7 @@ fn packets_wanted(options: &Options) -> bool {
 fn refuse(say: &impl Fn(&str), error: &StartError) -> ExitCode {
     say(&error.to_string());
     match error {
-        StartError::Config(_) => ExitCode::from(EXIT_CONFIGURATION),
+        StartError::Config(_) | StartError::Guard(_) => ExitCode::from(EXIT_CONFIGURATION),
         _ => ExitCode::FAILURE,
     }
 }

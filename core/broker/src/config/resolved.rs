@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ringmq_rt::DriverChoice;
 use ringmq_shard::{Offer, Settings};
@@ -10,6 +11,8 @@ use ringmq_shard::{Offer, Settings};
 use super::cores::place;
 use super::declaration::DeciderFactory;
 use super::machine::Machine;
+use crate::guard::{DoorRules, GuardOptions};
+
 use super::{Anonymous, ConfigError, KEYS, Options, PartitionKey, Source, key};
 
 /// A configuration that a broker can start with.
@@ -28,6 +31,8 @@ pub(crate) struct Resolved {
     pub partition_key: PartitionKey,
     /// Who decides; nobody means that everybody may.
     pub decider: Option<DeciderFactory>,
+    /// What the server's own decider is made of, where there is something to decide.
+    pub guard: Option<GuardOptions>,
 }
 
 impl Resolved {
@@ -48,7 +53,9 @@ impl Resolved {
         let offers = listen.iter().map(|(_, own)| offer(&options, own)).collect::<Result<Vec<_>, _>>()?;
         let listen: Vec<SocketAddr> = listen.into_iter().map(|(address, _)| address).collect();
         check_exposure(&options, &listen)?;
+        check_one_decides(&options)?;
         let placement = place(&options.cores, options.shards, machine).map_err(conflict)?;
+        let guard = guard(&options, placement.shards);
         let mut settings = options.settings;
         settings.listeners = offers;
         settings.allow_anonymous = options.anonymous != Anonymous::Nobody;
@@ -60,6 +67,7 @@ impl Resolved {
             driver: options.driver,
             partition_key: options.partition_key.unwrap_or_else(PartitionKey::random),
             decider: options.decider,
+            guard,
         })
     }
 }
@@ -109,8 +117,42 @@ fn check_relations(settings: &Settings) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// A program's own decider and the files would each decide alone.
+fn check_one_decides(options: &Options) -> Result<(), ConfigError> {
+    let file = options.password_file.as_ref().or(options.acl_file.as_ref());
+    match file.filter(|_| options.decider.is_some()) {
+        None => Ok(()),
+        Some(file) => Err(ConfigError::Conflict(format!(
+            "the program has a decider of its own, so {} would be read by nobody: leave one of them out",
+            file.display()
+        ))),
+    }
+}
+
+/// What the server's own decider is made of; nothing where everybody may everything, or the program decides.
+fn guard(options: &Options, shards: usize) -> Option<GuardOptions> {
+    let Options { password_file, acl_file, anonymous, .. } = options;
+    let allow_anonymous = match anonymous {
+        Anonymous::Local => password_file.is_none(),
+        Anonymous::Everybody => true,
+        Anonymous::Nobody => false,
+    };
+    let decides = password_file.is_some() || acl_file.is_some() || !allow_anonymous;
+    (decides && options.decider.is_none()).then(|| GuardOptions {
+        rules: DoorRules {
+            password_file: password_file.clone(),
+            acl_file: acl_file.clone(),
+            allow_anonymous,
+        },
+        listeners: Vec::new(),
+        shards,
+        decision_timeout: Duration::from_millis(options.settings.decision_timeout),
+    })
+}
+
 fn check_exposure(options: &Options, listen: &[SocketAddr]) -> Result<(), ConfigError> {
-    if options.anonymous != Anonymous::Local || options.decider.is_some() {
+    let somebody_decides = options.decider.is_some() || options.password_file.is_some();
+    if options.anonymous != Anonymous::Local || somebody_decides {
         return Ok(());
     }
     match listen.iter().find(|address| !is_this_machine(address.ip())) {
