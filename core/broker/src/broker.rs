@@ -12,6 +12,7 @@ use crate::config::listener::ListenerOptions;
 use crate::config::resolved::Resolved;
 use crate::config::{ConfigErrors, Options, random_word};
 use crate::doors;
+use crate::guard::{Guard, GuardError};
 use crate::handle::{Answers, Entrance, Handle, OpenError, SubscribeError, SubscribeOptions, Subscription};
 
 /// Why a broker did not start. Nothing of it is left running.
@@ -20,6 +21,8 @@ use crate::handle::{Answers, Entrance, Handle, OpenError, SubscribeError, Subscr
 pub enum StartError {
     /// The options are wrong; whoever gave them changes them.
     Config(ConfigErrors),
+    /// A password or ACL file is wrong; whoever wrote it changes it.
+    Guard(GuardError),
     /// The machine does not give what is needed; the text says what to do.
     Runtime(ringmq_rt::StartError),
 }
@@ -28,6 +31,7 @@ impl std::fmt::Display for StartError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
+            Self::Guard(error) => error.fmt(f),
             Self::Runtime(error) => error.fmt(f),
         }
     }
@@ -37,6 +41,7 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Config(error) => Some(error),
+            Self::Guard(error) => Some(error),
             Self::Runtime(error) => Some(error),
         }
     }
@@ -45,6 +50,12 @@ impl std::error::Error for StartError {
 impl From<ConfigErrors> for StartError {
     fn from(error: ConfigErrors) -> Self {
         Self::Config(error)
+    }
+}
+
+impl From<GuardError> for StartError {
+    fn from(error: GuardError) -> Self {
+        Self::Guard(error)
     }
 }
 
@@ -58,6 +69,7 @@ impl From<ringmq_rt::StartError> for StartError {
 pub struct Broker {
     /// Taken by the stop, once.
     running: Option<Running>,
+    guard: Option<Guard>,
     entrance: Arc<Entrance>,
     answers: Arc<Answers>,
     /// How clients write the addresses of the listeners, by number.
@@ -76,7 +88,9 @@ impl Broker {
     /// # Errors
     /// [`StartError`]; then nothing is left running and no port is open.
     pub fn start(options: Options) -> Result<Self, StartError> {
-        let resolved = Resolved::new(options)?;
+        let mut resolved = Resolved::new(options)?;
+        let guard = resolved.guard.take().map(|options| Guard::load(&options)).transpose()?;
+        resolved.decider = resolved.decider.or_else(|| guard.as_ref().map(Guard::factory));
         let answers = Arc::new(Answers::default());
         let stop_deadline = Duration::from_millis(resolved.settings.stop_deadline);
         let packet_bytes_max = resolved.settings.offer.packet_bytes_max;
@@ -85,7 +99,7 @@ impl Broker {
         let running = ringmq_rt::start(runtime_options(resolved, listen, &answers))?;
         let inlets = (0..running.shards()).map(|shard| running.inlet(ShardId(shard as u16))).collect();
         let entrance = Arc::new(Entrance::new(inlets, packet_bytes_max, Arc::clone(&answers)));
-        Ok(Self { running: Some(running), entrance, answers, schemes, stop_deadline })
+        Ok(Self { running: Some(running), guard, entrance, answers, schemes, stop_deadline })
     }
     /// The TCP addresses where it listens, with the ports that were bound.
     #[must_use]
@@ -132,6 +146,11 @@ impl Broker {
     #[must_use]
     pub fn counters(&self) -> &Arc<Counters> {
         self.running().counters()
+    }
+    /// What decides who may come in and what they may do, where files say so.
+    #[must_use]
+    pub fn guard(&self) -> Option<&Guard> {
+        self.guard.as_ref()
     }
     /// Which shard has panicked and why; nothing while the broker works. A failed broker ends by itself: its
     /// clients are disconnected, its ports closed, and everybody who waits at a handle or subscription is
@@ -184,6 +203,7 @@ impl Broker {
     fn stop_once(&mut self) -> Option<StopReport> {
         let report = self.running.take().map(|running| running.stop(self.stop_deadline));
         self.answers.close();
+        self.guard.iter_mut().for_each(Guard::stop);
         report
     }
     fn running(&self) -> &Running {

@@ -27,18 +27,23 @@
 mod broker;
 pub mod config;
 mod doors;
+pub mod guard;
 mod handle;
+mod random;
 
 pub use broker::{Broker, StartError};
 pub use config::{Addresses, Anonymous, ConfigError, ConfigErrors, Cores, Options, PartitionKey, Shards};
+pub use guard::{DoorRules, Guard, GuardError, GuardOptions};
 pub use handle::{
     Handle, Messages, OpenError, PendingPublish, PublishError, PublishOptions, Published, ReceivedMessage,
     RecvError, SubscribeError, SubscribeOptions, Subscription,
 };
+pub use random::random_bytes;
 pub use ringmq_rt::{Decisions, Driver, DriverChoice, StopReport, trim};
 pub use ringmq_shard::counters::ShardCounters;
 pub use ringmq_shard::{
-    Answer, Counters, Decider, PeerAddress, Question, QueuePolicy, ShardId, Ticket, Verdict,
+    Answer, Counters, Decider, DenyPublish, PeerAddress, Question, QueuePolicy, Reader, ShardId, Ticket,
+    Verdict,
 };
 pub use ringmq_wire::{Properties, Property, PropertyValue, Qos, ReasonCode, RetainHandling, Violation};
 

@@ -323,8 +323,11 @@ impl Shard {
                     id: subscriber.id,
                 });
             });
+        // One that takes too long is found anew, in parts.
         let denied = gate.denied;
-        self.count_denied(denied);
+        if found.is_some() {
+            self.count_denied(denied);
+        }
         found
     }
 

@@ -109,8 +109,6 @@ pub struct Settings {
     pub response_information: Option<String>,
     /// Whether connections may be moved to the shard of their session.
     pub moving: bool,
-    /// Whether a client without credentials is accepted.
-    pub allow_anonymous: bool,
     /// What a publish that is not allowed means where its acknowledgement cannot say so.
     pub deny_publish: DenyPublish,
     /// Whether each packet makes a log line.
@@ -161,7 +159,6 @@ impl Default for Settings {
             strict_client_ids: false,
             response_information: Some(String::from("response/")),
             moving: true,
-            allow_anonymous: true,
             deny_publish: DenyPublish::Drop,
             log_packets: false,
         }

@@ -51,6 +51,7 @@ struct Suspended {
 #[derive(Default)]
 struct Part {
     walk: MatchWalk,
+    is_begun: bool,
     is_matched: bool,
     found: Vec<Found>,
     groups: Vec<GroupId>,
@@ -168,7 +169,7 @@ impl Shard {
     /// Finds more of the sessions that match, and merges their overlapping subscriptions as one publish does
     /// [MQTT-3.3.4-2].
     fn match_on(&mut self, message: &Message, part: &mut Part, units: &mut usize) {
-        if part.found.is_empty() && part.groups.is_empty() {
+        if !std::mem::replace(&mut part.is_begun, true) {
             self.matching.number += 1;
         }
         let number = self.matching.number;

@@ -102,7 +102,7 @@ fn refuse(say: &impl Fn(&str), error: &StartError) -> ExitCode {
         say(line);
     }
     match error {
-        StartError::Config(_) => ExitCode::from(EXIT_CONFIGURATION),
+        StartError::Config(_) | StartError::Guard(_) => ExitCode::from(EXIT_CONFIGURATION),
         _ => ExitCode::FAILURE,
     }
 }

@@ -3,10 +3,11 @@
 //! the table that flags, `--set`, help, checks and later the configuration file read.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ringmq_rt::{Decisions, DriverChoice};
-use ringmq_shard::{Decider, QueuePolicy, Settings, ShardId, Versions};
+use ringmq_shard::{Decider, DenyPublish, QueuePolicy, Settings, ShardId, Versions};
 
 use super::key::{Change, Key, Range, Source, Switch, Unit};
 use super::listener::RawListener;
@@ -37,6 +38,8 @@ pub struct Options {
     /// Listeners of a file, beside those of `bind`.
     pub(super) listeners: Vec<RawListener>,
     pub(super) anonymous: Anonymous,
+    pub(super) password_file: Option<PathBuf>,
+    pub(super) acl_file: Option<PathBuf>,
     pub(super) cores: Cores,
     pub(super) shards: Shards,
     pub(super) driver: DriverChoice,
@@ -53,6 +56,8 @@ impl Default for Options {
             bind: Addresses::default(),
             listeners: Vec::new(),
             anonymous: Anonymous::Local,
+            password_file: None,
+            acl_file: None,
             cores: Cores::Unpinned,
             shards: Shards::Auto,
             driver: DriverChoice::Auto,
@@ -170,6 +175,12 @@ keys! {
     bind: Addresses = bind, Unit::None, Range::List("HOST, HOST:PORT or a URL, several separated by commas; ?KEY=VALUE&... behind one holds there alone"), Restart;
     /// Who may connect without credentials: `local` accepts everybody but refuses to listen beyond this machine.
     allow_anonymous: Anonymous = anonymous, Unit::None, Range::Words(&["local", "true", "false"]), Restart;
+    /// Users and their passwords, as `ringmq passwd` and mosquitto_passwd write them; `local` of allow_anonymous then lets in nobody without.
+    password_file: Option<PathBuf> = password_file, Unit::None, Range::Path("a file, or nothing"), Restart;
+    /// Which client may read and write which topics, in the form of mosquitto's ACL files.
+    acl_file: Option<PathBuf> = acl_file, Unit::None, Range::Path("a file, or nothing"), Restart;
+    /// What a publish that is not allowed means where its acknowledgement cannot say so, at QoS 0 and before 5.0: it is acknowledged and dropped, or its client is disconnected.
+    deny_publish: DenyPublish = settings.deny_publish, Unit::None, Range::Words(&["drop", "disconnect"]), Restart;
     /// CPUs to run on, one shard each and pinned: how many, or which.
     cores: Cores = cores, Unit::None, Range::Form("all, unpinned, a number of CPUs, or a set like 0,2-5"), Restart;
     /// Number of shards, whatever the number of CPUs.

@@ -128,6 +128,7 @@ impl std::fmt::Display for ConfigError {
             Self::Exposed { address, .. } => write!(
                 f,
                 "{address} can be reached from other machines and clients need no password: \
+                 name a --password-file, \
                  say --allow-anonymous (allow_anonymous=true) if everybody may come in, \
                  or listen on 127.0.0.1 and [::1] only"
             ),

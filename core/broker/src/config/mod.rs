@@ -21,7 +21,7 @@ mod value;
 
 pub use address::Addresses;
 pub use cores::{Cores, Shards};
-pub use declaration::{Anonymous, KEYS, Options};
+pub use declaration::{Anonymous, DeciderFactory, KEYS, Options};
 pub use error::{ConfigError, ConfigErrors};
 pub use key::{Change, Key, Range, Source, Switch, Unit, key};
 pub use partition_key::PartitionKey;

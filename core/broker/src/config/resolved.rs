@@ -2,6 +2,7 @@
 //! machine, and turned into what the runtime takes. Opens no port.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ringmq_rt::DriverChoice;
 use ringmq_shard::{Offer, Settings};
@@ -10,6 +11,8 @@ use super::cores::{Placement, place};
 use super::declaration::DeciderFactory;
 use super::listener::{ClientCertificate, Identity, ListenerOptions, resolve};
 use super::machine::Machine;
+use crate::guard::{DoorRules, GuardOptions};
+
 use super::{Anonymous, ConfigError, ConfigErrors, KEYS, Options, PartitionKey, Source, key};
 
 /// A configuration that a broker can start with.
@@ -28,6 +31,8 @@ pub(crate) struct Resolved {
     pub partition_key: PartitionKey,
     /// Who decides; nobody means that everybody may.
     pub decider: Option<DeciderFactory>,
+    /// What the server's own decider is made of, where there is something to decide.
+    pub guard: Option<GuardOptions>,
 }
 
 impl Resolved {
@@ -42,16 +47,15 @@ impl Resolved {
     fn on(options: Options, machine: &Machine) -> Result<Self, ConfigErrors> {
         let mut errors = Vec::new();
         let listeners = listeners(&options, machine.ipv6, &mut errors);
-        errors.extend(not_served(&options, &listeners));
+        errors.extend(check_one_decides(&options, &listeners));
         let placement = place(&options.cores, options.shards, machine);
         let placement = placement.unwrap_or_else(|text| {
             errors.push(ConfigError::Conflict(text));
             Placement { shards: 1, cpus: None }
         });
         ConfigErrors::none_of(errors, ())?;
+        let guard = guard(&options, &listeners, placement.shards);
         let mut settings = options.settings;
-        let anonymous = listeners.first().and_then(|listener| listener.allow_anonymous);
-        settings.allow_anonymous = anonymous.unwrap_or(options.anonymous) != Anonymous::Nobody;
         settings.listeners = listeners.iter().map(|listener| listener.offer.clone()).collect();
         Ok(Self {
             settings: Arc::new(settings),
@@ -61,6 +65,7 @@ impl Resolved {
             driver: options.driver,
             partition_key: options.partition_key.unwrap_or_else(PartitionKey::random),
             decider: options.decider,
+            guard,
         })
     }
 }
@@ -100,27 +105,6 @@ impl Options {
     }
 }
 
-/// What is not served yet. A listener is refused rather than served with less than was asked for.
-fn not_served(options: &Options, listeners: &[ListenerOptions]) -> Vec<ConfigError> {
-    let first = listeners.first().and_then(|listener| listener.allow_anonymous);
-    let reason = |listener: &ListenerOptions| {
-        let anonymous = |own: Option<Anonymous>| own.unwrap_or(options.anonymous) == Anonymous::Nobody;
-        match listener {
-            ListenerOptions { password_file: Some(_), .. } => Some("password_file of a listener"),
-            ListenerOptions { acl_file: Some(_), .. } => Some("acl_file of a listener"),
-            _ if anonymous(listener.allow_anonymous) != anonymous(first) => {
-                Some("allow_anonymous that differs between listeners")
-            }
-            _ => None,
-        }
-    };
-    let refused = |listener: &ListenerOptions| {
-        let text = format!("{listener}: {} is not served yet by this version", reason(listener)?);
-        Some(ConfigError::at(&listener.source, text))
-    };
-    listeners.iter().filter_map(refused).collect()
-}
-
 /// A program may have put anything into the options; what was typed has been checked already.
 fn check_ranges(options: &Options) -> impl Iterator<Item = ConfigError> {
     let outside = KEYS.iter().filter(|key| !key.holds(options));
@@ -147,10 +131,47 @@ fn exposed(options: &Options, listener: &ListenerOptions) -> Option<ConfigError>
     let silent = listener.allow_anonymous.unwrap_or(options.anonymous) == Anonymous::Local;
     let named =
         listener.client_certificate == ClientCertificate::Required && listener.identity != Identity::None;
-    let exposed = silent && !named && options.decider.is_none() && listener.address.is_beyond_this_machine();
+    let decided = options.decider.is_some() || rules(options, listener).password_file.is_some();
+    let exposed = silent && !named && !decided && listener.address.is_beyond_this_machine();
     exposed.then(|| ConfigError::Exposed {
         address: listener.address.to_string(),
         source: listener.source.clone(),
+    })
+}
+
+/// A program's own decider and the files would each decide alone.
+fn check_one_decides(options: &Options, listeners: &[ListenerOptions]) -> Option<ConfigError> {
+    options.decider.as_ref()?;
+    let rules = listeners.iter().map(|listener| rules(options, listener));
+    let file = rules.into_iter().find_map(|rules| rules.password_file.or(rules.acl_file))?;
+    Some(ConfigError::Conflict(format!(
+        "the program has a decider of its own, so {} would be read by nobody: leave one of them out",
+        file.display()
+    )))
+}
+
+/// Who may come in at a listener, and what they may do.
+fn rules(options: &Options, listener: &ListenerOptions) -> DoorRules {
+    let password_file = listener.password_file.clone().or_else(|| options.password_file.clone());
+    let allow_anonymous = match listener.allow_anonymous.unwrap_or(options.anonymous) {
+        Anonymous::Local => password_file.is_none(),
+        Anonymous::Everybody => true,
+        Anonymous::Nobody => false,
+    };
+    let acl_file = listener.acl_file.clone().or_else(|| options.acl_file.clone());
+    DoorRules { password_file, acl_file, allow_anonymous }
+}
+
+/// What the server's own decider is made of; nothing where everybody may everything, or the program decides.
+fn guard(options: &Options, listeners: &[ListenerOptions], shards: usize) -> Option<GuardOptions> {
+    let all: Vec<DoorRules> = listeners.iter().map(|listener| rules(options, listener)).collect();
+    let open = DoorRules { allow_anonymous: true, ..DoorRules::default() };
+    let decides = all.iter().any(|rules| *rules != open);
+    (decides && options.decider.is_none()).then(|| GuardOptions {
+        rules: open,
+        listeners: all.into_iter().map(Some).collect(),
+        shards,
+        decision_timeout: Duration::from_millis(options.settings.decision_timeout),
     })
 }
 
@@ -175,10 +196,8 @@ mod tests {
         let resolved = Resolved::on(Options::default(), &machine()).unwrap();
         assert_eq!((resolved.shards, resolved.cpus), (1, None));
         assert_eq!(resolved.listeners.len(), 2);
-        assert!(
-            resolved.settings.allow_anonymous
-                && resolved.listeners.iter().all(|l| !l.address.is_beyond_this_machine())
-        );
+        assert!(resolved.guard.is_none(), "everybody may everything");
+        assert!(resolved.listeners.iter().all(|l| !l.address.is_beyond_this_machine()));
     }
 
     #[test]
@@ -188,7 +207,7 @@ mod tests {
             assert!(refused(options.clone()).contains("--allow-anonymous"), "{address}");
             for anonymous in [Anonymous::Everybody, Anonymous::Nobody] {
                 let resolved = Resolved::on(options.clone().allow_anonymous(anonymous), &machine()).unwrap();
-                assert_eq!(resolved.settings.allow_anonymous, anonymous == Anonymous::Everybody);
+                assert_eq!(resolved.guard.is_none(), anonymous == Anonymous::Everybody, "{address}");
             }
         }
         for address in ["127.0.0.1", "127.255.0.1:7", "::1", "[::ffff:127.0.0.1]:1"] {

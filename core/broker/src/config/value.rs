@@ -1,7 +1,9 @@
 //! Text to values and back, one implementation per kind of value. Bounds are not checked here.
 
+use std::path::PathBuf;
+
 use ringmq_rt::DriverChoice;
-use ringmq_shard::{QueuePolicy, Versions};
+use ringmq_shard::{DenyPublish, QueuePolicy, Versions};
 
 use super::key::Unit;
 use super::{Addresses, Anonymous, Cores, PartitionKey, Shards};
@@ -83,6 +85,15 @@ impl Value for Option<String> {
     }
 }
 
+impl Value for Option<PathBuf> {
+    fn parse(text: &str, _: Unit) -> Option<Self> {
+        Some((!text.is_empty()).then(|| text.into()))
+    }
+    fn text(&self) -> String {
+        self.as_ref().map_or_else(String::new, |path| path.display().to_string())
+    }
+}
+
 impl Value for Option<PartitionKey> {
     fn parse(text: &str, _: Unit) -> Option<Self> {
         if text == "random" { Some(None) } else { text.parse().ok().map(Some) }
@@ -111,6 +122,7 @@ macro_rules! words {
     };
 }
 words!(QueuePolicy, "drop" = QueuePolicy::Drop, "end" = QueuePolicy::End, "refuse" = QueuePolicy::Refuse);
+words!(DenyPublish, "drop" = DenyPublish::Drop, "disconnect" = DenyPublish::Disconnect);
 words!(
     DriverChoice,
     "auto" = DriverChoice::Auto,

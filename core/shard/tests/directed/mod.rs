@@ -17,6 +17,7 @@ mod mesh_full;
 mod messages;
 mod one_write;
 mod queue_full;
+mod reading;
 mod refused_retained;
 mod retained_pages;
 mod shared_groups;

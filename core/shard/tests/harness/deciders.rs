@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use ringmq_shard::{Answer, Decider, Question, Ticket, Verdict};
+use ringmq_shard::{Answer, Decider, Question, Reader, Ticket, Verdict};
 
 use super::random::Random;
 
@@ -34,6 +34,8 @@ pub struct Book {
     pub mood: Mood,
     /// Texts containing one of these are denied.
     pub denied: Vec<String>,
+    /// Whether reading is asked about: `read c t`, and `read c t as u` for a client with a user name.
+    pub restricts_reading: bool,
     /// Questions not answered yet, oldest first.
     pub open: Vec<Open>,
     /// Every question ever asked.
@@ -43,8 +45,14 @@ pub struct Book {
 
 impl Book {
     pub fn new(mood: Mood, seed: u64) -> Rc<RefCell<Self>> {
-        let book =
-            Self { mood, denied: Vec::new(), open: Vec::new(), asked: Vec::new(), random: Random::new(seed) };
+        let book = Self {
+            mood,
+            denied: Vec::new(),
+            restricts_reading: false,
+            open: Vec::new(),
+            asked: Vec::new(),
+            random: Random::new(seed),
+        };
         Rc::new(RefCell::new(book))
     }
 
@@ -67,11 +75,16 @@ pub struct Clerk {
 impl Decider for Clerk {
     fn decide(&mut self, ticket: Ticket, question: &Question<'_>) -> Answer {
         let mut book = self.book.borrow_mut();
-        let text = match question {
-            Question::Connect { client_id, .. } => format!("connect {client_id}"),
-            Question::Publish { client_id, topic, .. } => format!("publish {client_id} {topic}"),
-            Question::Subscribe { client_id, filter, .. } => format!("subscribe {client_id} {filter}"),
+        let (mut text, user_name) = match question {
+            Question::Connect { client_id, user_name, .. } => (format!("connect {client_id}"), user_name),
+            Question::Publish { client_id, user_name, topic, .. } => {
+                (format!("publish {client_id} {topic}"), user_name)
+            }
+            Question::Subscribe { client_id, user_name, filter, .. } => {
+                (format!("subscribe {client_id} {filter}"), user_name)
+            }
         };
+        text.extend(user_name.map(|name| format!(" as {name}")));
         book.asked.push(text.clone());
         let later = match book.mood {
             Mood::Now => false,
@@ -83,5 +96,17 @@ impl Decider for Clerk {
         }
         book.open.push(Open { shard: self.shard, ticket, text });
         Answer::Later
+    }
+
+    fn restricts_reading(&self) -> bool {
+        self.book.borrow().restricts_reading
+    }
+
+    fn may_read(&mut self, reader: &Reader<'_>, topic: &str) -> bool {
+        let mut book = self.book.borrow_mut();
+        let mut text = format!("read {} {topic}", reader.client_id);
+        text.extend(reader.user_name.map(|name| format!(" as {name}")));
+        book.asked.push(text.clone());
+        book.verdict(&text) == Verdict::Allow
     }
 }

@@ -139,7 +139,13 @@ impl World {
 
     /// A client connects to `shard`; it has sent nothing yet.
     pub fn dial(&mut self, shard: usize, version: Version) -> NetId {
-        let peer = PeerAddress::new(Some("192.0.2.1:5555".parse().expect("an address")), 0);
+        self.dial_as(shard, version, None)
+    }
+
+    /// As [`World::dial`], with a user name that the transport has proved.
+    pub fn dial_as(&mut self, shard: usize, version: Version, user_name: Option<&str>) -> NetId {
+        let mut peer = PeerAddress::new(Some("192.0.2.1:5555".parse().expect("an address")), 0);
+        peer.user_name = user_name.map(Into::into);
         let conn = self.shards[shard].accept(self.now, peer);
         self.dirty[shard] = true;
         let net = NetId(self.nets.len());

@@ -1,0 +1,33 @@
+//! What the guard counts. Written by shards and hashing threads, read by anyone.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Logins of one broker since its start.
+        #[derive(Debug, Default)]
+        pub struct GuardCounters { $($(#[$doc])* pub(super) $name: AtomicU64,)* }
+
+        impl GuardCounters {
+            $($(#[$doc])* #[must_use] pub fn $name(&self) -> u64 { self.$name.load(Ordering::Relaxed) })*
+        }
+    };
+}
+
+counters! {
+    /// Logins whose password was hashed and right.
+    logins_hashed,
+    /// Logins whose password was known to be right.
+    logins_remembered,
+    /// Logins that failed.
+    logins_failed,
+    /// Logins refused because too many waited for their hash.
+    logins_busy,
+    /// Logins refused because too many from their address failed.
+    logins_too_often,
+}
+
+/// One more.
+pub(super) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}

@@ -1,0 +1,166 @@
+//! What one shard asks. Everything but a password's hash is answered at once.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use ringmq_auth::{Action, Who};
+use ringmq_rt::Decisions;
+use ringmq_shard::{Answer, Decider, PeerAddress, Question, Reader, Ticket, Verdict};
+
+use super::counters::count;
+use super::hashing::Full;
+use super::login::{Caller, Login, Secret};
+use super::snapshot::Snapshot;
+use super::{Shared, lock};
+
+/// One shard's decider.
+pub struct GuardDecider {
+    shared: Arc<Shared>,
+    decisions: Decisions,
+    /// What holds, as long as its number is the newest.
+    snapshot: Arc<Snapshot>,
+    number: u64,
+}
+
+/// What CONNECT says.
+#[derive(Clone, Copy)]
+struct Credentials<'a> {
+    peer: &'a PeerAddress,
+    client_id: &'a str,
+    user_name: Option<&'a str>,
+    password: Option<&'a [u8]>,
+}
+
+impl Credentials<'_> {
+    fn caller(&self) -> Caller {
+        Caller {
+            user_name: self.user_name.map(Into::into),
+            client_id: self.client_id.into(),
+            address: self.peer.socket,
+        }
+    }
+}
+
+impl GuardDecider {
+    pub fn new(shared: Arc<Shared>, decisions: Decisions) -> Self {
+        let number = shared.number.load(Ordering::Acquire);
+        let snapshot = Arc::clone(&lock(&shared.snapshot));
+        Self { shared, decisions, snapshot, number }
+    }
+
+    /// Takes over what holds now. One load of a number that hardly ever changes.
+    fn look(&mut self) {
+        let number = self.shared.number.load(Ordering::Acquire);
+        if number != self.number {
+            self.snapshot = Arc::clone(&lock(&self.shared.snapshot));
+            self.number = number;
+        }
+    }
+
+    fn connect(&self, ticket: Ticket, asked: Credentials<'_>) -> Answer {
+        if asked.peer.user_name.is_some() {
+            return Answer::Now(Verdict::Allow);
+        }
+        let rules = self.snapshot.rules(asked.peer.listener);
+        match (asked.user_name, &rules.users) {
+            (None, _) | (_, None) if rules.allow_anonymous => Answer::Now(Verdict::Allow),
+            (None, _) => self.fail(asked, "no user name", Verdict::Deny),
+            (_, None) => self.fail(asked, "there is no password file", Verdict::BadCredentials),
+            (Some(name), Some(_)) => self.log_in(ticket, asked, name),
+        }
+    }
+
+    /// A client with a user name: its password is remembered, or waits for its hash.
+    fn log_in(&self, ticket: Ticket, asked: Credentials<'_>, name: &str) -> Answer {
+        let Some(users) = &self.snapshot.rules(asked.peer.listener).users else {
+            return Answer::Now(Verdict::Deny);
+        };
+        let Some(password) = asked.password else {
+            return self.fail(asked, "no password", Verdict::BadCredentials);
+        };
+        let shared = &self.shared;
+        let known = users.find(name);
+        let digest = known.and_then(|stored| shared.digester.digest(name, stored, password));
+        if digest.is_some_and(|digest| lock(&shared.verified).contains(&digest)) {
+            count(&shared.counters.logins_remembered);
+            return Answer::Now(Verdict::Allow);
+        }
+        if self.must_wait(asked.peer) {
+            count(&shared.counters.logins_too_often);
+            asked.caller().log_refusal("too many failures from this address");
+            return Answer::Now(Verdict::TooOften);
+        }
+        let Some(stored) = known.or_else(|| users.decoy(shared.digester.pick(name))) else {
+            return self.fail(asked, "unknown user", Verdict::BadCredentials);
+        };
+        let login = Login {
+            caller: asked.caller(),
+            password: Secret(password.into()),
+            stored: Arc::clone(stored),
+            is_known: known.is_some(),
+            digest,
+            decisions: self.decisions.clone(),
+            ticket,
+            deadline: Instant::now() + self.snapshot.decision_timeout,
+        };
+        match shared.queue.push(login) {
+            Ok(()) => Answer::Later,
+            Err(Full) => {
+                count(&shared.counters.logins_busy);
+                asked.caller().log_refusal("too many logins wait for their turn");
+                Answer::Now(Verdict::Busy)
+            }
+        }
+    }
+
+    fn must_wait(&self, peer: &PeerAddress) -> bool {
+        let now = self.shared.now_ms();
+        peer.socket.is_some_and(|address| lock(&self.shared.backoff).wait(address.ip(), now).is_some())
+    }
+
+    fn fail(&self, asked: Credentials<'_>, reason: &str, verdict: Verdict) -> Answer {
+        count(&self.shared.counters.logins_failed);
+        asked.caller().log_failure(reason);
+        Answer::Now(verdict)
+    }
+
+    fn allows(&self, reader: &Reader<'_>, action: Action, topic: &str) -> bool {
+        let who = Who { client_id: reader.client_id, user_name: reader.user_name };
+        let acl = &self.snapshot.rules(reader.listener).acl;
+        acl.as_ref().is_none_or(|acl| acl.allows(who, action, topic))
+    }
+}
+
+impl Decider for GuardDecider {
+    fn decide(&mut self, ticket: Ticket, question: &Question<'_>) -> Answer {
+        self.look();
+        match *question {
+            Question::Connect { peer, client_id, user_name, password } => {
+                self.connect(ticket, Credentials { peer, client_id, user_name, password })
+            }
+            Question::Publish { client_id, user_name, listener, topic, .. } => {
+                let client = Reader { client_id, user_name, listener };
+                let may = self.allows(&client, Action::Write, topic);
+                Answer::Now(if may { Verdict::Allow } else { Verdict::Deny })
+            }
+            // mosquitto's ACL files say nothing about subscribing: who subscribes is given what it may read.
+            Question::Subscribe { .. } => Answer::Now(Verdict::Allow),
+        }
+    }
+
+    fn allows_all(&self) -> bool {
+        !self.restricts_reading()
+    }
+
+    fn restricts_reading(&self) -> bool {
+        // Asked before anything else of a turn's questions, and then of what may be the newest by now.
+        let is_newest = self.shared.number.load(Ordering::Acquire) == self.number;
+        if is_newest { self.snapshot.has_acl() } else { lock(&self.shared.snapshot).has_acl() }
+    }
+
+    fn may_read(&mut self, reader: &Reader<'_>, topic: &str) -> bool {
+        self.look();
+        self.allows(reader, Action::Read, topic)
+    }
+}

@@ -1,0 +1,128 @@
+//! The server's decider: who may come in by password file, and what they may do by ACL file. What holds is one value
+//! that is replaced whole; passwords are compared on a few threads beside the shards, never on a core that serves
+//! clients. It never says a password, and never keeps one.
+//!
+//! A shard asks about CONNECT and gets an answer later, about publishes and deliveries and gets one at once, from rules
+//! that it holds itself as long as they are the newest.
+
+mod counters;
+mod decider;
+mod error;
+mod hashing;
+mod login;
+mod options;
+mod snapshot;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use ringmq_auth::backoff::Backoff;
+use ringmq_auth::verified::{Digester, Verified};
+
+pub use counters::GuardCounters;
+pub use error::GuardError;
+pub use options::{DoorRules, GuardOptions};
+
+use crate::config::{DeciderFactory, random_word};
+use crate::random_bytes;
+use decider::GuardDecider;
+use hashing::{Queue, Workers};
+use snapshot::Snapshot;
+
+/// Who may come in and what they may do, for one broker. Dropping it ends its threads.
+pub struct Guard {
+    shared: Arc<Shared>,
+    workers: Workers,
+}
+
+/// What a guard, its deciders and its threads share.
+struct Shared {
+    /// What holds now; deciders keep a copy and look here when the number is another.
+    snapshot: Mutex<Arc<Snapshot>>,
+    number: AtomicU64,
+    queue: Queue,
+    digester: Digester,
+    verified: Mutex<Verified>,
+    backoff: Mutex<Backoff>,
+    counters: GuardCounters,
+    started: Instant,
+}
+
+impl Shared {
+    fn now_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+}
+
+/// Locks even when a thread panicked while it held the lock: the values here are whole between statements.
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Guard {
+    /// Reads the files and starts the threads that passwords need.
+    ///
+    /// # Errors
+    /// What is wrong with a file, with its line; or that no thread can be started.
+    pub fn load(options: &GuardOptions) -> Result<Self, GuardError> {
+        let snapshot = Snapshot::load(options)?;
+        let key = random_bytes().map_err(GuardError::Random)?;
+        let shared = Arc::new(Shared {
+            snapshot: Mutex::new(Arc::new(snapshot)),
+            number: AtomicU64::new(1),
+            queue: Queue::default(),
+            digester: Digester::new(key),
+            verified: Mutex::default(),
+            backoff: Mutex::new(Backoff::new(random_word())),
+            counters: GuardCounters::default(),
+            started: Instant::now(),
+        });
+        let workers = Workers::start(&shared, options.hashing_threads())?;
+        Ok(Self { shared, workers })
+    }
+
+    /// Reads the files anew. What was right before is not forgotten unless all is right now: else nothing changes.
+    /// Connections that are open stay open; what they do next is judged anew.
+    ///
+    /// # Errors
+    /// As [`Guard::load`].
+    pub fn reload(&self, options: &GuardOptions) -> Result<(), GuardError> {
+        let snapshot = Arc::new(Snapshot::load(options)?);
+        *lock(&self.shared.snapshot) = snapshot;
+        self.shared.number.fetch_add(1, Ordering::Release);
+        lock(&self.shared.verified).clear();
+        Ok(())
+    }
+
+    /// Makes one decider for each shard.
+    #[must_use]
+    pub fn factory(&self) -> DeciderFactory {
+        let shared = Arc::clone(&self.shared);
+        Arc::new(move |_, decisions| Box::new(GuardDecider::new(Arc::clone(&shared), decisions)))
+    }
+
+    /// What it counts, readable at any time.
+    #[must_use]
+    pub fn counters(&self) -> &GuardCounters {
+        &self.shared.counters
+    }
+
+    /// Compares no more passwords and waits until its threads are gone: at most as long as one hash takes.
+    pub fn stop(&mut self) {
+        self.shared.queue.close();
+        self.workers.join();
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guard").field("counters", &self.shared.counters).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,40 @@
+//! What a guard is made of.
+
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Hashing threads of one broker: each may keep 256 MiB of memory.
+const THREADS_MAX: usize = 4;
+
+/// What holds at one listener.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DoorRules {
+    /// Users and their passwords; without it no user name is asked for a password.
+    pub password_file: Option<PathBuf>,
+    /// Who may read and write what; without it everybody may everything.
+    pub acl_file: Option<PathBuf>,
+    /// Whether clients without a user name come in; without a password file, whether anybody does.
+    pub allow_anonymous: bool,
+}
+
+/// What a guard is made of.
+#[derive(Clone, Debug)]
+pub struct GuardOptions {
+    /// What holds at listeners without rules of their own.
+    pub rules: DoorRules,
+    /// Rules of listeners by their number.
+    pub listeners: Vec<Option<DoorRules>>,
+    /// Shards of the broker, whose CPUs hashing threads leave alone where there are others.
+    pub shards: usize,
+    /// How long a login may wait for its hash: the broker's `decision_timeout`.
+    pub decision_timeout: Duration,
+}
+
+impl GuardOptions {
+    /// One thread for each CPU without a shard, at least one and at most four.
+    pub(super) fn hashing_threads(&self) -> usize {
+        let cpus = std::thread::available_parallelism().map_or(1, NonZero::get);
+        cpus.saturating_sub(self.shards).clamp(1, THREADS_MAX)
+    }
+}

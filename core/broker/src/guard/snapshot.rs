@@ -1,0 +1,118 @@
+//! What holds at one time: all files, read once, by listener. Never changed, only replaced.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ringmq_auth::{Acl, FileError, PasswordFile};
+
+use super::{DoorRules, GuardError, GuardOptions};
+
+/// Bytes of one file: a million users or rules.
+const FILE_BYTES_MAX: u64 = 256 << 20;
+
+/// What holds at one listener.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// Users and their passwords.
+    pub users: Option<Arc<PasswordFile>>,
+    /// Who may read and write what.
+    pub acl: Option<Arc<Acl>>,
+    /// Whether clients without a user name come in; without users, whether anybody does.
+    pub allow_anonymous: bool,
+}
+
+/// What holds at all listeners.
+#[derive(Debug)]
+pub struct Snapshot {
+    everywhere: Rules,
+    listeners: Vec<Option<Rules>>,
+    /// How long a login may wait for its hash.
+    pub decision_timeout: std::time::Duration,
+}
+
+/// Files that were read already: listeners may share them.
+#[derive(Default)]
+struct Files {
+    users: HashMap<PathBuf, Arc<PasswordFile>>,
+    acls: HashMap<PathBuf, Arc<Acl>>,
+}
+
+impl Snapshot {
+    /// Reads all files.
+    pub fn load(options: &GuardOptions) -> Result<Self, GuardError> {
+        let mut files = Files::default();
+        let everywhere = files.rules(&options.rules)?;
+        let listeners =
+            options.listeners.iter().map(|own| own.as_ref().map(|own| files.rules(own)).transpose());
+        let listeners = listeners.collect::<Result<_, _>>()?;
+        Ok(Self { everywhere, listeners, decision_timeout: options.decision_timeout })
+    }
+
+    /// What holds at a listener.
+    pub fn rules(&self, listener: u16) -> &Rules {
+        let own = self.listeners.get(usize::from(listener)).and_then(Option::as_ref);
+        own.unwrap_or(&self.everywhere)
+    }
+
+    /// Whether somebody may not do everything.
+    pub fn has_acl(&self) -> bool {
+        let all = self.listeners.iter().flatten().chain([&self.everywhere]);
+        all.into_iter().any(|rules| rules.acl.is_some())
+    }
+}
+
+impl Files {
+    fn rules(&mut self, own: &DoorRules) -> Result<Rules, GuardError> {
+        let users = own
+            .password_file
+            .as_ref()
+            .map(|path| once(&mut self.users, path, || load("password_file", path, PasswordFile::parse)));
+        let acl = own.acl_file.as_ref().map(|path| once(&mut self.acls, path, || load_acl(path)));
+        let (users, acl) = (users.transpose()?, acl.transpose()?);
+        Ok(Rules { users, acl, allow_anonymous: own.allow_anonymous })
+    }
+}
+
+fn once<T>(
+    known: &mut HashMap<PathBuf, Arc<T>>,
+    path: &Path,
+    load: impl FnOnce() -> Result<T, GuardError>,
+) -> Result<Arc<T>, GuardError> {
+    if let Some(value) = known.get(path) {
+        return Ok(Arc::clone(value));
+    }
+    let value = Arc::new(load()?);
+    known.insert(path.to_owned(), Arc::clone(&value));
+    Ok(value)
+}
+
+fn load_acl(path: &Path) -> Result<Acl, GuardError> {
+    let acl = load("acl_file", path, Acl::parse)?;
+    for warning in acl.warnings() {
+        tracing::warn!("acl_file: {}:{}: {}", path.display(), warning.line, warning.problem);
+    }
+    Ok(acl)
+}
+
+/// Reads a file as what `parse` makes of it.
+pub(super) fn load<T>(
+    key: &'static str,
+    path: &Path,
+    parse: impl FnOnce(&[u8]) -> Result<T, FileError>,
+) -> Result<T, GuardError> {
+    let text = read(path).map_err(|error| GuardError::Read { key, path: path.to_owned(), error })?;
+    parse(&text).map_err(|error| GuardError::Line { key, path: path.to_owned(), error })
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        let most = format!("it has more than {} MiB, the most that is read", FILE_BYTES_MAX >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, most));
+    }
+    Ok(text)
+}
