@@ -12,6 +12,7 @@ mod client_output;
 mod client_payload;
 mod client_property;
 mod client_session;
+mod client_tls;
 pub mod completions;
 mod log_format;
 mod log_queue;
