@@ -2,6 +2,7 @@
 
 use crate::completion::Completion;
 use crate::driver::{Command, Entry};
+use crate::security;
 use crate::state::{News, Shared, State, Waiting};
 use crate::{
     AsyncClient, ConnectError, ConnectionState, Context, Error, Event, Message, Options, Publish, Receipt,
@@ -44,6 +45,7 @@ impl Client {
             None => Context::shared().map_err(|error| ConnectError::Context(Arc::new(error)))?,
         };
         let peer = Peer::new(options.peer_options()).map_err(ConnectError::Options)?;
+        let door = security::door(&options)?;
         let mut state = State::new(peer, options.receive_queue_messages_max, options.acknowledgement);
         state.has_callback = options.on_message.is_some();
         let shared = Shared::new(context.clone(), state);
@@ -53,7 +55,7 @@ impl Client {
             request_timeout: options.request_timeout,
         };
         shared.add_handle();
-        context.command(Command::Add(Box::new(Entry::new(shared, options))));
+        context.command(Command::Add(Box::new(Entry::new(shared, options, door))));
         Ok(client)
     }
 

@@ -9,12 +9,14 @@ use crate::readiness::{Interest, Readiness, Ready};
 use crate::resolve;
 use crate::state::{Shared, State};
 use crate::{Client, ConnectError, ConnectionState, Event, Message, Options, Stopped};
+use ringmq_net::{Broken, ClientDoor, Layer, Layers};
 use ringmq_proto::peer::Goodbye;
 use ringmq_proto::time::Mono;
 use ringmq_wire::ReasonCode;
+use socket2::Socket;
 use std::collections::{BTreeSet, HashMap};
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +50,9 @@ pub(crate) enum Command {
 pub(crate) struct Entry {
     shared: Arc<Shared>,
     options: Options,
+    door: ClientDoor,
+    /// What lies between the socket and the machine, anew for each connection.
+    layers: Layers,
     on_message: Option<MessageCallback>,
     on_event: Option<EventCallback>,
     link: Link,
@@ -195,12 +200,14 @@ impl Driver {
 }
 
 impl Entry {
-    pub(crate) fn new(shared: Arc<Shared>, mut options: Options) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, mut options: Options, door: ClientDoor) -> Self {
         Self {
             on_message: options.on_message.take(),
             on_event: options.on_event.take(),
             shared,
             options,
+            door,
+            layers: Layers::Plain,
             link: Link::Idle,
             registered: None,
             armed: None,
@@ -238,6 +245,11 @@ impl Entry {
                 Link::Idle => self.start_attempt(now),
                 Link::Waiting { until } if until <= now => self.link = Link::Idle,
                 Link::Resolving { until, .. } if until <= now => self.fail(ConnectError::Timeout, now),
+                Link::Greeting { stream, until } => {
+                    if !self.run_greeting(stream, until, ready, now, buffer) {
+                        return;
+                    }
+                }
                 Link::Connecting(connecting) => {
                     if !self.run_connecting(connecting, ready, now) {
                         return;
@@ -259,6 +271,10 @@ impl Entry {
         let until = now.plus(timeout_ms);
         self.attempt += 1;
         let (host, port) = (&self.options.host, self.options.port);
+        if let Some(path) = &self.options.unix {
+            let connecting = Connecting::local(path, now, until);
+            return self.connecting(connecting, now);
+        }
         if let Some(address) = resolve::literal(host, port) {
             return self.connect(vec![address], now, until);
         }
@@ -282,8 +298,13 @@ impl Entry {
     }
 
     fn connect(&mut self, addresses: Vec<SocketAddr>, now: Mono, until: Mono) {
+        let connecting = Connecting::start(addresses, self.options.bind, now, until);
+        self.connecting(connecting, now);
+    }
+
+    fn connecting(&mut self, connecting: io::Result<Connecting>, now: Mono) {
         self.registered = None;
-        match Connecting::start(addresses, self.options.bind, now, until) {
+        match connecting {
             Ok(connecting) => self.link = Link::Connecting(connecting),
             Err(error) => self.fail(ConnectError::transport(error), now),
         }
@@ -301,11 +322,7 @@ impl Entry {
             }
         };
         match outcome {
-            Ok(()) => {
-                self.link = Link::Open { stream: connecting.stream, close_until: None };
-                self.opened = now;
-                self.shared.with_driver(|state| state.peer.connect(now));
-            }
+            Ok(()) => self.greet(connecting, now),
             Err(error) => {
                 self.registered = None;
                 *ready = Ready::default();
@@ -318,13 +335,85 @@ impl Entry {
         true
     }
 
+    /// The transport stands: begins what comes before MQTT.
+    fn greet(&mut self, connecting: Connecting, now: Mono) {
+        match self.door.open(random()) {
+            Ok(layers) => self.layers = layers,
+            Err(broken) => return self.fail(ConnectError::Layer(broken.0), now),
+        }
+        let (stream, until) = (connecting.stream, connecting.all_until);
+        match self.layers.is_established() {
+            true => self.open(stream, now),
+            false => self.link = Link::Greeting { stream, until },
+        }
+    }
+
+    /// Everything below MQTT stands.
+    fn open(&mut self, stream: Socket, now: Mono) {
+        self.link = Link::Open { stream, close_until: None };
+        self.opened = now;
+        self.shared.with_driver(|state| state.peer.connect(now));
+    }
+
+    /// False when there is nothing to do but wait for the socket.
+    fn run_greeting(
+        &mut self,
+        mut stream: Socket,
+        until: Mono,
+        ready: &mut Ready,
+        now: Mono,
+        buffer: &mut [u8],
+    ) -> bool {
+        let is_readable = std::mem::take(&mut ready.read);
+        ready.write = false;
+        let layers = &mut self.layers;
+        let greeted = self.shared.with_driver(|state| {
+            let mut read = if is_readable { greet(layers, &mut stream, buffer) } else { Ok(()) };
+            // What the layers have to say of an error goes out before it counts.
+            let sent = send(state, layers, &mut stream, now).map(|_| ());
+            if read.is_ok() {
+                read = sent;
+            }
+            read
+        });
+        match greeted {
+            Err(error) => self.fail(error, now),
+            Ok(()) if self.layers.is_established() => {
+                self.open(stream, now);
+                return self.take_held(now);
+            }
+            Ok(()) if until <= now => self.fail(ConnectError::Timeout, now),
+            Ok(()) => {
+                self.link = Link::Greeting { stream, until };
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Takes what came together with the end of the greeting.
+    fn take_held(&mut self, now: Mono) -> bool {
+        let layers = &mut self.layers;
+        layers.introduction();
+        let opened = self.shared.with_driver(|state| {
+            let opened = layers.open(&mut [], &mut |plain| state.peer.handle(now, plain));
+            state.absorb(now);
+            opened
+        });
+        if let Err(broken) = opened {
+            self.fail(broken_error(broken), now);
+        }
+        true
+    }
+
     /// Reads, lets the machine work, writes. False when the connection goes on and waits.
     fn run_open(&mut self, ready: &mut Ready, now: Mono, buffer: &mut [u8]) -> bool {
         let Link::Open { stream, close_until } = &mut self.link else { return true };
         let is_readable = std::mem::take(&mut ready.read);
         ready.write = false;
+        let layers = &mut self.layers;
         let (result, closing) = self.shared.with_driver(|state| {
-            let result = exchange(state, stream, is_readable, now, buffer);
+            let result = exchange(state, layers, stream, is_readable, now, buffer);
             (result, state.peer.is_closing())
         });
         let is_empty = match result {
@@ -467,7 +556,8 @@ fn handle(shared: &Arc<Shared>, options: &Options) -> Client {
 /// Reads what there is, lets the machine do what is due, and writes what it can. Whether the output is empty.
 fn exchange(
     state: &mut State,
-    stream: &mut TcpStream,
+    layers: &mut Layers,
+    stream: &mut Socket,
     is_readable: bool,
     now: Mono,
     buffer: &mut [u8],
@@ -478,10 +568,10 @@ fn exchange(
     }
     let mut ended = None;
     if is_readable {
-        ended = receive(state, stream, now, buffer).err();
+        ended = receive(state, layers, stream, now, buffer).err();
     }
     state.peer.handle_timeout(now);
-    let sent = send(state, stream, now);
+    let sent = send(state, layers, stream, now);
     match (ended, sent) {
         (Some(error), _) | (None, Err(error)) => Err(error),
         (None, Ok(is_empty)) => Ok(is_empty),
@@ -490,7 +580,8 @@ fn exchange(
 
 fn receive(
     state: &mut State,
-    stream: &mut TcpStream,
+    layers: &mut Layers,
+    stream: &mut Socket,
     now: Mono,
     buffer: &mut [u8],
 ) -> Result<(), ConnectError> {
@@ -498,31 +589,63 @@ fn receive(
         if state.paused {
             return Ok(());
         }
-        match stream.read(buffer) {
-            Ok(0) => return Err(ConnectError::Closed),
-            Ok(bytes) => {
-                state.peer.handle(now, &buffer[..bytes]);
-                state.absorb(now);
-                if bytes < buffer.len() {
-                    return Ok(());
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(ConnectError::transport(error)),
+        let Some(bytes) = read(stream, buffer)? else { return Ok(()) };
+        let opened = layers.open(&mut buffer[..bytes], &mut |plain| state.peer.handle(now, plain));
+        state.absorb(now);
+        opened.map_err(broken_error)?;
+        if bytes < buffer.len() {
+            return Ok(());
         }
     }
     Ok(())
 }
 
-fn send(state: &mut State, stream: &mut TcpStream, now: Mono) -> Result<bool, ConnectError> {
+/// Reads what belongs to the greeting.
+fn greet(layers: &mut Layers, stream: &mut Socket, buffer: &mut [u8]) -> Result<(), ConnectError> {
+    let Some(bytes) = read(stream, buffer)? else { return Ok(()) };
+    // Plaintext is held back until the introduction is taken.
+    layers.open(&mut buffer[..bytes], &mut |_| ()).map_err(broken_error)
+}
+
+/// Reads once; none when there is nothing for now.
+fn read(stream: &mut Socket, buffer: &mut [u8]) -> Result<Option<usize>, ConnectError> {
+    loop {
+        return match stream.read(buffer) {
+            Ok(0) => Err(ConnectError::Closed),
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => Err(ConnectError::transport(error)),
+        };
+    }
+}
+
+/// Writes what the machine and the layers have, and a goodbye of the layers behind the machine's last word.
+/// Whether nothing is left.
+fn send(
+    state: &mut State,
+    layers: &mut Layers,
+    stream: &mut Socket,
+    now: Mono,
+) -> Result<bool, ConnectError> {
     state.write_blocked = false;
     loop {
-        if state.peer.output().is_empty() {
+        let is_empty = state.peer.output().is_empty();
+        if is_empty && state.peer.is_closing() {
+            layers.goodbye();
+        }
+        if is_empty && !layers.has_own_output() {
             return Ok(true);
         }
-        match stream.write(state.peer.output()) {
-            Ok(bytes) => state.peer.output_taken(now, bytes),
+        let output = [IoSlice::new(state.peer.output())];
+        let sealed = layers.seal(&output);
+        // Before the greeting is over there may be nothing to send although the machine has something.
+        let Some(piece) = sealed.pieces().next() else { return Ok(is_empty) };
+        match stream.write(piece) {
+            Ok(bytes) => match layers.sent(bytes) {
+                0 => {}
+                done => state.peer.output_taken(now, done),
+            },
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 state.write_blocked = true;
                 return Ok(false);
@@ -533,8 +656,20 @@ fn send(state: &mut State, stream: &mut TcpStream, now: Mono) -> Result<bool, Co
     }
 }
 
+fn broken_error(broken: Broken) -> ConnectError {
+    if broken.is_goodbye() { ConnectError::Closed } else { ConnectError::Layer(broken.0) }
+}
+
+/// Bytes that nobody can guess.
+fn random() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    // The system has no reason to refuse; were it to, the masks of WebSocket would be known, and no more.
+    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    bytes
+}
+
 /// Whether the server has closed; what it still sends is of no interest.
-fn has_ended(mut stream: &TcpStream, buffer: &mut [u8]) -> bool {
+fn has_ended(mut stream: &Socket, buffer: &mut [u8]) -> bool {
     for _ in 0..READS_MAX {
         match stream.read(buffer) {
             Ok(0) => return true,

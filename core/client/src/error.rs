@@ -12,6 +12,11 @@ use std::sync::Arc;
 pub enum ConnectError {
     /// The options make no valid CONNECT; the caller corrects them.
     Options(RequestError),
+    /// The options for TLS or WebSocket cannot be used; says why. The caller corrects them.
+    Settings(String),
+    /// TLS or WebSocket failed; says why. Tried again, because certificates and servers change; when it is the
+    /// first attempt, somebody probably has to change something.
+    Layer(&'static str),
     /// The host name has no address, or asking failed. Tried again.
     Resolve(Arc<io::Error>),
     /// No address could be reached, or the connection broke. Tried again.
@@ -53,7 +58,7 @@ impl ConnectError {
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Options(_) | Self::Stopped | Self::Context(_) => false,
+            Self::Options(_) | Self::Settings(_) | Self::Stopped | Self::Context(_) => false,
             Self::Refused { reason, .. } => matches!(
                 *reason,
                 ReasonCode::UNSPECIFIED_ERROR
@@ -92,6 +97,8 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Options(error) => error.fmt(formatter),
+            Self::Settings(why) => write!(formatter, "{why}."),
+            Self::Layer(why) => write!(formatter, "{why}."),
             Self::Resolve(error) => write!(formatter, "The host name cannot be resolved: {error}"),
             Self::Transport(error) => error.fmt(formatter),
             Self::Closed => formatter.write_str("The server closed the connection."),

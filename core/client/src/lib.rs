@@ -35,8 +35,10 @@ mod message;
 mod options;
 mod readiness;
 mod resolve;
+mod security;
 mod state;
 mod subscription;
+mod url;
 
 pub use asynchronous::AsyncClient;
 pub use backoff::Backoff;
@@ -47,7 +49,9 @@ pub use error::{ConnectError, Error, RecvError};
 pub use event::{ConnectionState, Event, Stopped};
 pub use message::{Message, Publish};
 pub use options::{Acknowledgement, Options, Will};
+pub use security::{Tls, TlsVersion};
 pub use subscription::{Subscribe, Unsubscribe};
+pub use url::{InvalidUrl, Scheme};
 
 pub use bytes::Bytes;
 pub use ringmq_proto::peer::{Authentication, Connected, Goodbye, PeerViolation, RequestError, ServerLimits};

@@ -3,17 +3,18 @@
 use crate::readiness::Interest;
 use ringmq_proto::time::Mono;
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 /// Where the transport stands.
 ///
 /// ```text
-///   Idle --> Resolving --> Connecting --> Open --> Lingering --> Ended
-///     ^          |             |           |
-///     +-- Waiting <------------+-----------+   (failed, and to be tried again)
+///   Idle --> Resolving --> Connecting --> Greeting --> Open --> Lingering --> Ended
+///     ^          |             |              |          |
+///     +-- Waiting <------------+--------------+----------+   (failed, and to be tried again)
 /// ```
 pub(crate) enum Link {
     /// An attempt is to be made now.
@@ -24,22 +25,24 @@ pub(crate) enum Link {
     Resolving { attempt: u64, until: Mono },
     /// A socket waits for the server's system to answer.
     Connecting(Connecting),
-    /// The transport stands; `close_until` once it is only to be emptied and closed.
-    Open { stream: TcpStream, close_until: Option<Mono> },
+    /// The transport stands, and TLS and WebSocket are being agreed on.
+    Greeting { stream: Socket, until: Mono },
+    /// Everything below MQTT stands; `close_until` once it is only to be emptied and closed.
+    Open { stream: Socket, close_until: Option<Mono> },
     /// The goodbye is written; until the server closes, so that no reset overtakes it.
-    Lingering { stream: TcpStream, until: Mono },
+    Lingering { stream: Socket, until: Mono },
     /// For good.
     Ended,
 }
 
 /// One address being tried, with those left.
 pub(crate) struct Connecting {
-    pub(crate) stream: TcpStream,
-    rest: VecDeque<SocketAddr>,
+    pub(crate) stream: Socket,
+    rest: VecDeque<SockAddr>,
     /// This address is given up then.
     pub(crate) until: Mono,
     /// All addresses are given up then.
-    all_until: Mono,
+    pub(crate) all_until: Mono,
     bind: Option<IpAddr>,
 }
 
@@ -52,9 +55,15 @@ impl Connecting {
         all_until: Mono,
     ) -> io::Result<Self> {
         let is_reachable = |address: &SocketAddr| bind.is_none_or(|bind| bind.is_ipv4() == address.is_ipv4());
-        let rest: VecDeque<SocketAddr> = addresses.into_iter().filter(is_reachable).collect();
+        let rest = addresses.into_iter().filter(is_reachable).map(SockAddr::from).collect();
         let none = "no address of the host has the family of the local address";
         next(rest, bind, now, all_until, io::Error::new(io::ErrorKind::AddrNotAvailable, none))
+    }
+
+    /// Tries a Unix socket.
+    pub(crate) fn local(path: &Path, now: Mono, until: Mono) -> io::Result<Self> {
+        let rest = VecDeque::from([SockAddr::unix(path)?]);
+        next(rest, None, now, until, io::ErrorKind::AddrNotAvailable.into())
     }
 
     /// Gives this address up for the next one.
@@ -72,14 +81,14 @@ impl Connecting {
 }
 
 fn next(
-    mut rest: VecDeque<SocketAddr>,
+    mut rest: VecDeque<SockAddr>,
     bind: Option<IpAddr>,
     now: Mono,
     all_until: Mono,
     mut error: io::Error,
 ) -> io::Result<Connecting> {
     while let Some(address) = rest.pop_front() {
-        match open(address, bind) {
+        match open(&address, bind) {
             Ok(stream) => {
                 // What is left of the time, in equal parts for the addresses that are left.
                 let share = all_until.since(now) / (rest.len() as u64 + 1);
@@ -91,27 +100,32 @@ fn next(
     Err(error)
 }
 
-fn open(address: SocketAddr, bind: Option<IpAddr>) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+fn open(address: &SockAddr, bind: Option<IpAddr>) -> io::Result<Socket> {
+    let protocol = (!address.is_unix()).then_some(Protocol::TCP);
+    let socket = Socket::new(Domain::from(i32::from(address.family())), Type::STREAM, protocol)?;
     socket.set_nonblocking(true)?;
-    socket.set_tcp_nodelay(true)?;
+    if !address.is_unix() {
+        socket.set_tcp_nodelay(true)?;
+    }
     if let Some(bind) = bind {
         socket.bind(&SocketAddr::new(bind, 0).into())?;
     }
-    match socket.connect(&address.into()) {
+    match socket.connect(address) {
         Ok(()) => {}
         Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
         Err(error) => return Err(error),
     }
-    Ok(socket.into())
+    Ok(socket)
 }
 
 impl Link {
     /// The socket, if there is one.
-    pub(crate) fn stream(&self) -> Option<&TcpStream> {
+    pub(crate) fn stream(&self) -> Option<&Socket> {
         match self {
             Self::Connecting(connecting) => Some(&connecting.stream),
-            Self::Open { stream, .. } | Self::Lingering { stream, .. } => Some(stream),
+            Self::Greeting { stream, .. } | Self::Open { stream, .. } | Self::Lingering { stream, .. } => {
+                Some(stream)
+            }
             Self::Idle | Self::Waiting { .. } | Self::Resolving { .. } | Self::Ended => None,
         }
     }
@@ -120,6 +134,7 @@ impl Link {
     pub(crate) fn interest(&self, reads: bool, writes: bool) -> Interest {
         match self {
             Self::Connecting(_) => Interest { read: false, write: true },
+            Self::Greeting { .. } => Interest { read: true, write: writes },
             Self::Open { .. } => Interest { read: reads, write: writes },
             Self::Lingering { .. } => Interest { read: true, write: false },
             Self::Idle | Self::Waiting { .. } | Self::Resolving { .. } | Self::Ended => Interest::default(),
@@ -129,9 +144,10 @@ impl Link {
     /// When it wants a turn even if nothing happens.
     pub(crate) fn deadline(&self) -> Option<Mono> {
         match self {
-            Self::Waiting { until } | Self::Resolving { until, .. } | Self::Lingering { until, .. } => {
-                Some(*until)
-            }
+            Self::Waiting { until }
+            | Self::Resolving { until, .. }
+            | Self::Greeting { until, .. }
+            | Self::Lingering { until, .. } => Some(*until),
             Self::Connecting(connecting) => Some(connecting.until),
             Self::Open { close_until, .. } => *close_until,
             Self::Idle | Self::Ended => None,

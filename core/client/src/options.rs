@@ -1,11 +1,12 @@
 //! How to connect, and the bounds a client keeps.
 
-use crate::{Backoff, Client, Context, Event, Message};
+use crate::{Backoff, Client, Context, Event, Message, Tls};
 use bytes::Bytes;
 use ringmq_proto::peer::{Acknowledge, Options as PeerOptions, PeerWill};
 use ringmq_wire::{PropertiesBuffer, Property, Qos, Version};
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// When a received message of QoS 1 or 2 is acknowledged.
@@ -29,6 +30,9 @@ pub(crate) type EventCallback = Box<dyn FnMut(&Client, Event) + Send>;
 pub struct Options {
     pub(crate) host: String,
     pub(crate) port: u16,
+    pub(crate) unix: Option<PathBuf>,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) websocket: Option<String>,
     pub(crate) peer: PeerOptions,
     pub(crate) acknowledgement: Acknowledgement,
     pub(crate) reconnect: Option<Backoff>,
@@ -49,6 +53,9 @@ impl Options {
         Self {
             host: host.into(),
             port,
+            unix: None,
+            tls: None,
+            websocket: None,
             peer: PeerOptions::default(),
             acknowledgement: Acknowledgement::default(),
             reconnect: Some(Backoff::default()),
@@ -61,6 +68,24 @@ impl Options {
             on_event: None,
             context: None,
         }
+    }
+
+    /// Connects to the Unix socket of this path, and not to the host and port.
+    pub fn unix(mut self, path: impl Into<PathBuf>) -> Self {
+        self.unix = Some(path.into());
+        self
+    }
+
+    /// Uses TLS. The port stays as it is; servers mostly have 8883 for it.
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Uses WebSocket, asking for this path with its query; mostly it is `/mqtt`.
+    pub fn websocket(mut self, path: impl Into<String>) -> Self {
+        self.websocket = Some(path.into());
+        self
     }
 
     /// Protocol version; default 5.0.
@@ -180,8 +205,8 @@ impl Options {
         self
     }
 
-    /// How long an attempt to connect may take until the transport stands, all addresses together; default
-    /// 10 s.
+    /// How long an attempt to connect may take until the transport stands, all addresses, TLS and WebSocket
+    /// together; default 10 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self

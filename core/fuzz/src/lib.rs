@@ -13,6 +13,8 @@
 //! | `model` | who does what when, in the shards' own model | the judge of the whole history: nothing lost, doubled, out of order or acknowledged early |
 //! | `mesh` | a batch from a peer | the shard takes it or refuses it and goes on serving |
 //! | `peer` | what a server sends and an application asks | the client's machine writes right packets, and every request ends once |
+//! | `websocket` | bytes of a client with WebSocket, and bytes to be sent by one | any split gives the same plaintext and the same end; both ends understand each other |
+//! | `proxy` | bytes before a connection | the same address and the same rest in any split, or the connection is broken |
 //!
 //! # Running
 //!
@@ -34,6 +36,7 @@ mod handles;
 #[path = "../../shard/tests/harness/mod.rs"]
 #[allow(dead_code, missing_docs, unreachable_pub, unused_imports)]
 mod harness;
+mod layers;
 mod mesh;
 #[allow(dead_code, missing_docs, unreachable_pub)]
 mod model;
@@ -47,6 +50,7 @@ mod witness;
 mod writing;
 
 pub use broker::connection;
+pub use layers::{proxy, websocket};
 pub use mesh::mesh;
 pub use model::model;
 pub use packets::{decode_client, decode_server, frame};

@@ -11,6 +11,7 @@ use ringmq_wire::{Property, Qos, ReasonCode, SubscriptionOptions, Version};
 use crate::harness::packets::{self, AckKind, Hello, Post, with_qos};
 use crate::harness::random::Random;
 use crate::harness::world::{Setup, World};
+use crate::layers;
 
 #[path = "../../store/tests/record/golden.rs"]
 #[allow(dead_code, missing_docs, unreachable_pub, unused_imports)]
@@ -46,6 +47,8 @@ fn of(target: &str) -> Vec<Vec<u8>> {
         "decode_server" => VERSIONS.into_iter().flat_map(server).map(without_length).collect(),
         "record" => golden::records().into_iter().map(|(_, record)| record).collect(),
         "stream" => streams(),
+        "websocket" => websockets(),
+        "proxy" => proxies(),
         "mesh" => batches(),
         "model" => noise(12, 3_000),
         "connection" | "peer" => noise(30, 800),
@@ -133,6 +136,20 @@ fn streams() -> Vec<Vec<u8>> {
     all
 }
 
+/// Frames behind a request that is theirs and behind one of the target's.
+fn websockets() -> Vec<Vec<u8>> {
+    let frames = layers::frames();
+    let behind = frames.iter().map(|frames| prefixed(&[0, 9], frames));
+    let own = frames.iter().map(|frames| prefixed(&[3, 30], &prefixed(layers::REQUEST, frames)));
+    behind.chain(own).collect()
+}
+
+/// Headers with and without something behind them.
+fn proxies() -> Vec<Vec<u8>> {
+    let headers = layers::proxy_headers().into_iter().enumerate();
+    headers.map(|(number, header)| prefixed(&[0, number as u8], &prefixed(&header, b"\x10\x0c"))).collect()
+}
+
 /// What two shards send each other while clients use everything.
 fn batches() -> Vec<Vec<u8>> {
     let mut kept = Vec::new();
@@ -170,13 +187,15 @@ mod tests {
     /// Every target that takes bytes has seeds, and takes them.
     #[test]
     fn every_target_takes_its_seeds() {
-        let takers: [Taker; 7] = [
+        let takers: [Taker; 9] = [
             ("frame", crate::frame),
             ("decode_client", crate::decode_client),
             ("decode_server", crate::decode_server),
             ("record", crate::stored),
             ("stream", crate::stream),
             ("mesh", crate::mesh),
+            ("websocket", crate::websocket),
+            ("proxy", crate::proxy),
             ("model", crate::model),
         ];
         for (target, take) in takers {

@@ -4,11 +4,14 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
 
 use clap::{ArgAction, ValueEnum};
+use ringmq_client::{Scheme, Tls};
 use ringmq_wire::{Property, Qos, TopicFilter, TopicName, Version};
 
 use super::client_property::PropertyOptions;
+use super::client_tls::TlsFlags;
 
 /// The flags of every client command, grouped as in `--help`.
 #[derive(clap::Args, Debug)]
@@ -17,12 +20,19 @@ pub struct Connection {
     /// Host to connect to: a name or an address [default: localhost]
     #[arg(short = 'h', long, value_name = "HOST", allow_hyphen_values = true)]
     host: Option<String>,
-    /// Port to connect to [default: 1883]
+    /// Port to connect to [default: 1883; 8883 with TLS; 80 and 443 with WebSocket]
     #[arg(short, long, value_name = "PORT")]
     port: Option<u16>,
-    /// Host, port, user, password and topic in one: mqtt://[USER[:PASSWORD]@]HOST[:PORT]/TOPIC
+    /// Host, port, user, password and topic in one: mqtt://[USER[:PASSWORD]@]HOST[:PORT]/TOPIC; also mqtts://
+    /// with TLS, ws:// with WebSocket and wss:// with both
     #[arg(short = 'L', long, value_name = "URL")]
     url: Option<String>,
+    /// Unix socket to connect to, instead of a host and a port
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["host", "port", "url", "bind_address"])]
+    unix: Option<PathBuf>,
+    /// Uses WebSocket, with the path /mqtt
+    #[arg(long)]
+    ws: bool,
     /// Version of the protocol [default: mqttv311; for rr and with -D: mqttv5]
     #[arg(short = 'V', long, value_enum, value_name = "VERSION")]
     protocol_version: Option<VersionOption>,
@@ -61,6 +71,8 @@ pub struct Connection {
     #[arg(short = 'D', long = "property", num_args = 3..=4, action = ArgAction::Append,
           value_names = ["COMMAND", "IDENTIFIER", "VALUE"], allow_negative_numbers = true)]
     properties: Vec<String>,
+    #[command(flatten)]
+    tls: TlsFlags,
     #[command(flatten)]
     will: WillOptions,
     #[command(flatten)]
@@ -138,6 +150,12 @@ pub struct Target {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// The Unix socket instead.
+    pub unix: Option<PathBuf>,
+    /// TLS, if it is to be used.
+    pub tls: Option<Tls>,
+    /// The path of the WebSocket, if there is to be one.
+    pub websocket: Option<&'static str>,
     /// The topic of `-L`, not yet judged as a name or a filter.
     pub url_topic: Option<String>,
     /// The version to speak.
@@ -197,13 +215,17 @@ impl Connection {
         }
         let client_id = self.client_id(version, tool);
         let url = self.url.as_deref().map(Url::parse).transpose()?;
+        let scheme = self.scheme(url.as_ref());
         let (url_host, url_port, url_user, url_password, url_topic) = match url {
             Some(url) => (Some(url.host), url.port, url.user, url.password, Some(url.topic)),
             None => (None, None, None, None, None),
         };
         Ok(Target {
             host: self.host.or(url_host).unwrap_or_else(|| "localhost".to_owned()),
-            port: self.port.or(url_port).unwrap_or(1883),
+            port: self.port.or(url_port).unwrap_or(scheme.port()),
+            unix: self.unix,
+            tls: self.tls.resolve(scheme.is_secure())?,
+            websocket: scheme.is_websocket().then_some("/mqtt"),
             url_topic,
             version,
             client_id,
@@ -219,6 +241,18 @@ impl Connection {
             debug: self.talk.debug,
             quiet: self.talk.quiet,
         })
+    }
+
+    /// How to go to the server, by the URL and the flags together.
+    fn scheme(&self, url: Option<&Url>) -> Scheme {
+        let is_secure = self.tls.is_asked() || url.is_some_and(|url| url.scheme.is_secure());
+        let is_websocket = self.ws || url.is_some_and(|url| url.scheme.is_websocket());
+        match (is_secure, is_websocket) {
+            (false, false) => Scheme::Mqtt,
+            (true, false) => Scheme::Mqtts,
+            (false, true) => Scheme::Ws,
+            (true, true) => Scheme::Wss,
+        }
     }
 
     fn version(&self, tool: Tool) -> Version {
@@ -273,6 +307,7 @@ impl WillOptions {
 /// What `-L` holds.
 #[derive(Debug, PartialEq, Eq)]
 struct Url {
+    scheme: Scheme,
     host: String,
     port: Option<u16>,
     user: Option<String>,
@@ -283,11 +318,7 @@ struct Url {
 impl Url {
     fn parse(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text.split_once("://").ok_or("Unsupported URL scheme.")?;
-        match scheme.to_ascii_lowercase().as_str() {
-            "mqtt" => {}
-            "mqtts" | "ws" | "wss" => return Err(format!("URL scheme {scheme}:// is not supported yet.")),
-            _ => return Err("Unsupported URL scheme.".to_owned()),
-        }
+        let scheme = Scheme::parse(scheme).ok_or("Unsupported URL scheme.")?;
         let (authority, topic) =
             rest.split_once('/').ok_or("Invalid URL for -L argument specified - topic missing.")?;
         let (login, address) = authority.rsplit_once('@').map_or((None, authority), |(a, b)| (Some(a), b));
@@ -298,6 +329,7 @@ impl Url {
         };
         let (host, port) = split_address(address)?;
         Ok(Self {
+            scheme,
             host: host.to_owned(),
             port,
             user: user.map(str::to_owned),

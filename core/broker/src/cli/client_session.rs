@@ -367,6 +367,15 @@ fn options_of(target: &Target) -> Options {
         .keep_alive_seconds(target.keep_alive)
         .in_flight_max(target.inflight_max)
         .publish_timeout(PATIENCE);
+    if let Some(path) = &target.unix {
+        options = options.unix(path);
+    }
+    if let Some(tls) = &target.tls {
+        options = options.tls(tls.clone());
+    }
+    if let Some(path) = target.websocket {
+        options = options.websocket(path);
+    }
     if let Some(name) = &target.user_name {
         options = options.user_name(name);
     }

@@ -14,6 +14,7 @@ mod client_output;
 mod client_payload;
 mod client_property;
 mod client_session;
+mod client_tls;
 pub mod completions;
 pub mod config_doc;
 mod config_example;

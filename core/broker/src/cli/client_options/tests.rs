@@ -100,6 +100,43 @@ fn urls() {
 }
 
 #[test]
+fn ways_to_the_server() {
+    let file = std::env::temp_dir().join(format!("ringmq-cafile-{}", std::process::id()));
+    std::fs::write(&file, "-----BEGIN CERTIFICATE-----\n").expect("a file");
+    let cafile = format!("--cafile {}", file.display());
+    let rows = [
+        (String::new(), (1883, false, None)),
+        (cafile.clone(), (8883, true, None)),
+        (format!("{cafile} -p 1 --insecure --tls-version tlsv1.3 --tls-alpn x"), (1, true, None)),
+        ("--tls-use-os-certs".to_owned(), (8883, true, None)),
+        ("--ws".to_owned(), (80, false, Some("/mqtt"))),
+        (format!("--ws {cafile}"), (443, true, Some("/mqtt"))),
+        ("-L mqtts://h/a".to_owned(), (8883, true, None)),
+        (format!("-L mqtt://h:5/a {cafile}"), (5, true, None)),
+        ("-L ws://h/a".to_owned(), (80, false, Some("/mqtt"))),
+        ("-L wss://h:9/a/b".to_owned(), (9, true, Some("/mqtt"))),
+    ];
+    for (flags, (port, is_secure, websocket)) in rows {
+        let target = resolve(Tool::Publish, &flags).expect(&flags);
+        assert_eq!(
+            (target.port, target.tls.is_some(), target.websocket),
+            (port, is_secure, websocket),
+            "{flags}"
+        );
+        assert_eq!(target.unix, None);
+    }
+    let folder = file.with_extension("folder");
+    std::fs::create_dir(&folder).expect("a folder");
+    let capath = format!("--capath {}", folder.display());
+    assert!(resolve(Tool::Publish, &capath).expect_err("empty").contains("no file with a certificate"));
+    std::fs::rename(&file, folder.join("hash.0")).expect("a move");
+    assert!(resolve(Tool::Publish, &capath).expect("a certificate").tls.is_some());
+    std::fs::remove_dir_all(&folder).expect("a folder");
+    let target = resolve(Tool::Publish, "--unix /run/x").expect("valid");
+    assert_eq!(target.unix.as_deref(), Some(std::path::Path::new("/run/x")));
+}
+
+#[test]
 fn flags_win_over_the_url() {
     let target = resolve(Tool::Publish, "-L mqtt://u:p@h:7/a -p 8 -u v -P w -h g").expect("valid");
     assert_eq!((target.host.as_str(), target.port, target.user_name.as_deref()), ("g", 8, Some("v")));
@@ -133,7 +170,15 @@ fn what_does_not_fit_is_refused() {
         ("-q 1", "-q"),
         ("-L h/a", "scheme"),
         ("-L http://h/a", "scheme"),
-        ("-L mqtts://h/a", "not supported"),
+        ("--insecure", "need TLS"),
+        ("--tls-alpn mqtt", "need TLS"),
+        ("--cert x --cafile y", "--key"),
+        ("--key x --cafile y", "--cert"),
+        ("--cafile /nowhere/at/all", "Cannot read /nowhere/at/all of --cafile"),
+        ("--capath /nowhere/at/all", "folder /nowhere/at/all of --capath"),
+        ("--cafile x --tls-version tlsv1.1", "tlsv1.2"),
+        ("--unix /x -p 1", "cannot be used with"),
+        ("--unix /x -L mqtt://h/a", "cannot be used with"),
         ("-L mqtt://h", "topic missing"),
         ("-L mqtt:///a", "host missing"),
         ("-L mqtt://h:port/a", "port"),
