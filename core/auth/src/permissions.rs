@@ -87,7 +87,7 @@ impl Who<'_> {
         let mut rest = filter;
         while let Some(at) = rest.find('%') {
             text.push_str(&rest[..at]);
-            let (name, behind) = match rest[at..].as_bytes().get(1) {
+            let (name, behind) = match rest.as_bytes().get(at + 1) {
                 Some(b'c') => (self.client_id, at + 2),
                 Some(b'u') => (self.user_name?, at + 2),
                 _ => ("%", at + 1),

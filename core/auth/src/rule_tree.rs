@@ -233,7 +233,7 @@ impl Walk<'_> {
 fn is_filled_in(mut wanted: &str, who: Who<'_>, mut level: &str) -> bool {
     while let Some(at) = wanted.find('%') {
         let Some(rest) = level.strip_prefix(&wanted[..at]) else { return false };
-        let (name, behind) = match (wanted[at..].as_bytes().get(1), who.user_name) {
+        let (name, behind) = match (wanted.as_bytes().get(at + 1), who.user_name) {
             (Some(b'c'), _) => (who.client_id, at + 2),
             (Some(b'u'), Some(name)) => (name, at + 2),
             (Some(b'u'), None) => return false,

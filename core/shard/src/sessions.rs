@@ -167,7 +167,7 @@ impl Home {
     pub fn reader(&self) -> Option<Reader<'_>> {
         let Self { session, user_name, listener, .. } = self;
         let is_local = matches!(self.attached, Attached::Local(_));
-        (!is_local).then(|| Reader {
+        (!is_local).then_some(Reader {
             client_id: &session.client_id,
             user_name: user_name.as_deref(),
             listener: *listener,

@@ -13,10 +13,13 @@ mod client_payload;
 mod client_property;
 mod client_session;
 pub mod completions;
+pub mod explain;
 mod log_format;
 mod log_queue;
 pub mod message_format;
+pub mod passwd;
 pub mod publish;
+mod replace_file;
 pub mod request;
 pub mod serve;
 pub mod shard_of;
@@ -28,6 +31,10 @@ pub mod subscribe;
 pub enum Command {
     /// Runs the broker until it is told to stop.
     Serve(serve::Args),
+    /// Makes and changes password files.
+    Passwd(passwd::Args),
+    /// Says what an ACL file allows one client, and which line says so.
+    Explain(explain::Args),
     /// Publishes messages, with mosquitto_pub's flags.
     Pub(publish::Args),
     /// Subscribes and prints messages, with mosquitto_sub's flags.
@@ -47,6 +54,8 @@ const EXAMPLES: &str = "\
 Examples:
   ringmq serve                                          a broker for this machine, port 1883
   ringmq serve --bind 0.0.0.0 --allow-anonymous         a broker for everybody who reaches it
+  ringmq passwd -c passwords anna                       a password file with one user
+  ringmq serve --bind 0.0.0.0 --password-file passwords a broker for those who have a password
   ringmq sub -t 'home/+/temperature' -v                 print what arrives, with topics
   ringmq pub -t home/kitchen/temperature -m 21.5        publish one message
   ringmq bench p2p                                      how much goes through the broker on port 1883
@@ -57,6 +66,8 @@ impl Command {
     pub fn run(self) -> ExitCode {
         match self {
             Self::Serve(arguments) => arguments.run(),
+            Self::Passwd(arguments) => arguments.run(),
+            Self::Explain(arguments) => arguments.run(),
             Self::Pub(arguments) => arguments.run(),
             Self::Sub(arguments) => arguments.run(),
             Self::Rr(arguments) => arguments.run(),

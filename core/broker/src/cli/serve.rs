@@ -210,6 +210,8 @@ Examples:
   ringmq serve                                    this machine only, port 1883, every CPU
   ringmq serve -p 0                               a free port; the first lines say which
   ringmq serve --bind 0.0.0.0 --allow-anonymous   everybody who reaches this machine
+  ringmq serve --bind 0.0.0.0 --password-file passwords --acl-file acl
+                                                  those who have a password, and what the rules let them
   ringmq serve --cores 0,2-5 --queue-policy end --set queue_messages_max=100
 
 Exit codes: 0 stopped as told, 1 could not start or failed, 2 wrong configuration.";
