@@ -233,9 +233,8 @@ fn anonymous_clients_come_in_where_they_may() {
     let password_file = folder.write("passwords", &passwords(USERS));
     let everybody =
         options().password_file(Some(password_file)).allow_anonymous(ringmq::Anonymous::Everybody);
-    /// User names, and what a CONNECT with one is answered.
-    type Answers<'a> = &'a [(Option<&'a str>, u8)];
-    let rows: [(Options, Answers<'_>); 2] = [
+    type Row = (Option<&'static str>, u8);
+    let rows: [(Options, &[Row]); 2] = [
         (everybody, &[(None, 0), (Some("anna"), 0), (Some("zoe"), 0x86)]),
         (options().allow_anonymous(ringmq::Anonymous::Nobody), &[(None, 0x87), (Some("anna"), 0x86)]),
     ];

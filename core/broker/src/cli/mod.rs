@@ -19,11 +19,14 @@ pub mod completions;
 pub mod config_doc;
 mod config_example;
 mod config_schema;
+pub mod explain;
 pub mod import;
 mod log_format;
 mod log_queue;
 pub mod message_format;
+pub mod passwd;
 pub mod publish;
+mod replace_file;
 pub mod request;
 pub mod serve;
 pub mod shard_of;
@@ -42,6 +45,10 @@ pub enum Command {
     Config(config_doc::Config),
     /// Translates a mosquitto.conf into RingMQ's own form.
     Import(import::Args),
+    /// Makes and changes password files.
+    Passwd(passwd::Args),
+    /// Says what an ACL file allows one client, and which line says so.
+    Explain(explain::Args),
     /// Publishes messages, with mosquitto_pub's flags.
     Pub(publish::Args),
     /// Subscribes and prints messages, with mosquitto_sub's flags.
@@ -64,6 +71,8 @@ Examples:
   ringmq serve -c ringmq.toml                           a broker as the file says; a mosquitto.conf works too
   ringmq config example > ringmq.toml                   a file with every key to begin with
   ringmq check ringmq.toml                              what is wrong with it, without starting anything
+  ringmq passwd -c passwords anna                       a password file with one user
+  ringmq serve --bind 0.0.0.0 --password-file passwords a broker for those who have a password
   ringmq sub -t 'home/+/temperature' -v                 print what arrives, with topics
   ringmq pub -t home/kitchen/temperature -m 21.5        publish one message
   ringmq bench p2p                                      how much goes through the broker on port 1883
@@ -77,6 +86,8 @@ impl Command {
             Self::Check(arguments) => arguments.run(),
             Self::Config(what) => what.run(),
             Self::Import(arguments) => arguments.run(),
+            Self::Passwd(arguments) => arguments.run(),
+            Self::Explain(arguments) => arguments.run(),
             Self::Pub(arguments) => arguments.run(),
             Self::Sub(arguments) => arguments.run(),
             Self::Rr(arguments) => arguments.run(),

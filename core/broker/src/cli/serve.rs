@@ -237,6 +237,8 @@ Examples:
   ringmq serve                                    this machine only, port 1883, every CPU
   ringmq serve -p 0                               a free port; the first lines say which
   ringmq serve --bind 0.0.0.0 --allow-anonymous   everybody who reaches this machine
+  ringmq serve --bind 0.0.0.0 --password-file passwords --acl-file acl
+                                                  those who have a password, and what the rules let them
   ringmq serve -c /etc/ringmq.toml                what the file says; `ringmq check` reads it without starting
   RINGMQ_CONFIG_QUEUE_POLICY=end ringmq serve     any key as a variable
 
