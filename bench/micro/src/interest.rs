@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use ringmq_route::{CoreMask, Interest, InterestScratch, InterestWriter};
+use ringmq_route::{CoreMask, Interest, InterestScratch, InterestWriter, SubscriptionTree};
 use ringmq_sync::MaskTable;
 
 use crate::{Prepared, Scale, Workload, topics};
@@ -76,9 +76,11 @@ fn topic(scale: &Scale, topics_max: usize) -> Prepared {
     drop(writers(&index, &filters));
     topics.truncate(topics_max);
     let (mut scratch, mut mask) = (InterestScratch::new(), CoreMask::new());
+    // Whose hash the look-up is given.
+    let tree = SubscriptionTree::<()>::new(3);
     topics::taking_turns(topics, LOOKUPS, move |topics| {
         for topic in topics {
-            index.mask(topic, &mut scratch, &mut mask);
+            index.mask(topic, tree.topic_hash(topic), &mut scratch, &mut mask);
             black_box(&mask);
         }
     })

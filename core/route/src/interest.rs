@@ -141,40 +141,49 @@ impl Interest {
         self.table.cores()
     }
 
-    /// Replaces `out` by the shards that may have a subscription matching the topic.
+    /// Replaces `out` by the shards that may have a subscription matching the topic. `topic_hash` is the topic's by
+    /// any hash that is keyed and the same for each look-up with this scratch: the caller mostly has one already.
     ///
     /// Holds at least every shard whose writer has returned from adding a matching filter and has not begun to
     /// remove it. Visits at most [`WALK_NODES_MAX`] places, past which the answer is every shard.
-    pub fn mask(&self, topic: &str, scratch: &mut InterestScratch, out: &mut CoreMask) {
-        out.clear();
-        let hash = self.keys.exact.hash(topic.as_bytes());
-        if self.table.contains_any(self.keys.root) {
-            self.mask_of_wildcards(topic, hash, scratch, out);
-        }
-        self.table.or_into(hash, out);
-    }
-
-    /// Adds the shards of wildcard filters, from what the scratch remembers if nothing has changed since.
-    fn mask_of_wildcards(&self, topic: &str, hash: u64, scratch: &mut InterestScratch, out: &mut CoreMask) {
+    #[inline]
+    pub fn mask(&self, topic: &str, topic_hash: u64, scratch: &mut InterestScratch, out: &mut CoreMask) {
         // Read before the filters are: what is found belongs to this state or a later one. Whoever is to find a
         // filter finds its change here too, as the change is raised before its fence.
         let state = self.wildcard_changes.load(Ordering::Acquire);
-        if let Some(known) = scratch.cache.find(hash, topic, state) {
-            *out = *known;
-            return;
-        }
-        match self.walk(topic, scratch, out) {
-            // All shards for the length of a move are not to be remembered.
-            Some(false) => return,
-            Some(true) => {}
-            None => *out = CoreMask::all(self.shards()),
-        }
-        scratch.cache.missed(hash, topic, state, *out);
+        let exact = match scratch.cache.find(topic_hash, topic, state) {
+            Some(known) => {
+                *out = known.wildcards;
+                known.exact
+            }
+            None => self.find_wildcards(topic, topic_hash, state, scratch, out),
+        };
+        self.table.or_into(exact, out);
     }
 
-    /// Adds the shards of wildcard filters, and says whether they are known for sure; nothing when that took too
-    /// many steps.
-    fn walk(&self, topic: &str, scratch: &mut InterestScratch, out: &mut CoreMask) -> Option<bool> {
+    /// Replaces `out` by the shards of wildcard filters, to be remembered for this state of them, and returns the
+    /// hash under which a filter that spells the topic stands.
+    fn find_wildcards(
+        &self,
+        topic: &str,
+        topic_hash: u64,
+        state: u64,
+        scratch: &mut InterestScratch,
+        out: &mut CoreMask,
+    ) -> u64 {
+        out.clear();
+        let exact = self.keys.exact.hash(topic.as_bytes());
+        let is_known = !self.table.contains_any(self.keys.root) || self.walk(topic, scratch, out);
+        // All shards for the length of a move are not to be remembered.
+        if is_known {
+            scratch.cache.missed(topic_hash, topic, state, Known { exact, wildcards: *out });
+        }
+        exact
+    }
+
+    /// Adds the shards of wildcard filters, or every shard when that takes too many steps, and says whether they are
+    /// known for sure.
+    fn walk(&self, topic: &str, scratch: &mut InterestScratch, out: &mut CoreMask) -> bool {
         let InterestScratch { places, levels, cache: _ } = scratch;
         levels.clear();
         places.clear();
@@ -183,7 +192,8 @@ impl Interest {
         while let Some(place) = places.pop() {
             visited += 1;
             if visited > WALK_NODES_MAX {
-                return None;
+                *out = CoreMask::all(self.shards());
+                return true;
             }
             let wild = place.depth > 0 || !levels::is_reserved(topic);
             if wild && occurs(&self.depths.all, place.depth) {
@@ -208,7 +218,7 @@ impl Interest {
                 }
             }
         }
-        Some(is_known)
+        is_known
     }
 }
 
@@ -225,8 +235,15 @@ pub struct InterestScratch {
     places: Vec<Place>,
     /// Hash of each level met so far, and where the next begins.
     levels: Vec<(u64, Option<usize>)>,
-    /// The shards of wildcard filters alone: filters without wildcards change too often.
-    cache: RouteCache<CoreMask>,
+    cache: RouteCache<Known>,
+}
+
+/// What is remembered of a topic: the shards of wildcard filters alone, as filters without wildcards change too often,
+/// and where those stand.
+#[derive(Default)]
+struct Known {
+    exact: u64,
+    wildcards: CoreMask,
 }
 
 impl InterestScratch {

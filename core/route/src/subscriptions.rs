@@ -98,19 +98,20 @@ impl<V> SubscriptionTree<V> {
     /// on the history of the tree alone. The work is bounded by the filters that share levels with the topic:
     /// at most 2^levels places. Who cannot have that takes [`SubscriptionTree::for_each_match_within`].
     pub fn for_each_match<'a>(&'a self, topic: &str, each: impl FnMut(u32, &'a V)) {
-        self.for_each_match_within(topic, usize::MAX, each);
+        self.for_each_match_within(topic, self.topic_hash(topic), usize::MAX, each);
     }
 
     /// As [`SubscriptionTree::for_each_match`], visiting so many nodes of wildcard filters at most. How many it
     /// visited; nothing when there are more: then some of the matches were handed out, and the whole match is to
-    /// be made in parts, from its beginning, with [`SubscriptionTree::match_part`].
+    /// be made in parts, from its beginning, with [`SubscriptionTree::match_part`]. `hash` is the topic's of this tree.
     pub fn for_each_match_within<'a>(
         &'a self,
         topic: &str,
+        hash: u64,
         nodes_max: usize,
         mut each: impl FnMut(u32, &'a V),
     ) -> Option<usize> {
-        let hash = self.hash(topic);
+        debug_assert_eq!(hash, self.topic_hash(topic), "the hash of another topic or tree");
         self.exact(topic, hash).iter().for_each(|(who, value)| each(*who, value));
         let each = |found: &'a [(u32, V)]| found.iter().for_each(|(who, value)| each(*who, value));
         self.wildcards.for_each_match(topic, hash, nodes_max, each)
@@ -130,7 +131,7 @@ impl<V> SubscriptionTree<V> {
         mut each: impl FnMut(u32, &V),
     ) -> Stop {
         if walk.is_fresh() {
-            for (who, value) in self.exact(topic, self.hash(topic)) {
+            for (who, value) in self.exact(topic, self.topic_hash(topic)) {
                 *units = units.saturating_sub(1);
                 each(*who, value);
             }
@@ -156,12 +157,13 @@ impl<V> SubscriptionTree<V> {
         if levels::has_wildcard(filter) {
             return self.wildcards.subscribers(filter);
         }
-        let exact = self.exact.find(self.hash(filter), |exact| exact.filter[..] == *filter.as_bytes())?;
+        let exact =
+            self.exact.find(self.topic_hash(filter), |exact| exact.filter[..] == *filter.as_bytes())?;
         Some(&exact.subscribers)
     }
 
     fn insert_exact(&mut self, filter: &str, who: u32, value: V) -> Option<V> {
-        let hash = self.hash(filter);
+        let hash = self.topic_hash(filter);
         if let Some(exact) = self.exact.find_mut(hash, |exact| exact.filter[..] == *filter.as_bytes()) {
             return exact.subscribers.insert(who, value);
         }
@@ -171,7 +173,7 @@ impl<V> SubscriptionTree<V> {
     }
 
     fn remove_exact(&mut self, filter: &str, who: u32) -> Option<V> {
-        let hash = self.hash(filter);
+        let hash = self.topic_hash(filter);
         let exact = self.exact.find_mut(hash, |exact| exact.filter[..] == *filter.as_bytes())?;
         let value = exact.subscribers.remove(who)?;
         if exact.subscribers.is_empty() {
@@ -180,8 +182,9 @@ impl<V> SubscriptionTree<V> {
         Some(value)
     }
 
+    /// The hash of a topic in this tree, keyed: made once for all that is to be looked up for it.
     #[inline]
-    fn hash(&self, topic: &str) -> u64 {
+    pub fn topic_hash(&self, topic: &str) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(topic.as_bytes());
         hasher.finish()

@@ -21,6 +21,12 @@ impl Clock {
         Now { mono: Mono(milliseconds(self.zero.elapsed())), wall: Wall(milliseconds(wall)) }
     }
 
+    /// How long since the zero of the steady clock.
+    #[inline]
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.zero.elapsed()
+    }
+
     /// From now until the moment: nothing once it has come.
     pub(crate) fn until(&self, moment: Mono) -> Duration {
         Duration::from_millis(moment.0).saturating_sub(self.zero.elapsed())

@@ -139,6 +139,10 @@ impl Sockets for EpollSockets {
         !self.again.is_empty() || !self.woken_by.is_empty()
     }
 
+    fn is_told(&mut self) -> Option<bool> {
+        None
+    }
+
     fn gather(&mut self, events: &mut Vec<Event>) {
         if self.woken_by.is_empty() {
             self.wait(Duration::ZERO);

@@ -18,6 +18,7 @@ mod doorbell;
 mod epoll;
 mod error;
 mod executors;
+mod halt_poll;
 mod limits;
 mod listen;
 mod listener;

@@ -117,6 +117,8 @@ pub(crate) trait Sockets {
     fn again(&mut self, token: Token);
     /// Whether the next [`Sockets::gather`] finds something for sure.
     fn is_filled(&mut self) -> bool;
+    /// Whether something has happened, where that can be seen without asking the kernel; nothing where it cannot.
+    fn is_told(&mut self) -> Option<bool>;
     /// Adds what is ready now to `events`, without waiting.
     fn gather(&mut self, events: &mut Vec<Event>);
     /// What sends to many sockets at once, if this driver has it.

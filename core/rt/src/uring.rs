@@ -216,6 +216,11 @@ impl Sockets for UringSockets {
         !self.again.is_empty() || !self.ring.completion().is_empty()
     }
 
+    fn is_told(&mut self) -> Option<bool> {
+        let queue = self.ring.submission();
+        self.tells_what_is_due.then(|| queue.taskrun() || queue.cq_overflow())
+    }
+
     fn gather(&mut self, events: &mut Vec<Event>) {
         if self.ring.completion().is_empty() && (self.is_due() || !self.tells_what_is_due) {
             self.look();

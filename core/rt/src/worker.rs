@@ -22,10 +22,11 @@ use rustix::net::SocketFlags;
 use crate::MakeDecider;
 use crate::change::Changed;
 use crate::connections::{Connection, Connections};
+use crate::halt_poll::HaltPoll;
 use crate::limits::{
-    ACCEPTS_PER_TURN_MAX, DRAINS_PER_TURN_MAX, FLUSHES_PER_TURN_MAX, HEAR_OUT_READS_MAX,
-    LARGE_READ_BYTES_MAX, READ_BUFFER_BYTES, READ_BYTES_PER_TURN_MAX, SLEEP_MAX, WRITE_BYTES_PER_TURN_MAX,
-    WRITE_SLICES_MAX,
+    ACCEPTS_PER_TURN_MAX, DRAINS_PER_TURN_MAX, FLUSHES_PER_TURN_MAX, HALT_POLL, HALT_POLL_EVENTS_MAX,
+    HEAR_OUT_READS_MAX, LARGE_READ_BYTES_MAX, READ_BUFFER_BYTES, READ_BYTES_PER_TURN_MAX, SLEEP_MAX,
+    WRITE_BYTES_PER_TURN_MAX, WRITE_SLICES_MAX,
 };
 use crate::listener::{Behind, Listener};
 use crate::mailbox::{Arrival, Decisions, Mail, Order};
@@ -67,6 +68,9 @@ pub(crate) struct Worker<S: Sockets> {
     /// Connections with more output than one turn writes.
     write_on: Vec<ConnId>,
     buffer: Box<[u8]>,
+    halt_poll: HaltPoll,
+    /// Events of sockets that the present turn served.
+    served: usize,
     /// More is known to be ready than this turn took.
     more: bool,
     settling: bool,
@@ -114,6 +118,8 @@ impl<S: Sockets> Worker<S> {
             effects: Vec::new(),
             write_on: Vec::new(),
             buffer: vec![0; LARGE_READ_BYTES_MAX].into(),
+            halt_poll: HaltPoll::default(),
+            served: 0,
             more: false,
             settling: false,
             leaving: false,
@@ -262,6 +268,7 @@ impl<S: Sockets> Worker<S> {
         }
         events.drain(..served);
         self.events = events;
+        self.served = served;
     }
 
     /// Returns how many bytes were read.
@@ -689,7 +696,7 @@ impl<S: Sockets> Worker<S> {
             || !self.write_on.is_empty()
             || self.sockets.is_filled()
             || self.shard.wants_drain();
-        if busy {
+        if busy || self.poll_before_sleep() {
             return Next::Again;
         }
         let mailbox = self.shared.mailbox(self.id);
@@ -704,6 +711,30 @@ impl<S: Sockets> Worker<S> {
         let longest = Duration::from_millis(SLEEP_MAX);
         let wait = deadline.map_or(longest, |deadline| self.shared.clock.until(deadline).min(longest));
         Next::Sleep(wait)
+    }
+}
+
+impl<S: Sockets> Worker<S> {
+    /// Looks a little longer whether a socket has something, where that was worth it lately. Only after a turn that
+    /// served few: where there are many, what comes meanwhile is dearer one by one than together after a sleep. The
+    /// sleep is not yet announced: what peers send meanwhile is found then, without a ring.
+    fn poll_before_sleep(&mut self) -> bool {
+        let served_few = (1..=HALT_POLL_EVENTS_MAX).contains(&self.served);
+        if !served_few || self.sockets.is_told().is_none() || !self.halt_poll.is_worth_it() {
+            return false;
+        }
+        let since = self.shared.clock.elapsed();
+        let found = loop {
+            if self.sockets.is_told() == Some(true) {
+                break true;
+            }
+            if self.shared.clock.elapsed() - since >= HALT_POLL {
+                break false;
+            }
+            std::hint::spin_loop();
+        };
+        self.halt_poll.learn(found);
+        found
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{Ordering, fence};
 
 use ringmq_proto::session::{Change, Entry, SharedOrigin, SubscriptionIds};
 use ringmq_proto::time::{Mono, Now};
+use ringmq_route::CoreMask;
 use ringmq_store::partition;
 use ringmq_wire::message::Message;
 use ringmq_wire::{Qos, SubscriptionOptions};
@@ -123,6 +124,7 @@ impl Shard {
             }
         }
         if self.common.shards > 1 {
+            publication.topic_hash = Some(self.tree.topic_hash(publication.topic));
             self.publish_remote(publication, aggregate, hold);
         }
         self.deliver(now, publication, aggregate, hold);
@@ -166,9 +168,9 @@ impl Shard {
         aggregate: Option<AggregateId>,
         hold: u64,
     ) {
-        let mut mask = std::mem::take(&mut self.mask);
-        mask.clear();
-        self.common.interest.mask(publication.topic, &mut self.interest_scratch, &mut mask);
+        let hash = publication.topic_hash.unwrap_or_else(|| self.tree.topic_hash(publication.topic));
+        let mut mask = CoreMask::new();
+        self.common.interest.mask(publication.topic, hash, &mut self.interest_scratch, &mut mask);
         mask.remove(self.id.index());
         for shard in mask.iter() {
             let to = ShardId(shard as u16);
@@ -188,7 +190,6 @@ impl Shard {
             };
             self.peers.send(to, &frame);
         }
-        self.mask = mask;
     }
 
     /// The shard that keeps a topic's retained message, or a shared filter's group.
@@ -284,11 +285,15 @@ impl Shard {
     /// of the tree that took; nothing when it takes more than may be.
     fn find(&mut self, publication: &Publication<'_>, scratch: &mut Scratch) -> Option<usize> {
         let nodes_max = self.settings.match_nodes_per_turn;
+        let hash = publication.topic_hash.unwrap_or_else(|| self.tree.topic_hash(publication.topic));
         self.publishes += 1;
         let (sessions, publishes) = (&mut self.sessions, self.publishes);
         let mut gate = self.reading.gate(&mut *self.decider);
-        let found =
-            self.tree.for_each_match_within(publication.topic, nodes_max, |who, subscriber: &Subscriber| {
+        let found = self.tree.for_each_match_within(
+            publication.topic,
+            hash,
+            nodes_max,
+            |who, subscriber: &Subscriber| {
                 if who & GROUP != 0 {
                     return scratch.groups.push(who & !GROUP);
                 }
@@ -322,7 +327,8 @@ impl Shard {
                     more_ids: false,
                     id: subscriber.id,
                 });
-            });
+            },
+        );
         // One that takes too long is found anew, in parts.
         let denied = gate.denied;
         if found.is_some() {

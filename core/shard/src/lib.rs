@@ -53,7 +53,7 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 use ringmq_proto::time::{Mono, Now};
-use ringmq_route::{CoreMask, Interest, InterestScratch, InterestWriter, SubscriptionTree};
+use ringmq_route::{Interest, InterestScratch, InterestWriter, SubscriptionTree};
 use ringmq_store::{Memory, PartitionTable, Store, StoreTicket};
 use ringmq_sync::Stamps;
 
@@ -144,7 +144,6 @@ pub struct Shard {
     tree: SubscriptionTree<Subscriber>,
     interest: InterestWriter,
     interest_scratch: InterestScratch,
-    mask: CoreMask,
     groups: Slots<GroupId, Group>,
     group_by_filter: HashMap<Box<str>, GroupId>,
     retained: Retained,
@@ -211,7 +210,6 @@ impl Shard {
             tree: SubscriptionTree::new(seed),
             interest: InterestWriter::new(Arc::clone(&common.interest), id.index()),
             interest_scratch: InterestScratch::new(),
-            mask: CoreMask::new(),
             groups: Slots::new(),
             group_by_filter: HashMap::new(),
             retained: Retained::new(common.partition_key),

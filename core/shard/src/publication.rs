@@ -26,6 +26,8 @@ pub struct Publication<'a> {
     pub stamp: u64,
     /// When it is no longer to be delivered: wall clock, in milliseconds.
     pub expires_at: Option<u64>,
+    /// The topic's hash in the shard's tree, once somebody has made it.
+    pub topic_hash: Option<u64>,
     properties: Properties<'a>,
     payload: &'a [u8],
     /// The payload where a message may keep it without a copy.
@@ -45,6 +47,7 @@ impl<'a> Publication<'a> {
             publisher: 0,
             stamp: 0,
             expires_at: None,
+            topic_hash: None,
             properties: publish.properties,
             payload: publish.payload,
             kept: None,
@@ -62,6 +65,7 @@ impl<'a> Publication<'a> {
             publisher: message.publisher(),
             stamp: message.stamp(),
             expires_at: message.expires_at(),
+            topic_hash: None,
             properties: message.properties(),
             payload: message.payload(),
             kept: None,

@@ -79,25 +79,16 @@ impl CoreMask {
 
     /// The cores in ascending order.
     #[inline]
-    pub fn iter(&self) -> Cores {
-        Cores { words: self.words, index: 0 }
+    pub fn iter(&self) -> Cores<'_> {
+        Cores { words: &self.words, next: 0, bits: 0 }
     }
 }
 
-impl IntoIterator for CoreMask {
+impl<'a> IntoIterator for &'a CoreMask {
     type Item = usize;
-    type IntoIter = Cores;
+    type IntoIter = Cores<'a>;
 
-    fn into_iter(self) -> Cores {
-        self.iter()
-    }
-}
-
-impl IntoIterator for &CoreMask {
-    type Item = usize;
-    type IntoIter = Cores;
-
-    fn into_iter(self) -> Cores {
+    fn into_iter(self) -> Cores<'a> {
         self.iter()
     }
 }
@@ -110,27 +101,29 @@ impl FromIterator<usize> for CoreMask {
     }
 }
 
-/// The cores of a mask in ascending order; a copy, so the mask may change meanwhile.
+/// The cores of a mask in ascending order. It reads one word at a time: a mask is mostly looked through right after a
+/// word of it was written, and a copy of all its words would wait for that to reach the cache.
 #[derive(Clone, Debug)]
-pub struct Cores {
-    words: [u64; WORDS],
-    index: usize,
+pub struct Cores<'a> {
+    words: &'a [u64; WORDS],
+    /// The word to be read next.
+    next: usize,
+    /// What is left of the one before it.
+    bits: u64,
 }
 
-impl Iterator for Cores {
+impl Iterator for Cores<'_> {
     type Item = usize;
 
     #[inline]
     fn next(&mut self) -> Option<usize> {
-        while self.index < WORDS {
-            let word = self.words[self.index];
-            if word != 0 {
-                self.words[self.index] = word & (word - 1);
-                return Some(self.index * 64 + word.trailing_zeros() as usize);
-            }
-            self.index += 1;
+        while self.bits == 0 {
+            self.bits = *self.words.get(self.next)?;
+            self.next += 1;
         }
-        None
+        let bit = self.bits.trailing_zeros() as usize;
+        self.bits &= self.bits - 1;
+        Some((self.next - 1) * 64 + bit)
     }
 }
 
