@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringmq_rt::{Decisions, Driver, Listen, Listening, Running, StopReport};
-use ringmq_shard::{AllowAll, Counters, Decider, LogLevel, ShardId};
+use ringmq_shard::{AllowAll, Counters, Decider, LogLevel, Settings, ShardId};
 
 use crate::config::listener::ListenerOptions;
 use crate::config::resolved::Resolved;
@@ -69,11 +69,14 @@ impl From<ringmq_rt::StartError> for StartError {
 pub struct Broker {
     /// Taken by the stop, once.
     running: Option<Running>,
-    guard: Option<Guard>,
+    pub(crate) guard: Option<Guard>,
     entrance: Arc<Entrance>,
     answers: Arc<Answers>,
-    /// How clients write the addresses of the listeners, by number.
-    schemes: Vec<&'static str>,
+    /// What it was started, or changed last, with.
+    options: Options,
+    settings: Arc<Settings>,
+    /// By the numbers of the runtime; nothing where one has closed.
+    pub(crate) listeners: Vec<Option<ListenerOptions>>,
     stop_deadline: Duration,
 }
 
@@ -88,18 +91,28 @@ impl Broker {
     /// # Errors
     /// [`StartError`]; then nothing is left running and no port is open.
     pub fn start(options: Options) -> Result<Self, StartError> {
-        let mut resolved = Resolved::new(options)?;
+        let mut resolved = Resolved::new(options.clone())?;
         let guard = resolved.guard.take().map(|options| Guard::load(&options)).transpose()?;
         resolved.decider = resolved.decider.or_else(|| guard.as_ref().map(Guard::factory));
         let answers = Arc::new(Answers::default());
         let stop_deadline = Duration::from_millis(resolved.settings.stop_deadline);
         let packet_bytes_max = resolved.settings.offer.packet_bytes_max;
         let listen = doors::listens(&resolved.listeners)?;
-        let schemes = resolved.listeners.iter().map(ListenerOptions::scheme).collect();
+        let listeners = resolved.listeners.iter().cloned().map(Some).collect();
+        let settings = Arc::clone(&resolved.settings);
         let running = ringmq_rt::start(runtime_options(resolved, listen, &answers))?;
         let inlets = (0..running.shards()).map(|shard| running.inlet(ShardId(shard as u16))).collect();
         let entrance = Arc::new(Entrance::new(inlets, packet_bytes_max, Arc::clone(&answers)));
-        Ok(Self { running: Some(running), guard, entrance, answers, schemes, stop_deadline })
+        Ok(Self {
+            running: Some(running),
+            guard,
+            entrance,
+            answers,
+            options,
+            settings,
+            listeners,
+            stop_deadline,
+        })
     }
     /// The TCP addresses where it listens, with the ports that were bound.
     #[must_use]
@@ -120,12 +133,15 @@ impl Broker {
     /// `unix:PATH`.
     #[must_use]
     pub fn urls(&self) -> Vec<String> {
-        let places = self.running().places().iter().zip(&self.schemes);
-        let url = |(place, scheme): (&Option<Listening>, &&str)| match place.as_ref()? {
-            Listening::Tcp(address) => Some(format!("{scheme}://{address}")),
-            Listening::Unix(path) => Some(format!("unix:{}", path.display())),
-        };
-        places.filter_map(url).collect()
+        (0..self.listeners.len()).filter_map(|number| self.url_of(number, &self.listeners)).collect()
+    }
+    /// How clients write the address of the listener of this number.
+    pub(crate) fn url_of(&self, number: usize, listeners: &[Option<ListenerOptions>]) -> Option<String> {
+        let scheme = listeners.get(number)?.as_ref()?.scheme();
+        Some(match self.running().places().get(number)?.as_ref()? {
+            Listening::Tcp(address) => format!("{scheme}://{address}"),
+            Listening::Unix(path) => format!("unix:{}", path.display()),
+        })
     }
     /// Number of shards.
     #[must_use]
@@ -205,6 +221,26 @@ impl Broker {
         self.answers.close();
         self.guard.iter_mut().for_each(Guard::stop);
         report
+    }
+    pub(crate) const fn options(&self) -> &Options {
+        &self.options
+    }
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+    /// It goes on with these.
+    pub(crate) fn note_reload(
+        &mut self,
+        options: Options,
+        listeners: Vec<Option<ListenerOptions>>,
+        settings: &Arc<Settings>,
+    ) {
+        self.stop_deadline = Duration::from_millis(settings.stop_deadline);
+        self.entrance.set_packet_bytes_max(settings.offer.packet_bytes_max);
+        (self.options, self.listeners, self.settings) = (options, listeners, Arc::clone(settings));
+    }
+    pub(crate) fn running_mut(&mut self) -> &mut Running {
+        self.running.as_mut().expect("only the stop takes the runtime, and it takes the broker too")
     }
     fn running(&self) -> &Running {
         self.running.as_ref().expect("only the stop takes the runtime, and it takes the broker too")

@@ -30,6 +30,7 @@ mod doors;
 pub mod guard;
 mod handle;
 mod random;
+mod reload;
 
 pub use broker::{Broker, StartError};
 pub use config::{Addresses, Anonymous, ConfigError, ConfigErrors, Cores, Options, PartitionKey, Shards};
@@ -39,6 +40,7 @@ pub use handle::{
     RecvError, SubscribeError, SubscribeOptions, Subscription,
 };
 pub use random::random_bytes;
+pub use reload::ReloadReport;
 pub use ringmq_rt::{Decisions, Driver, DriverChoice, StopReport, trim};
 pub use ringmq_shard::counters::ShardCounters;
 pub use ringmq_shard::{

@@ -11,8 +11,9 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use ringmq::config::raw::Raw;
 use ringmq::config::{KEYS, Key, Range, Source, file, key};
-use ringmq::{Broker, Cores, Options, StartError};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use ringmq::{Broker, ConfigErrors, Cores, Options, ReloadReport, StartError};
+use sd_notify::NotifyState;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::EXIT_CONFIGURATION;
@@ -61,7 +62,7 @@ impl Args {
         for warning in raw.warnings() {
             say(&format!("warning: {warning}"));
         }
-        let options = match raw.over(base) {
+        let options = match raw.over(base.clone()) {
             Ok(options) => options,
             Err(errors) => return refuse(&say, &StartError::Config(errors)),
         };
@@ -73,17 +74,22 @@ impl Args {
                 return refuse(&say, &StartError::Runtime(error));
             }
         };
+        let again = || {
+            let raw = self.typed();
+            raw.warnings().iter().for_each(|warning| say(&format!("warning: {warning}")));
+            raw.over(base.clone())
+        };
         match Broker::start(options) {
-            Ok(broker) => serve(broker, &signals, &say),
+            Ok(broker) => serve(broker, &signals, &say, &again),
             Err(error) => refuse(&say, &error),
         }
     }
-    /// Everything that was typed: in the file, in the environment, on the command line.
-    fn typed(self) -> Raw {
-        let mut raw = self.file.map(|file| file::read(&file)).unwrap_or_default();
+    /// Everything that was typed: in the file, in the environment, on the command line. Read anew each time.
+    fn typed(&self) -> Raw {
+        let mut raw = self.file.as_ref().map(|file| file::read(file)).unwrap_or_default();
         let text = |text: OsString| text.to_string_lossy().into_owned();
         raw.add_environment(std::env::vars_os().map(|(name, value)| (text(name), text(value))));
-        raw.append(self.flags);
+        raw.append(self.flags.clone());
         raw
     }
 }
@@ -107,10 +113,17 @@ fn refuse(say: &impl Fn(&str), error: &StartError) -> ExitCode {
     }
 }
 
-fn serve(broker: Broker, signals: &Receiver<i32>, say: &impl Fn(&str)) -> ExitCode {
+fn serve(
+    mut broker: Broker,
+    signals: &Receiver<i32>,
+    say: &impl Fn(&str),
+    read_again: &impl Fn() -> Result<Options, ConfigErrors>,
+) -> ExitCode {
     announce(&broker, say);
+    tell_manager(&[NotifyState::Ready]);
     let signal = loop {
         match signals.recv_timeout(WATCH) {
+            Ok(SIGHUP) => reload(&mut broker, say, read_again),
             Ok(signal) => break signal,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => std::thread::sleep(WATCH),
@@ -120,6 +133,7 @@ fn serve(broker: Broker, signals: &Receiver<i32>, say: &impl Fn(&str)) -> ExitCo
             return ExitCode::FAILURE;
         }
     };
+    tell_manager(&[NotifyState::Stopping]);
     let name = signal_hook::low_level::signal_name(signal).unwrap_or("signal");
     say(&format!("{name}: stopping; once more ends at once"));
     let report = broker.stop();
@@ -134,6 +148,40 @@ fn serve(broker: Broker, signals: &Receiver<i32>, say: &impl Fn(&str)) -> ExitCo
     ExitCode::SUCCESS
 }
 
+/// Reads everything anew and goes on with it, or says what is wrong and goes on as before.
+fn reload(broker: &mut Broker, say: &impl Fn(&str), read_again: &impl Fn() -> Result<Options, ConfigErrors>) {
+    say("SIGHUP: reading the configuration and its files anew");
+    if let Ok(reloading) = NotifyState::monotonic_usec_now() {
+        tell_manager(&[NotifyState::Reloading, reloading]);
+    }
+    let result = read_again().map_err(StartError::Config).and_then(|options| broker.reload(options));
+    match result {
+        Ok(report) => tell_report(&report, say),
+        Err(error) => {
+            error.to_string().lines().for_each(say);
+            say("nothing was changed, the broker goes on as before");
+        }
+    }
+    tell_manager(&[NotifyState::Ready]);
+}
+
+fn tell_report(report: &ReloadReport, say: &impl Fn(&str)) {
+    report.opened.iter().for_each(|url| say(&format!("listening on {url}")));
+    report.closed.iter().for_each(|url| say(&format!("no longer listening on {url}")));
+    if !report.at_next_start.is_empty() {
+        say(&format!("takes effect at the next start: {}", report.at_next_start.join(", ")));
+    }
+    let changed = if report.changed.is_empty() { "no key" } else { &report.changed.join(", ") };
+    say(&format!("reloaded; changed: {changed}; files were read anew"));
+}
+
+/// Tells the service manager, if there is one that wants to know (sd_notify(3)).
+fn tell_manager(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!("the service manager cannot be told: {error}");
+    }
+}
+
 /// One line per listener, one about shards and driver, one about how to stop.
 fn announce(broker: &Broker, say: &impl Fn(&str)) {
     for url in broker.urls() {
@@ -144,20 +192,22 @@ fn announce(broker: &Broker, say: &impl Fn(&str)) {
         shards => format!("{shards} shards"),
     };
     say(&format!("{shards}, driver {} ({})", broker.driver().name(), broker.driver_reason()));
-    say("ready; Ctrl-C or SIGTERM stops");
+    say("ready; Ctrl-C or SIGTERM stops, SIGHUP reads the configuration anew");
 }
 
-/// The first signal is handed on; the second ends the process at once, whatever the stop is doing.
+/// SIGHUP is handed on, and the first signal that says stop; the second ends the process at once, whatever the stop
+/// is doing.
 fn listen_to_signals() -> io::Result<Receiver<i32>> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
     let (sender, receiver) = channel();
     std::thread::Builder::new().name(String::from("signals")).spawn(move || {
-        let mut pending = signals.forever();
-        if let Some(signal) = pending.next() {
+        let mut stopping = false;
+        for signal in signals.forever() {
+            if stopping && signal != SIGHUP {
+                std::process::exit(128 + signal);
+            }
+            stopping |= signal != SIGHUP;
             let _ = sender.send(signal);
-        }
-        if let Some(signal) = pending.next() {
-            std::process::exit(128 + signal);
         }
     })?;
     Ok(receiver)

@@ -45,7 +45,7 @@ pub struct Options {
     pub(super) driver: DriverChoice,
     pub(super) partition_key: Option<PartitionKey>,
     pub(super) sources: BTreeMap<&'static str, Source>,
-    pub(super) decider: Option<DeciderFactory>,
+    pub(crate) decider: Option<DeciderFactory>,
 }
 
 impl Default for Options {
@@ -170,17 +170,17 @@ const PACKET_MAX: u64 = 268_435_460;
 
 keys! {
     /// Port to listen on, for addresses that name none; 0 takes a free one, the same for all addresses.
-    port: u16 = port, Unit::None, Range::Number(0, 65_535), Restart, short 'p';
+    port: u16 = port, Unit::None, Range::Number(0, 65_535), Live, short 'p';
     /// Address to listen on: a host with or without a port, or a URL that says how: `tcp://`, `tls://`, `ws://`, `wss://`, `unix:PATH`.
-    bind: Addresses = bind, Unit::None, Range::List("HOST, HOST:PORT or a URL, several separated by commas; ?KEY=VALUE&... behind one holds there alone"), Restart;
+    bind: Addresses = bind, Unit::None, Range::List("HOST, HOST:PORT or a URL, several separated by commas; ?KEY=VALUE&... behind one holds there alone"), Live;
     /// Who may connect without credentials: `local` accepts everybody but refuses to listen beyond this machine.
-    allow_anonymous: Anonymous = anonymous, Unit::None, Range::Words(&["local", "true", "false"]), Restart;
+    allow_anonymous: Anonymous = anonymous, Unit::None, Range::Words(&["local", "true", "false"]), Live;
     /// Users and their passwords, as `ringmq passwd` and mosquitto_passwd write them; `local` of allow_anonymous then lets in nobody without.
-    password_file: Option<PathBuf> = password_file, Unit::None, Range::Path("a file, or nothing"), Restart;
+    password_file: Option<PathBuf> = password_file, Unit::None, Range::Path("a file, or nothing"), Live;
     /// Which client may read and write which topics, in the form of mosquitto's ACL files.
-    acl_file: Option<PathBuf> = acl_file, Unit::None, Range::Path("a file, or nothing"), Restart;
+    acl_file: Option<PathBuf> = acl_file, Unit::None, Range::Path("a file, or nothing"), Live;
     /// What a publish that is not allowed means where its acknowledgement cannot say so, at QoS 0 and before 5.0: it is acknowledged and dropped, or its client is disconnected.
-    deny_publish: DenyPublish = settings.deny_publish, Unit::None, Range::Words(&["drop", "disconnect"]), Restart;
+    deny_publish: DenyPublish = settings.deny_publish, Unit::None, Range::Words(&["drop", "disconnect"]), Live;
     /// CPUs to run on, one shard each and pinned: how many, or which.
     cores: Cores = cores, Unit::None, Range::Form("all, unpinned, a number of CPUs, or a set like 0,2-5"), Restart;
     /// Number of shards, whatever the number of CPUs.
@@ -188,7 +188,7 @@ keys! {
     /// Way to talk to the kernel: `uring` is io_uring, `epoll` works where that is forbidden.
     driver: DriverChoice = driver, Unit::None, Range::Words(&["auto", "uring", "epoll"]), Restart;
     /// Whether a connection may move to the shard of its session.
-    moving: bool = settings.moving, Unit::None, Range::Bool, Restart, switch "no-move" = "false";
+    moving: bool = settings.moving, Unit::None, Range::Bool, Live, switch "no-move" = "false";
     /// Whether each packet makes a log line.
     log_packets: bool = settings.log_packets, Unit::None, Range::Bool, Restart, short 'v', switch "verbose" = "true";
     /// Interval of the `$SYS` topics; 0 turns them off.
@@ -197,93 +197,93 @@ keys! {
     partition_key: Option<PartitionKey> = partition_key, Unit::None, Range::Form("random, or 32 hexadecimal digits"), Restart;
 
     /// Versions of MQTT that are served.
-    versions: Versions = settings.offer.versions, Unit::None, Range::Form("all, or 3.1, 3.1.1 and 5.0 joined by +, like 3.1.1+5.0"), Restart;
+    versions: Versions = settings.offer.versions, Unit::None, Range::Form("all, or 3.1, 3.1.1 and 5.0 joined by +, like 3.1.1+5.0"), Live;
     /// Largest packet a client may send.
-    packet_bytes_max: u32 = settings.offer.packet_bytes_max, Unit::Bytes, Range::Number(1024, PACKET_MAX), Restart;
+    packet_bytes_max: u32 = settings.offer.packet_bytes_max, Unit::Bytes, Range::Number(1024, PACKET_MAX), Live;
     /// Largest packet before CONNECT was accepted.
-    connect_packet_bytes_max: u32 = settings.connect_packet_bytes_max, Unit::Bytes, Range::Number(1024, PACKET_MAX), Restart;
+    connect_packet_bytes_max: u32 = settings.connect_packet_bytes_max, Unit::Bytes, Range::Number(1024, PACKET_MAX), Live;
     /// How long a connection may take until its CONNECT is complete.
-    connect_timeout: u64 = settings.connect_timeout, Unit::Milliseconds, Range::Number(1, DAY_MS), Restart;
+    connect_timeout: u64 = settings.connect_timeout, Unit::Milliseconds, Range::Number(1, DAY_MS), Live;
     /// How long a decider may take for one answer.
-    decision_timeout: u64 = settings.decision_timeout, Unit::Milliseconds, Range::Number(1, DAY_MS), Restart;
+    decision_timeout: u64 = settings.decision_timeout, Unit::Milliseconds, Range::Number(1, DAY_MS), Live;
     /// How long a closing connection may take to accept its last bytes.
-    linger: u64 = settings.linger, Unit::Milliseconds, Range::Number(0, DAY_MS), Restart;
+    linger: u64 = settings.linger, Unit::Milliseconds, Range::Number(0, DAY_MS), Live;
     /// How long a stop may take.
-    stop_deadline: u64 = settings.stop_deadline, Unit::Milliseconds, Range::Number(0, DAY_MS), Restart;
+    stop_deadline: u64 = settings.stop_deadline, Unit::Milliseconds, Range::Number(0, DAY_MS), Live;
     /// Keep alive imposed on 5.0 clients; `client` leaves each its own.
-    server_keep_alive: Option<u16> = settings.offer.server_keep_alive_seconds, Unit::Seconds, Range::WordOrNumber("client", 1, 65_535), Restart;
+    server_keep_alive: Option<u16> = settings.offer.server_keep_alive_seconds, Unit::Seconds, Range::WordOrNumber("client", 1, 65_535), Live;
     /// Longest session expiry granted; the largest value grants sessions that never expire.
-    session_expiry_max: u32 = settings.offer.session_expiry_seconds_max, Unit::Seconds, Range::Number(0, U32_MAX), Restart;
+    session_expiry_max: u32 = settings.offer.session_expiry_seconds_max, Unit::Seconds, Range::Number(0, U32_MAX), Live;
     /// Whether MQTT 3.1 ClientIDs over 23 characters are refused.
-    strict_client_ids: bool = settings.strict_client_ids, Unit::None, Range::Bool, Restart;
+    strict_client_ids: bool = settings.strict_client_ids, Unit::None, Range::Bool, Live;
 
     /// QoS 1 and 2 publishes a client may have unacknowledged towards the broker.
-    receive_maximum: u16 = settings.offer.receive_maximum, MESSAGES, Range::Number(1, 65_535), Restart;
+    receive_maximum: u16 = settings.offer.receive_maximum, MESSAGES, Range::Number(1, 65_535), Live;
     /// QoS 1 and 2 publishes the broker has unacknowledged towards one client.
-    inflight_messages_max: u16 = settings.inflight_messages_max, MESSAGES, Range::Number(1, 65_535), Restart;
+    inflight_messages_max: u16 = settings.inflight_messages_max, MESSAGES, Range::Number(1, 65_535), Live;
     /// Topic aliases a client may use towards the broker.
-    topic_alias_maximum: u16 = settings.offer.topic_alias_maximum, Unit::Count("aliases"), Range::Number(0, 65_535), Restart;
+    topic_alias_maximum: u16 = settings.offer.topic_alias_maximum, Unit::Count("aliases"), Range::Number(0, 65_535), Live;
     /// Topic aliases the broker uses towards a client that allows them.
-    topic_alias_outbound_max: u16 = settings.topic_alias_outbound_max, Unit::Count("aliases"), Range::Number(0, 65_535), Restart;
+    topic_alias_outbound_max: u16 = settings.topic_alias_outbound_max, Unit::Count("aliases"), Range::Number(0, 65_535), Live;
 
     /// Messages queued for one session.
-    queue_messages_max: u32 = settings.queue_messages_max, MESSAGES, Range::Number(1, U32_MAX), Restart;
+    queue_messages_max: u32 = settings.queue_messages_max, MESSAGES, Range::Number(1, U32_MAX), Live;
     /// Bytes queued for one session; an empty queue takes one message of any size.
-    queue_bytes_max: u64 = settings.queue_bytes_max, Unit::Bytes, Range::Number(1, BOUND_MAX), Restart;
+    queue_bytes_max: u64 = settings.queue_bytes_max, Unit::Bytes, Range::Number(1, BOUND_MAX), Live;
     /// How long a publisher's acknowledgement waits for a connected session with a full queue.
-    publish_hold: u64 = settings.publish_hold, Unit::Milliseconds, Range::Number(0, DAY_MS), Restart;
+    publish_hold: u64 = settings.publish_hold, Unit::Milliseconds, Range::Number(0, DAY_MS), Live;
     /// Messages held beyond a full queue of one session, over all publishers.
-    hold_messages_max: u32 = settings.hold_messages_max, MESSAGES, Range::Number(0, U32_MAX), Restart;
+    hold_messages_max: u32 = settings.hold_messages_max, MESSAGES, Range::Number(0, U32_MAX), Live;
     /// Bytes held beyond a full queue of one session.
-    hold_bytes_max: u64 = settings.hold_bytes_max, Unit::Bytes, Range::Number(0, BOUND_MAX), Restart;
+    hold_bytes_max: u64 = settings.hold_bytes_max, Unit::Bytes, Range::Number(0, BOUND_MAX), Live;
     /// What a full queue means for a QoS 1 or 2 message: the session loses it, the session ends, or the publisher is refused.
-    queue_policy: QueuePolicy = settings.queue_policy, Unit::None, Range::Words(&["drop", "end", "refuse"]), Restart;
+    queue_policy: QueuePolicy = settings.queue_policy, Unit::None, Range::Words(&["drop", "end", "refuse"]), Live;
     /// Bytes a connection may leave unprocessed while it waits for an answer.
-    park_bytes_max: usize = settings.park_bytes_max, Unit::Bytes, Range::Number(1024, BOUND_MAX), Restart;
+    park_bytes_max: usize = settings.park_bytes_max, Unit::Bytes, Range::Number(1024, BOUND_MAX), Live;
     /// Bytes that incomplete packets of one shard's clients may take together; beyond it, who has had one for longest is disconnected.
-    unread_bytes_max: usize = settings.unread_bytes_max, Unit::Bytes, Range::Number(1024, BOUND_MAX), Restart;
+    unread_bytes_max: usize = settings.unread_bytes_max, Unit::Bytes, Range::Number(1024, BOUND_MAX), Live;
 
     /// Sessions in one shard, connected or not.
-    sessions_max: usize = settings.sessions_max, Unit::Count("sessions"), Range::Number(1, U32_MAX), Restart;
+    sessions_max: usize = settings.sessions_max, Unit::Count("sessions"), Range::Number(1, U32_MAX), Live;
     /// Connections of one shard.
-    connections_max: usize = settings.connections_max, Unit::Count("connections"), Range::Number(1, U32_MAX), Restart;
+    connections_max: usize = settings.connections_max, Unit::Count("connections"), Range::Number(1, U32_MAX), Live;
     /// Subscriptions of one session.
-    subscriptions_per_session_max: usize = settings.subscriptions_per_session_max, Unit::Count("subscriptions"), Range::Number(1, U32_MAX), Restart;
+    subscriptions_per_session_max: usize = settings.subscriptions_per_session_max, Unit::Count("subscriptions"), Range::Number(1, U32_MAX), Live;
     /// Subscriptions of one session whose filters have wildcards.
-    wildcards_per_session_max: usize = settings.wildcards_per_session_max, Unit::Count("subscriptions"), Range::Number(0, U32_MAX), Restart;
+    wildcards_per_session_max: usize = settings.wildcards_per_session_max, Unit::Count("subscriptions"), Range::Number(0, U32_MAX), Live;
     /// Levels of a topic name or filter.
-    topic_levels_max: usize = settings.topic_levels_max, Unit::Count("levels"), Range::Number(1, 65_535), Restart;
+    topic_levels_max: usize = settings.topic_levels_max, Unit::Count("levels"), Range::Number(1, 65_535), Live;
     /// Levels of a filter with wildcards.
-    wildcard_levels_max: usize = settings.wildcard_levels_max, Unit::Count("levels"), Range::Number(1, 65_535), Restart;
+    wildcard_levels_max: usize = settings.wildcard_levels_max, Unit::Count("levels"), Range::Number(1, 65_535), Live;
     /// Nodes of wildcard filters that one match visits at once; a longer one is made in parts, of so many a turn.
-    match_nodes_per_turn: usize = settings.match_nodes_per_turn, Unit::Count("nodes"), Range::Number(1, 1 << 30), Restart;
+    match_nodes_per_turn: usize = settings.match_nodes_per_turn, Unit::Count("nodes"), Range::Number(1, 1 << 30), Live;
     /// Retained messages of one shard.
-    retained_messages_max: usize = settings.retained_messages_max, MESSAGES, Range::Number(0, U32_MAX), Restart;
+    retained_messages_max: usize = settings.retained_messages_max, MESSAGES, Range::Number(0, U32_MAX), Live;
     /// Bytes of retained messages of one shard.
-    retained_bytes_max: u64 = settings.retained_bytes_max, Unit::Bytes, Range::Number(0, BOUND_MAX), Restart;
+    retained_bytes_max: u64 = settings.retained_bytes_max, Unit::Bytes, Range::Number(0, BOUND_MAX), Live;
     /// Retained messages read from another shard at once.
-    retained_page_messages: u32 = settings.retained_page_messages, MESSAGES, Range::Number(1, 65_535), Restart;
+    retained_page_messages: u32 = settings.retained_page_messages, MESSAGES, Range::Number(1, 65_535), Live;
     /// Bytes of retained messages read from another shard at once.
-    retained_page_bytes: u64 = settings.retained_page_bytes, Unit::Bytes, Range::Number(1, 1 << 30), Restart;
+    retained_page_bytes: u64 = settings.retained_page_bytes, Unit::Bytes, Range::Number(1, 1 << 30), Live;
     /// Encoded output per connection above which its queue is not drained further.
-    output_high_water_bytes: usize = settings.output_high_water_bytes, Unit::Bytes, Range::Number(1024, 1 << 30), Restart;
+    output_high_water_bytes: usize = settings.output_high_water_bytes, Unit::Bytes, Range::Number(1024, 1 << 30), Live;
     /// Size of a batch between shards at which it is sent before the turn's end.
     mesh_batch_bytes: usize = settings.mesh_batch_bytes, Unit::Bytes, Range::Number(64, 1 << 30), Restart;
     /// Bytes waiting in a shard for one other shard above which its publishers wait.
     mesh_spill_bytes_max: usize = settings.mesh_spill_bytes_max, Unit::Bytes, Range::Number(64, BOUND_MAX), Restart;
     /// Bytes under way for one connection whose session is on another shard.
-    tunnel_window_bytes: usize = settings.tunnel_window_bytes, Unit::Bytes, Range::Number(1024, 1 << 30), Restart;
+    tunnel_window_bytes: usize = settings.tunnel_window_bytes, Unit::Bytes, Range::Number(1024, 1 << 30), Live;
 
     /// Highest QoS served.
-    maximum_qos: u8 = settings.offer.maximum_qos, Unit::None, Range::Number(0, 2), Restart;
+    maximum_qos: u8 = settings.offer.maximum_qos, Unit::None, Range::Number(0, 2), Live;
     /// Whether retained messages are served.
-    retain_available: bool = settings.offer.retain_available, Unit::None, Range::Bool, Restart;
+    retain_available: bool = settings.offer.retain_available, Unit::None, Range::Bool, Live;
     /// Whether wildcard subscriptions are served.
-    wildcard_available: bool = settings.offer.wildcard_available, Unit::None, Range::Bool, Restart;
+    wildcard_available: bool = settings.offer.wildcard_available, Unit::None, Range::Bool, Live;
     /// Whether shared subscriptions are served.
-    shared_available: bool = settings.offer.shared_available, Unit::None, Range::Bool, Restart;
+    shared_available: bool = settings.offer.shared_available, Unit::None, Range::Bool, Live;
     /// Whether subscription identifiers are served.
-    subscription_identifiers_available: bool = settings.offer.subscription_identifiers_available, Unit::None, Range::Bool, Restart;
+    subscription_identifiers_available: bool = settings.offer.subscription_identifiers_available, Unit::None, Range::Bool, Live;
     /// Topic prefix given to 5.0 clients that ask for response information; empty gives none.
-    response_information: Option<String> = settings.response_information, Unit::None, Range::Form("a topic prefix without wildcards, or nothing"), Restart;
+    response_information: Option<String> = settings.response_information, Unit::None, Range::Form("a topic prefix without wildcards, or nothing"), Live;
 }

@@ -160,7 +160,7 @@ pub struct Key {
     pub short: Option<char>,
     /// A flag without a value that stands for one of its values.
     pub switch: Option<Switch>,
-    pub(super) parse_into: fn(&mut Options, &str) -> bool,
+    pub(crate) parse_into: fn(&mut Options, &str) -> bool,
     pub(super) text: fn(&Options) -> String,
     pub(super) number: fn(&Options) -> Option<u64>,
 }

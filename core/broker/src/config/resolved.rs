@@ -162,13 +162,12 @@ fn rules(options: &Options, listener: &ListenerOptions) -> DoorRules {
     DoorRules { password_file, acl_file, allow_anonymous }
 }
 
-/// What the server's own decider is made of; nothing where everybody may everything, or the program decides.
+/// What the server's own decider is made of; nothing where the program decides.
 fn guard(options: &Options, listeners: &[ListenerOptions], shards: usize) -> Option<GuardOptions> {
     let all: Vec<DoorRules> = listeners.iter().map(|listener| rules(options, listener)).collect();
-    let open = DoorRules { allow_anonymous: true, ..DoorRules::default() };
-    let decides = all.iter().any(|rules| *rules != open);
-    (decides && options.decider.is_none()).then(|| GuardOptions {
-        rules: open,
+    options.decider.is_none().then(|| GuardOptions {
+        // A listener that is not known here is none of this configuration.
+        rules: DoorRules::default(),
         listeners: all.into_iter().map(Some).collect(),
         shards,
         decision_timeout: Duration::from_millis(options.settings.decision_timeout),
@@ -191,12 +190,21 @@ mod tests {
         }
     }
 
+    fn anybody_may(resolved: &Resolved) -> bool {
+        let guard = resolved.guard.as_ref().expect("the program decides nothing");
+        guard
+            .listeners
+            .iter()
+            .flatten()
+            .all(|rules| *rules == DoorRules { allow_anonymous: true, ..DoorRules::default() })
+    }
+
     #[test]
     fn the_default_is_one_shard_for_this_machine() {
         let resolved = Resolved::on(Options::default(), &machine()).unwrap();
-        assert_eq!((resolved.shards, resolved.cpus), (1, None));
+        assert_eq!((resolved.shards, &resolved.cpus), (1, &None));
         assert_eq!(resolved.listeners.len(), 2);
-        assert!(resolved.guard.is_none(), "everybody may everything");
+        assert!(anybody_may(&resolved));
         assert!(resolved.listeners.iter().all(|l| !l.address.is_beyond_this_machine()));
     }
 
@@ -207,7 +215,7 @@ mod tests {
             assert!(refused(options.clone()).contains("--allow-anonymous"), "{address}");
             for anonymous in [Anonymous::Everybody, Anonymous::Nobody] {
                 let resolved = Resolved::on(options.clone().allow_anonymous(anonymous), &machine()).unwrap();
-                assert_eq!(resolved.guard.is_none(), anonymous == Anonymous::Everybody, "{address}");
+                assert_eq!(anybody_may(&resolved), anonymous == Anonymous::Everybody, "{address}");
             }
         }
         for address in ["127.0.0.1", "127.255.0.1:7", "::1", "[::ffff:127.0.0.1]:1"] {

@@ -45,6 +45,11 @@ struct Waiting {
 }
 
 impl Queue {
+    /// Takes logins in again, after [`Queue::close`].
+    fn open(&self) {
+        lock(&self.waiting).is_closed = false;
+    }
+
     /// Lets a login wait. Takes one short lock.
     pub fn push(&self, login: Login) -> Result<(), Full> {
         let mut waiting = lock(&self.waiting);
@@ -107,11 +112,13 @@ impl Waiting {
 }
 
 /// The threads.
+#[derive(Default)]
 pub struct Workers(Vec<JoinHandle<()>>);
 
 impl Workers {
     /// Starts so many.
     pub fn start(shared: &Arc<Shared>, count: usize) -> Result<Self, GuardError> {
+        shared.queue.open();
         let mut workers = Self(Vec::new());
         for _ in 0..count {
             let own = Arc::clone(shared);
@@ -128,6 +135,11 @@ impl Workers {
         shared.queue.close();
         self.join();
         GuardError::Threads(error)
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Waits until they are gone; the queue is closed before.

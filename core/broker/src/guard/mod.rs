@@ -33,8 +33,12 @@ use snapshot::Snapshot;
 /// Who may come in and what they may do, for one broker. Dropping it ends its threads.
 pub struct Guard {
     shared: Arc<Shared>,
-    workers: Workers,
+    /// None as long as no listener has a password file.
+    workers: Mutex<Workers>,
 }
+
+/// What is to hold, read and found right, and not in force yet.
+pub(crate) struct Prepared(Arc<Snapshot>);
 
 /// What a guard, its deciders and its threads share.
 struct Shared {
@@ -66,10 +70,10 @@ impl Guard {
     /// # Errors
     /// What is wrong with a file, with its line; or that no thread can be started.
     pub fn load(options: &GuardOptions) -> Result<Self, GuardError> {
-        let snapshot = Snapshot::load(options)?;
+        let snapshot = Arc::new(Snapshot::load(options)?);
         let key = random_bytes().map_err(GuardError::Random)?;
         let shared = Arc::new(Shared {
-            snapshot: Mutex::new(Arc::new(snapshot)),
+            snapshot: Mutex::new(Arc::clone(&snapshot)),
             number: AtomicU64::new(1),
             queue: Queue::default(),
             digester: Digester::new(key),
@@ -78,8 +82,9 @@ impl Guard {
             counters: GuardCounters::default(),
             started: Instant::now(),
         });
-        let workers = Workers::start(&shared, options.hashing_threads())?;
-        Ok(Self { shared, workers })
+        let guard = Self { shared, workers: Mutex::default() };
+        guard.start_workers(&snapshot, options)?;
+        Ok(guard)
     }
 
     /// Reads the files anew. What was right before is not forgotten unless all is right now: else nothing changes.
@@ -88,10 +93,34 @@ impl Guard {
     /// # Errors
     /// As [`Guard::load`].
     pub fn reload(&self, options: &GuardOptions) -> Result<(), GuardError> {
+        let prepared = self.prepare(options)?;
+        self.put(prepared);
+        Ok(())
+    }
+
+    /// Reads the files, and starts threads if there were no passwords before. What holds does not change.
+    ///
+    /// # Errors
+    /// As [`Guard::load`].
+    pub(crate) fn prepare(&self, options: &GuardOptions) -> Result<Prepared, GuardError> {
         let snapshot = Arc::new(Snapshot::load(options)?);
-        *lock(&self.shared.snapshot) = snapshot;
+        self.start_workers(&snapshot, options)?;
+        Ok(Prepared(snapshot))
+    }
+
+    /// Puts in force what was prepared, and returns what held before.
+    pub(crate) fn put(&self, prepared: Prepared) -> Prepared {
+        let before = std::mem::replace(&mut *lock(&self.shared.snapshot), prepared.0);
         self.shared.number.fetch_add(1, Ordering::Release);
         lock(&self.shared.verified).clear();
+        Prepared(before)
+    }
+
+    fn start_workers(&self, snapshot: &Snapshot, options: &GuardOptions) -> Result<(), GuardError> {
+        let mut workers = lock(&self.workers);
+        if snapshot.has_users() && workers.is_empty() {
+            *workers = Workers::start(&self.shared, options.hashing_threads())?;
+        }
         Ok(())
     }
 
@@ -111,7 +140,7 @@ impl Guard {
     /// Compares no more passwords and waits until its threads are gone: at most as long as one hash takes.
     pub fn stop(&mut self) {
         self.shared.queue.close();
-        self.workers.join();
+        lock(&self.workers).join();
     }
 }
 

@@ -57,6 +57,12 @@ impl Snapshot {
         own.unwrap_or(&self.everywhere)
     }
 
+    /// Whether there are passwords to compare.
+    pub fn has_users(&self) -> bool {
+        let all = self.listeners.iter().flatten().chain([&self.everywhere]);
+        all.into_iter().any(|rules| rules.users.is_some())
+    }
+
     /// Whether somebody may not do everything.
     pub fn has_acl(&self) -> bool {
         let all = self.listeners.iter().flatten().chain([&self.everywhere]);

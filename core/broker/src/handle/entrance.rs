@@ -2,7 +2,7 @@
 //! until a deadline.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ringmq_rt::{Inlet, InletError};
@@ -17,7 +17,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(5);
 /// The doors of one broker, shared by its handles and subscriptions.
 pub(crate) struct Entrance {
     inlets: Vec<Inlet>,
-    packet_bytes_max: u32,
+    packet_bytes_max: AtomicU32,
     answers: Arc<Answers>,
     next_local: AtomicU64,
     next_shard: AtomicUsize,
@@ -28,7 +28,7 @@ impl Entrance {
     pub(crate) fn new(inlets: Vec<Inlet>, packet_bytes_max: u32, answers: Arc<Answers>) -> Self {
         Self {
             inlets,
-            packet_bytes_max,
+            packet_bytes_max: AtomicU32::new(packet_bytes_max),
             answers,
             next_local: AtomicU64::new(1),
             next_shard: AtomicUsize::new(0),
@@ -39,7 +39,11 @@ impl Entrance {
         /// Fixed header, length of the topic, packet identifier, length of the properties.
         const FRAME_BYTES_MAX: usize = 5 + 2 + 2 + 4;
         let bytes = payload_bytes.saturating_add(topic.len() + properties_bytes + FRAME_BYTES_MAX);
-        bytes <= self.packet_bytes_max as usize
+        bytes <= self.packet_bytes_max.load(Ordering::Relaxed) as usize
+    }
+    /// Messages may from now on make packets of at most so many bytes.
+    pub(crate) fn set_packet_bytes_max(&self, packet_bytes_max: u32) {
+        self.packet_bytes_max.store(packet_bytes_max, Ordering::Relaxed);
     }
     /// Those who wait for answers.
     pub(super) fn answers(&self) -> &Arc<Answers> {
