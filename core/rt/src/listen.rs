@@ -38,7 +38,7 @@ impl From<SocketAddr> for Listen {
 /// Where a listener is.
 #[derive(Clone, Debug)]
 pub enum Place {
-    /// At a TCP port, on every shard. All addresses with port 0 get one number.
+    /// At a TCP port, on every shard. All addresses with port 0 get one number, as far as their hosts differ.
     Tcp(SocketAddr),
     /// At a Unix socket, which is made, and removed when the listener closes.
     Unix(UnixPlace),
@@ -171,7 +171,8 @@ fn place_of(socket: &Socket) -> io::Result<Listening> {
     Ok(Listening::Unix(address.as_pathname().map(Into::into).unwrap_or_default()))
 }
 
-/// A listening socket for each address which nobody else listens on. All with port 0 get one number.
+/// A listening socket for each address which nobody else listens on. All with port 0 get one number, but for those
+/// that have it several times for one host.
 fn claim(addresses: &[SocketAddr]) -> Result<Vec<Socket>, StartError> {
     let mut last = None;
     for _ in 0..PORT_ATTEMPTS_MAX {
@@ -193,16 +194,19 @@ fn was_chosen(addresses: &[SocketAddr], address: SocketAddr) -> bool {
 }
 
 fn claim_once(addresses: &[SocketAddr]) -> Result<Vec<Socket>, StartError> {
-    let mut chosen = 0;
+    // By how many addresses with port 0 and the same host stand before: those cannot share a number.
+    let mut chosen: Vec<u16> = Vec::new();
     let mut claims = Vec::with_capacity(addresses.len());
-    for &asked in addresses {
+    for (index, &asked) in addresses.iter().enumerate() {
         let mut address = asked;
-        if address.port() == 0 {
-            address.set_port(chosen);
+        let times_before = addresses[..index].iter().filter(|before| **before == asked).count();
+        if asked.port() == 0 {
+            address.set_port(chosen.get(times_before).copied().unwrap_or(0));
         }
         let claim = exclusive_listener(address).map_err(|error| StartError::Listen { address, error })?;
-        if address.port() == 0 {
-            chosen = address_of(&claim)?.port();
+        if asked.port() == 0 && address.port() == 0 {
+            chosen.resize(times_before + 1, 0);
+            chosen[times_before] = address_of(&claim)?.port();
         }
         claims.push(claim);
     }
@@ -269,6 +273,15 @@ mod tests {
         for listeners in &bound.listeners {
             assert_eq!(listeners.len(), 2);
         }
+    }
+
+    #[test]
+    fn port_0_twice_for_one_host_gives_two_numbers_for_both_families() {
+        let asked = ["127.0.0.1:0", "127.0.0.1:0", "[::1]:0", "[::1]:0"].map(|text| local(text).into());
+        let bound = bind(&asked, 2).unwrap();
+        let ports: Vec<u16> = (0..4).map(|index| address(&bound, index).port()).collect();
+        assert_ne!(ports[0], ports[1]);
+        assert_eq!(ports[..2], ports[2..]);
     }
 
     #[test]
