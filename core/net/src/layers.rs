@@ -104,3 +104,12 @@ impl Layer for Layers {
 }
 
 const _: () = assert!(size_of::<Layers>() == size_of::<usize>());
+
+/// Connections move between threads, and doors are shared by all.
+const _: () = {
+    const fn is_send<T: Send>() {}
+    const fn is_shared<T: Send + Sync>() {}
+    is_send::<Layers>();
+    is_shared::<crate::Door>();
+    is_shared::<crate::ClientDoor>();
+};
