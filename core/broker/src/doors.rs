@@ -83,6 +83,7 @@ fn door(listener: &ListenerOptions) -> Result<Door, String> {
         Ok::<_, String>(WebSocketOptions {
             paths: Some(vec![listener.websocket_path.clone()]),
             origins: listener.websocket_origins.clone(),
+            subprotocol_required: listener.websocket_subprotocol_required,
             trusted: networks(&listener.forwarded_from)?,
         })
     });

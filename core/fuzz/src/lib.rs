@@ -15,6 +15,7 @@
 //! | `peer` | what a server sends and an application asks | the client's machine writes right packets, and every request ends once |
 //! | `websocket` | bytes of a client with WebSocket, and bytes to be sent by one | any split gives the same plaintext and the same end; both ends understand each other |
 //! | `proxy` | bytes before a connection | the same address and the same rest in any split, or the connection is broken |
+//! | `tls` | bytes to either end, and changes to what both say | no panic; what comes out is the beginning of what went in; an end once broken stays so |
 //!
 //! # Running
 //!
@@ -46,6 +47,7 @@ mod records;
 mod script;
 mod seeds;
 mod stream;
+mod tls;
 mod witness;
 mod writing;
 
@@ -61,3 +63,4 @@ pub use script::Script;
 use seeds::record;
 pub use seeds::write as write_seeds;
 pub use stream::stream;
+pub use tls::tls;

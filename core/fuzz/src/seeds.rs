@@ -49,6 +49,7 @@ fn of(target: &str) -> Vec<Vec<u8>> {
         "stream" => streams(),
         "websocket" => websockets(),
         "proxy" => proxies(),
+        "tls" => crate::tls::scripts(),
         "mesh" => batches(),
         "model" => noise(12, 3_000),
         "connection" | "peer" => noise(30, 800),
@@ -187,7 +188,7 @@ mod tests {
     /// Every target that takes bytes has seeds, and takes them.
     #[test]
     fn every_target_takes_its_seeds() {
-        let takers: [Taker; 9] = [
+        let takers: [Taker; 10] = [
             ("frame", crate::frame),
             ("decode_client", crate::decode_client),
             ("decode_server", crate::decode_server),
@@ -196,6 +197,7 @@ mod tests {
             ("mesh", crate::mesh),
             ("websocket", crate::websocket),
             ("proxy", crate::proxy),
+            ("tls", crate::tls),
             ("model", crate::model),
         ];
         for (target, take) in takers {

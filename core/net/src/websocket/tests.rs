@@ -154,6 +154,21 @@ fn paths_and_origins_are_those_of_the_options() {
         let (answer, _) = answer(&REQUEST.replace("Host:", &format!("{origin}Host:")), options());
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{origin}{answer}");
     }
+    let (before, behind) = REQUEST.split_once("Host:").unwrap();
+    let mut server = server_with(options());
+    server.receive(&[before.as_bytes(), b"Origin: https://\xFF\r\nHost:", behind.as_bytes()].concat());
+    assert!(server.send(usize::MAX).starts_with(b"HTTP/1.1 403 "), "an origin that is no text");
+}
+
+#[test]
+fn a_subprotocol_is_needed_only_where_it_is_required() {
+    for offered in ["", "Sec-WebSocket-Protocol: amqp\r\n"] {
+        let request = REQUEST.replace("Sec-WebSocket-Protocol: mqtt\r\n", offered);
+        let lenient = WebSocketOptions { subprotocol_required: false, ..WebSocketOptions::default() };
+        let (answer, _) = answer(&request, lenient);
+        assert!(answer.starts_with("HTTP/1.1 101 ") && !answer.contains("Protocol:"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n") && !answer.trim_end().contains("\r\n\r\n"));
+    }
 }
 
 #[test]
