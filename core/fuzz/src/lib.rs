@@ -15,6 +15,8 @@
 //! | `peer` | what a server sends and an application asks | the client's machine writes right packets, and every request ends once |
 //! | `websocket` | bytes of a client with WebSocket, and bytes to be sent by one | any split gives the same plaintext and the same end; both ends understand each other |
 //! | `proxy` | bytes before a connection | the same address and the same rest in any split, or the connection is broken |
+//! | `config_toml` | a configuration file | judged, and every mistake has its place and one line |
+//! | `mosquitto_conf` | a mosquitto.conf and a file that it includes | the same, and its translation means the same |
 //!
 //! # Running
 //!
@@ -31,6 +33,7 @@
 
 mod bounds;
 mod broker;
+mod configuration;
 mod handles;
 // The world in which the shards' own tests run: fake sockets, lanes, deciders and time, seeded.
 #[path = "../../shard/tests/harness/mod.rs"]
@@ -50,6 +53,7 @@ mod witness;
 mod writing;
 
 pub use broker::connection;
+pub use configuration::{config_toml, mosquitto_conf};
 pub use layers::{proxy, websocket};
 pub use mesh::mesh;
 pub use model::model;

@@ -9,7 +9,7 @@ use ringmq_shard::{Offer, Settings};
 
 use super::cores::{Placement, place};
 use super::declaration::DeciderFactory;
-use super::listener::{ClientCertificate, Identity, ListenerOptions, resolve};
+use super::listener::{ClientCertificate, Identity, ListenerOptions, LookUp, resolve, system};
 use super::machine::Machine;
 use crate::guard::{DoorRules, GuardOptions};
 
@@ -46,7 +46,7 @@ impl Resolved {
 
     fn on(options: Options, machine: &Machine) -> Result<Self, ConfigErrors> {
         let mut errors = Vec::new();
-        let listeners = listeners(&options, machine.ipv6, &mut errors);
+        let listeners = listeners(&options, machine.ipv6, &system, &mut errors);
         errors.extend(check_one_decides(&options, &listeners));
         let placement = place(&options.cores, options.shards, machine);
         let placement = placement.unwrap_or_else(|text| {
@@ -71,11 +71,16 @@ impl Resolved {
 }
 
 /// The listeners of `options`, with everything that is wrong about them and about values of the whole broker.
-fn listeners(options: &Options, ipv6: bool, errors: &mut Vec<ConfigError>) -> Vec<ListenerOptions> {
+fn listeners(
+    options: &Options,
+    ipv6: bool,
+    look_up: &LookUp<'_>,
+    errors: &mut Vec<ConfigError>,
+) -> Vec<ListenerOptions> {
     errors.extend(check_ranges(options));
     let source = key("packet_bytes_max").map(|key| options.source(key)).unwrap_or_default();
     errors.extend(check_relations(&options.settings, &options.settings.offer, &source));
-    let listeners = resolve(options, ipv6).unwrap_or_else(|more| {
+    let listeners = resolve(options, ipv6, look_up).unwrap_or_else(|more| {
         errors.extend(more);
         Vec::new()
     });
@@ -92,8 +97,19 @@ impl Options {
     /// # Errors
     /// Everything that is wrong with listeners and values; not what this version or this machine cannot serve.
     pub fn listeners(&self) -> Result<Vec<ListenerOptions>, ConfigErrors> {
+        self.listeners_with(Machine::look().ipv6, &system)
+    }
+    /// The same on a machine with IPv6 or without it, with somebody else who knows names.
+    ///
+    /// # Errors
+    /// As [`Options::listeners`].
+    pub fn listeners_with(
+        &self,
+        ipv6: bool,
+        look_up: &LookUp<'_>,
+    ) -> Result<Vec<ListenerOptions>, ConfigErrors> {
         let mut errors = Vec::new();
-        let listeners = listeners(self, Machine::look().ipv6, &mut errors);
+        let listeners = listeners(self, ipv6, look_up, &mut errors);
         ConfigErrors::none_of(errors, listeners)
     }
     /// Checks everything that can be checked without opening a port or a file.
