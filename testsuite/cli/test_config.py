@@ -10,6 +10,7 @@ import pytest
 
 import broker_process
 import debian_packages
+import mqtt_bytes as mqtt
 from raw_client import Peer
 
 ROOT = broker_process.ROOT
@@ -187,7 +188,8 @@ def test_the_schema_knows_every_key_and_every_type(write):
     for bad in ({"queue_polcy": "end"}, {"queue_policy": "forget"}, {"maximum_qos": 3}, {"moving": "yes"},
                 {"publish_hold": "5 parsecs"}, {"listener": {}}, {"listener": [{}]},
                 {"listener": [{"address": "x", "queue_policy": "end"}]}, {"port": 1.5},
-                {"listener": [{"address": "x", "certificate": [{"certificate": "a"}]}]}):
+                {"listener": [{"address": "x", "certificate": [{"certificate": "a"}]}]},
+                {"listener": [{"address": "x", "client_ca": [{"certificate": "a", "key": "b"}]}]}):
         assert list(validator.iter_errors(bad)), bad
 
 
@@ -220,6 +222,19 @@ def test_a_mosquitto_conf_runs_and_its_translation_too(write, peers):
             assert (properties["maximum_qos"], properties["topic_alias_maximum"]) == (1, 3)
         finally:
             broker.stop()
+
+
+def test_a_named_listener_lets_in_nobody_without_a_name(write):
+    """As mosquitto since 2.0: without allow_anonymous nobody comes in."""
+    port = broker_process.free_port()
+    path = write(f"listener {port} 127.0.0.1\n", "mosquitto.conf")
+    broker = broker_process.Broker([broker_process.ringmq_binary(), "serve", "-c", str(path)])
+    try:
+        with Peer(port) as peer:
+            peer.send(mqtt.connect("x"))
+            assert peer.expect("CONNACK").reason in (0x86, 0x87)
+    finally:
+        broker.stop()
 
 
 def test_debians_own_file_is_understood(write):
