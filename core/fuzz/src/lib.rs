@@ -16,6 +16,8 @@
 //! | `websocket` | bytes of a client with WebSocket, and bytes to be sent by one | any split gives the same plaintext and the same end; both ends understand each other |
 //! | `proxy` | bytes before a connection | the same address and the same rest in any split, or the connection is broken |
 //! | `tls` | bytes to either end, and changes to what both say | no panic; what comes out is the beginning of what went in; an end once broken stays so |
+//! | `config_toml` | a configuration file | judged, and every mistake has its place and one line |
+//! | `mosquitto_conf` | a mosquitto.conf and a file that it includes | the same, and its translation means the same |
 //!
 //! # Running
 //!
@@ -32,6 +34,7 @@
 
 mod bounds;
 mod broker;
+mod configuration;
 mod handles;
 // The world in which the shards' own tests run: fake sockets, lanes, deciders and time, seeded.
 #[path = "../../shard/tests/harness/mod.rs"]
@@ -52,6 +55,7 @@ mod witness;
 mod writing;
 
 pub use broker::connection;
+pub use configuration::{config_toml, mosquitto_conf};
 pub use layers::{proxy, websocket};
 pub use mesh::mesh;
 pub use model::model;

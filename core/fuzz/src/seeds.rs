@@ -53,7 +53,7 @@ fn of(target: &str) -> Vec<Vec<u8>> {
         "mesh" => batches(),
         "model" => noise(12, 3_000),
         "connection" | "peer" => noise(30, 800),
-        _ => Vec::new(),
+        _ => crate::configuration::seeds(target),
     }
 }
 
