@@ -7,12 +7,14 @@
 //! | [`password_file`] | who there is, with the line of what is wrong |
 //! | [`acl`] | mosquitto's ACL file: read, compiled, checked, explained |
 //! | [`permissions`] | the same rules as data, from wherever they come |
+//! | [`jwt`] | signed tokens as passwords, with who bears them and what they may do |
 //! | [`verified`] | passwords that were right, as keyed digests, so that a thousand clients may come back at once |
 //! | [`backoff`] | addresses that guessed wrong, and how long they wait |
 #![forbid(unsafe_code)]
 
 pub mod acl;
 pub mod backoff;
+pub mod jwt;
 mod line;
 pub mod password_file;
 pub mod password_hash;
@@ -24,4 +26,4 @@ pub use acl::Acl;
 pub use line::FileError;
 pub use password_file::PasswordFile;
 pub use password_hash::{HashMemory, PasswordHash, Scheme};
-pub use permissions::{Access, Action, Effect, Permissions, Rule, Who};
+pub use permissions::{Access, Action, Effect, Granted, Permissions, Rule, Who};

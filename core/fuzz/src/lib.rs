@@ -12,6 +12,8 @@
 //! | `connection` | what clients and handles of one to three shards do | every packet was owed, bounds hold after each step, all is answered, it stops |
 //! | `model` | who does what when, in the shards' own model | the judge of the whole history: nothing lost, doubled, out of order or acknowledged early |
 //! | `mesh` | a batch from a peer | the shard takes it or refuses it and goes on serving |
+//! | `acl` | an ACL file, names and topics | the compiled rules say what their plain reading says |
+//! | `password` | a password file, and a stored password | an error with its line, or what is written as it was read |
 //! | `peer` | what a server sends and an application asks | the client's machine writes right packets, and every request ends once |
 //!
 //! # Running
@@ -29,6 +31,7 @@
 
 mod bounds;
 mod broker;
+mod files;
 mod handles;
 // The world in which the shards' own tests run: fake sockets, lanes, deciders and time, seeded.
 #[path = "../../shard/tests/harness/mod.rs"]
@@ -47,6 +50,7 @@ mod witness;
 mod writing;
 
 pub use broker::connection;
+pub use files::{acl, password};
 pub use mesh::mesh;
 pub use model::model;
 pub use packets::{decode_client, decode_server, frame};
