@@ -8,6 +8,7 @@
 //! | [`acl`] | mosquitto's ACL file: read, compiled, checked, explained |
 //! | [`permissions`] | the same rules as data, from wherever they come |
 //! | [`jwt`] | signed tokens as passwords, with who bears them and what they may do |
+//! | [`scram`] | proof of a password that does not cross the network |
 //! | [`verified`] | passwords that were right, as keyed digests, so that a thousand clients may come back at once |
 //! | [`backoff`] | addresses that guessed wrong, and how long they wait |
 #![forbid(unsafe_code)]
@@ -20,6 +21,7 @@ pub mod password_file;
 pub mod password_hash;
 pub mod permissions;
 mod rule_tree;
+pub mod scram;
 pub mod verified;
 
 pub use acl::Acl;

@@ -14,6 +14,7 @@
 //! | `mesh` | a batch from a peer | the shard takes it or refuses it and goes on serving |
 //! | `acl` | an ACL file, names and topics | the compiled rules say what their plain reading says |
 //! | `password` | a password file, and a stored password | an error with its line, or what is written as it was read |
+//! | `token` | keys, a token, and claims that are signed rightly | an answer, and never by a wrong signature |
 //! | `peer` | what a server sends and an application asks | the client's machine writes right packets, and every request ends once |
 //!
 //! # Running
@@ -50,7 +51,7 @@ mod witness;
 mod writing;
 
 pub use broker::connection;
-pub use files::{acl, password};
+pub use files::{acl, password, token};
 pub use mesh::mesh;
 pub use model::model;
 pub use packets::{decode_client, decode_server, frame};

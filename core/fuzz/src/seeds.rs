@@ -50,6 +50,7 @@ fn of(target: &str) -> Vec<Vec<u8>> {
         "model" => noise(12, 3_000),
         "acl" => acl_files(),
         "password" => password_files(),
+        "token" => token_parts(),
         "connection" | "peer" => noise(30, 800),
         _ => Vec::new(),
     }
@@ -223,4 +224,16 @@ fn password_files() -> Vec<Vec<u8>> {
         stored.iter().enumerate().map(|(n, stored)| format!("u{n}:{stored}\n")).collect();
     let whole = format!("# users\n{}", lines.concat());
     stored.into_iter().chain(lines).chain([whole]).map(String::into_bytes).collect()
+}
+
+/// Claims, sets of keys and a whole token.
+fn token_parts() -> Vec<Vec<u8>> {
+    let parts = [
+        r#"{"sub":"a","exp":100,"nbf":1.5,"aud":["x"],"acl":{"pub":["a/%c"],"sub":["b/#"],"deny":["c"]}}"#,
+        r#"{"keys":[{"kty":"oct","kid":"k","use":"sig","key_ops":["verify"],"k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T"}]}"#,
+        r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#,
+        "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODB9.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+        "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n",
+    ];
+    parts.iter().map(|part| part.as_bytes().to_vec()).collect()
 }
