@@ -34,8 +34,9 @@ pub fn config_toml(bytes: &[u8]) {
 pub fn mosquitto_conf(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (main, included) = text.split_once(NEXT_FILE).unwrap_or((text, ""));
-    let mut folder =
-        |_: &Path| -> Result<Vec<Included>, String> { Ok(vec![("other.conf".into(), Ok(included.to_owned()))]) };
+    let mut folder = |_: &Path| -> Result<Vec<Included>, String> {
+        Ok(vec![("other.conf".into(), Ok(included.to_owned()))])
+    };
     let translation = translate(Path::new(PATH), main, &mut folder);
     for note in translation.notes() {
         check_place(&note.source, if is_main(&note.source) { main } else { included });
@@ -64,7 +65,10 @@ fn same(direct: Raw, through: Raw, printed: &str) {
         assert_eq!(key.text(&direct.0), key.text(&through.0), "{}\n{printed}", key.name);
     }
     let without_source = |listeners: Vec<ListenerOptions>| -> Vec<ListenerOptions> {
-        listeners.into_iter().map(|listener| ListenerOptions { source: Source::Default, ..listener }).collect()
+        listeners
+            .into_iter()
+            .map(|listener| ListenerOptions { source: Source::Default, ..listener })
+            .collect()
     };
     match (listeners(&direct.0), listeners(&through.0)) {
         (Ok(direct), Ok(through)) => assert_eq!(without_source(direct), without_source(through), "{printed}"),

@@ -12,6 +12,9 @@
 //! | `connection` | what clients and handles of one to three shards do | every packet was owed, bounds hold after each step, all is answered, it stops |
 //! | `model` | who does what when, in the shards' own model | the judge of the whole history: nothing lost, doubled, out of order or acknowledged early |
 //! | `mesh` | a batch from a peer | the shard takes it or refuses it and goes on serving |
+//! | `acl` | an ACL file, names and topics | the compiled rules say what their plain reading says |
+//! | `password` | a password file, and a stored password | an error with its line, or what is written as it was read |
+//! | `token` | keys, a token, and claims that are signed rightly | an answer, and never by a wrong signature |
 //! | `peer` | what a server sends and an application asks | the client's machine writes right packets, and every request ends once |
 //! | `websocket` | bytes of a client with WebSocket, and bytes to be sent by one | any split gives the same plaintext and the same end; both ends understand each other |
 //! | `proxy` | bytes before a connection | the same address and the same rest in any split, or the connection is broken |
@@ -35,6 +38,7 @@
 mod bounds;
 mod broker;
 mod configuration;
+mod files;
 mod handles;
 // The world in which the shards' own tests run: fake sockets, lanes, deciders and time, seeded.
 #[path = "../../shard/tests/harness/mod.rs"]
@@ -56,6 +60,7 @@ mod writing;
 
 pub use broker::connection;
 pub use configuration::{config_toml, mosquitto_conf};
+pub use files::{acl, password, token};
 pub use layers::{proxy, websocket};
 pub use mesh::mesh;
 pub use model::model;
