@@ -115,6 +115,7 @@ mod tests {
                 // Any text may be an address: what it means is judged at start.
                 "bind" => continue,
                 "response_information" => "a/#",
+                "password_file" | "acl_file" => "null\0character",
                 _ => "nonsense",
             };
             let mut raw = Raw::default();
