@@ -15,6 +15,7 @@
 
 pub mod acl;
 pub mod backoff;
+#[cfg(feature = "jwt")]
 pub mod jwt;
 mod line;
 pub mod password_file;
