@@ -271,6 +271,8 @@ def test_home_temperature(port):
             running.wait_for("Subscribed|SUBACK")
             for room, value in (("kitchen", "21.5"), ("attic", "17")):
                 assert speaking.run("pub", port, "-t", f"home/{room}/temperature", "-m", value)[0] == 0
+                # Two publishers have no order between them before the first one's message is there.
+                running.wait_for(f"home/{room}/temperature")
             lines = [line for line in running.finish() if line.startswith("home/")]
             assert lines == ["home/kitchen/temperature 21.5", "home/attic/temperature 17"]
             running.process.stdout.close()

@@ -1,5 +1,6 @@
 """Keep alive: who is too quiet is closed at one and a half times, and nobody else."""
 
+import contextlib
 import time
 
 import mqtt_bytes as mqtt
@@ -48,9 +49,11 @@ def test_zero_turns_it_off(connect):
 def test_half_a_packet_is_not_a_packet(connect):
     """Bytes of a packet that never ends do not keep a connection alive for ever [MQTT-3.1.2-22]."""
     peer = connect("dribble", keep_alive=1)
-    for byte in mqtt.publish("topic", bytes(40))[:9]:
-        peer.send(bytes([byte]))
-        time.sleep(0.2)
+    # The end may come before the last byte.
+    with contextlib.suppress(ConnectionError):
+        for byte in mqtt.publish("topic", bytes(40))[:9]:
+            peer.send(bytes([byte]))
+            time.sleep(0.2)
     found = peer.expect_closed(timeout=2)
     assert [packet.reason for packet in found] in ([0x8D], [])
 
