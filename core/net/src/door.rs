@@ -73,12 +73,14 @@ pub struct WebSocketOptions {
     pub origins: Vec<String>,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted: Networks,
+    /// Whether a client that does not offer the subprotocol `mqtt` is refused [MQTT-6.0.0-3].
+    pub subprotocol_required: bool,
 }
 
 impl Default for WebSocketOptions {
     fn default() -> Self {
         let paths = Some(vec!["/mqtt".to_owned(), "/".to_owned()]);
-        Self { paths, origins: Vec::new(), trusted: Networks::default() }
+        Self { paths, origins: Vec::new(), trusted: Networks::default(), subprotocol_required: true }
     }
 }
 

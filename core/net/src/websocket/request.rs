@@ -94,13 +94,17 @@ pub(crate) fn accept(
     let key = check_upgrade(request.headers)?;
     let offered =
         |name: &&&str| tokens(request.headers, "Sec-WebSocket-Protocol").any(|token| token == **name);
-    let Some(subprotocol) = SUBPROTOCOLS.iter().find(offered) else {
-        return Err(refuse(400, "WebSocket: the subprotocol mqtt was not offered"));
+    let subprotocol = match SUBPROTOCOLS.iter().find(offered) {
+        Some(subprotocol) => format!("Sec-WebSocket-Protocol: {subprotocol}\r\n"),
+        None if options.subprotocol_required => {
+            return Err(refuse(400, "WebSocket: the subprotocol mqtt was not offered"));
+        }
+        None => String::new(),
     };
     let accept = accept_key(key);
     let response = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: {subprotocol}\r\n\r\n"
+         Sec-WebSocket-Accept: {accept}\r\n{subprotocol}\r\n"
     );
     Ok(Some(Accepted { response, address: forwarded(request.headers, &options.trusted, peer) }))
 }

@@ -101,6 +101,20 @@ fn good_requests_are_accepted_however_they_are_written() {
 }
 
 #[test]
+fn a_client_without_the_subprotocol_is_served_where_that_is_allowed() {
+    for (offered, chosen) in
+        [("Sec-WebSocket-Protocol: mqtt\r\n", true), ("Sec-WebSocket-Protocol: chat\r\n", false), ("", false)]
+    {
+        let request = REQUEST.replace("Sec-WebSocket-Protocol: mqtt\r\n", offered);
+        let options = WebSocketOptions { subprotocol_required: false, ..WebSocketOptions::default() };
+        let (answer, server) = answer(&request, options);
+        assert!(answer.starts_with("HTTP/1.1 101 ") && answer.ends_with("\r\n\r\n"), "{answer}");
+        assert_eq!(answer.contains("Sec-WebSocket-Protocol: mqtt\r\n"), chosen, "{answer}");
+        assert!(server.layers.is_established());
+    }
+}
+
+#[test]
 fn wrong_requests_get_the_right_status_and_the_end() {
     let many = format!("{}Host:", "X-Header: 1\r\n".repeat(70));
     let long = format!("X-Long: {}\r\nHost:", "x".repeat(WEBSOCKET_HEAD_BYTES_MAX));
