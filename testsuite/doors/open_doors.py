@@ -28,7 +28,8 @@ def toml(value):
 
 
 def toml_file(path, listeners, **keys):
-    """Writes a configuration file: keys of the broker, and a table for each listener."""
+    """Writes a configuration file: keys of the broker, with the tests' partition key, and a table for each listener."""
+    keys = {"partition_key": broker_process.PARTITION_KEY, **keys}
     lines = [f"{name} = {toml(value)}" for name, value in keys.items()]
     for listener in listeners:
         lines += ["", "[[listener]]", *(f"{name} = {toml(value)}" for name, value in listener.items())]
@@ -56,7 +57,7 @@ class Served:
 
 def start(option, folder, listeners, arguments=(), environment=None, **keys):
     """Starts a RingMQ with these listeners, `{name: {key: value}}`; their ports are 0 unless a test knows better."""
-    file = toml_file(folder / "ringmq.toml", listeners.values(), partition_key=broker_process.PARTITION_KEY, **keys)
+    file = toml_file(folder / "ringmq.toml", listeners.values(), **keys)
     command = [broker_process.ringmq_binary(), "serve", "-c", str(file), "--shards", str(option.shards), "--driver",
                option.driver, *(["--no-move"] if option.no_move else []), *map(str, arguments)]
     broker = broker_process.Broker(command, READY, port=1, environment=environment)

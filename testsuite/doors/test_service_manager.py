@@ -80,8 +80,7 @@ def activated(request, tmp_path):
     started = []
 
     def start(sockets, listeners):
-        file = toml_file(tmp_path / "activated.toml", listeners, allow_anonymous=True,
-                         partition_key=broker_process.PARTITION_KEY)
+        file = toml_file(tmp_path / "activated.toml", listeners, allow_anonymous=True)
         command = [sys.executable, str(PROGRAMS / "launcher.py"), *sockets, "--", broker_process.ringmq_binary(),
                    "serve", "-c", str(file), "--shards", str(option.shards), "--driver", option.driver,
                    *(["--no-move"] if option.no_move else [])]
