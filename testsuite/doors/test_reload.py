@@ -251,3 +251,39 @@ def test_a_listener_that_goes_keeps_its_connections(serve, visitors, site, certi
                 connected(third)
         stays.publish("crowd/x", b"here", qos=1)
         stays.message("crowd/x", b"here")
+
+
+def test_a_listener_becomes_another(serve, visitors, site, certificates):
+    """At the same address, TLS from now on: who came before goes on in the clear, who comes speaks TLS; and back."""
+    served = serve(site.listeners(False), **site.keys())
+    visit = visitors(served)
+    tcp = site.ports[0]
+    _, clear = enters(visit, tcp, certificates, "user-0", "secret")
+    secured = site.listeners(False)
+    secured["tcp"] = {"address": f"tls://127.0.0.1:{tcp}", **site.listener}
+    toml_file(site.folder / "ringmq.toml", secured.values(), **site.keys())
+    reload(served.broker, "reloaded;")
+    said, encrypted = enters(visit, tcp, certificates, "user-1", "secret", tls=True)
+    assert said == 0
+    toml_file(site.folder / "ringmq.toml", site.listeners(False).values(), **site.keys())
+    reload(served.broker, "reloaded;")
+    assert enters(visit, tcp, certificates, "user-2", "secret")[0] == 0
+    for peer in (clear, encrypted):
+        peer.publish("crowd/x", bytes(100_000), qos=1)
+        peer.ping()
+
+
+def test_free_ports_stay_with_their_kind(serve, visitors, certificates, tmp_path):
+    """Of several listeners at port 0 the one that is taken out of the file closes, and no other takes its number."""
+    listeners = {"tcp": {"address": "tcp://127.0.0.1:0"}, "tls": {"address": "tls://127.0.0.1:0", **certified(certificates.one)},
+                 "ws": {"address": "ws://127.0.0.1:0"}}
+    served = serve(listeners)
+    visit = visitors(served)
+    del listeners["tls"]
+    toml_file(served.file, listeners.values())
+    lines = reload(served.broker, "reloaded;")
+    assert any("no longer listening on mqtts://127.0.0.1:" in line for line in lines), lines
+    for door in listeners:
+        visit(door, f"still-{door}").ping()
+    with pytest.raises(ConnectionRefusedError):
+        connected(served.ports["tls"])
