@@ -50,13 +50,13 @@ def free_port():
 class Broker:
     """One running broker; `port` is where it listens, `log` what it wrote so far."""
 
-    def __init__(self, command, ready_pattern=LISTENING, port=None):
+    def __init__(self, command, ready_pattern=LISTENING, port=None, environment=None):
         self.command = command
         self.lines = []
         self.changed = threading.Condition()
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, text=True, errors="replace",
-                                        env=debian_packages.environment())
+                                        env={**debian_packages.environment(), **(environment or {})})
         self.reader = threading.Thread(target=self.read_log, daemon=True)
         self.reader.start()
         self.stopped = False

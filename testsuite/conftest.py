@@ -18,6 +18,8 @@ def pytest_addoption(parser):
     group.addoption("--driver", default="auto", choices=["auto", "uring", "epoll"])
     group.addoption("--against", default="ringmq", choices=["ringmq", "mosquitto"],
                     help="mosquitto: see what Debian's broker says to the same test")
+    group.addoption("--reload-clients", type=int, default=200, metavar="N",
+                    help="clients that publish while the broker reads its configuration anew; 2000 is the long mode")
 
 
 def pytest_report_header(config):

@@ -12,10 +12,10 @@ UNPACKED = ROOT / "build" / "debian"
 LIBRARIES = UNPACKED / "usr" / "lib" / (sysconfig.get_config_var("MULTIARCH") or "")
 
 
-def program(name):
+def program(name, folders=("usr/bin", "usr/sbin")):
     """The path of a program."""
     for prefix in (UNPACKED, Path("/")):
-        for folder in ("usr/bin", "usr/sbin"):
+        for folder in folders:
             if (prefix / folder / name).is_file():
                 return str(prefix / folder / name)
     raise AssertionError(f"{name} is missing: testsuite/run installs it")

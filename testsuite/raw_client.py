@@ -20,18 +20,30 @@ class Peer:
     """One connection to a broker; packets that were read but not asked for wait in `pending`."""
 
     def __init__(self, port, version=5, host="127.0.0.1", receive_buffer_bytes=None):
-        self.port, self.version = port, version
-        self.buffer = bytearray()
-        self.pending = []
-        self.packet_id = 0
-        self.connack = None
+        self.port = port
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.socket = socket.socket(family, socket.SOCK_STREAM)
+        self.begin(socket.socket(family, socket.SOCK_STREAM), version)
         if receive_buffer_bytes:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         self.socket.settimeout(TIMEOUT)
         self.socket.connect((host, port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def begin(self, connection, version):
+        """Nothing has been said yet."""
+        self.socket, self.version = connection, version
+        self.buffer = bytearray()
+        self.pending = []
+        self.packet_id = 0
+        self.connack = None
+
+    @classmethod
+    def over(cls, connection, version=5):
+        """A client over a socket, or what acts like one, that is connected already."""
+        peer = cls.__new__(cls)
+        peer.port = None
+        peer.begin(connection, version)
+        return peer
 
     # -------------------------------------------------------------- plumbing
 
@@ -119,10 +131,13 @@ class Peer:
     def connected(cls, port, client_id="", version=5, reason=0, host="127.0.0.1", receive_buffer_bytes=None,
                   **options):
         """A peer whose CONNECT was answered with `reason`."""
-        peer = cls(port, version, host, receive_buffer_bytes)
-        peer.send(mqtt.connect(client_id, version, **options))
-        peer.connack = peer.expect("CONNACK", reason=reason)
-        return peer
+        return cls(port, version, host, receive_buffer_bytes).greet(client_id, reason, **options)
+
+    def greet(self, client_id="", reason=0, **options):
+        """Sends CONNECT, which is answered with `reason`; with whatever it is, if that is None."""
+        self.send(mqtt.connect(client_id, self.version, **options))
+        self.connack = self.expect("CONNACK", **({} if reason is None else {"reason": reason}))
+        return self
 
     def disconnect(self, reason=0, properties=None):
         """Sends DISCONNECT and closes."""

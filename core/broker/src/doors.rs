@@ -13,7 +13,9 @@ use ringmq_net::tls::{
 use ringmq_net::{Door, DoorOptions, Networks, ProxyOptions, TlsOptions, WebSocketOptions};
 use ringmq_rt::{Listen, Place, UnixPlace};
 
-use crate::config::listener::{Address, ClientCertificate, Identity, ListenerOptions, TlsVersion};
+use crate::config::listener::{
+    Address, ClientCertificate, EVERY_PATH, Identity, ListenerOptions, TlsVersion,
+};
 use crate::config::{ConfigError, ConfigErrors};
 
 /// A file of certificates, keys or lists is no longer than this: bundles of every authority there is have less than
@@ -81,7 +83,7 @@ fn door(listener: &ListenerOptions) -> Result<Door, String> {
         .then(|| Ok(ProxyOptions { trusted: networks(&listener.proxy_protocol_from)?, required: true }));
     let websocket = listener.websocket.then(|| {
         Ok::<_, String>(WebSocketOptions {
-            paths: Some(vec![listener.websocket_path.clone()]),
+            paths: (listener.websocket_path != EVERY_PATH).then(|| vec![listener.websocket_path.clone()]),
             origins: listener.websocket_origins.clone(),
             subprotocol_required: listener.websocket_subprotocol_required,
             trusted: networks(&listener.forwarded_from)?,

@@ -64,6 +64,8 @@ impl Broker {
             }
             _ => None,
         };
+        let url = |&number| self.url_of(number, &self.listeners);
+        report.closed = plan.closed.iter().filter_map(url).collect();
         let before = self.guard.as_ref().zip(prepared).map(|(guard, prepared)| guard.put(prepared));
         if let Err(error) = self.running_mut().change(change) {
             if let Some((guard, before)) = self.guard.as_ref().zip(before) {
@@ -73,11 +75,6 @@ impl Broker {
         }
         report.opened =
             plan.opened.iter().filter_map(|&number| self.url_of(number, &plan.listeners)).collect();
-        report.closed = plan
-            .closed
-            .iter()
-            .filter_map(|&number| Some(self.listeners[number].as_ref()?.to_string()))
-            .collect();
         self.note_reload(options, plan.listeners, &settings);
         Ok(report)
     }
@@ -107,8 +104,8 @@ impl Plan {
     fn new(now: &[Option<ListenerOptions>], mut wanted: Vec<ListenerOptions>) -> Self {
         let mut plan = Self::default();
         for (number, former) in now.iter().enumerate() {
-            let same = |address: &Address| wanted.iter().position(|listener| listener.address == *address);
-            let kept = former.as_ref().and_then(|former| same(&former.address)).map(|at| wanted.remove(at));
+            let same = |former: &ListenerOptions| wanted.iter().position(|listener| is_at(former, listener));
+            let kept = former.as_ref().and_then(same).map(|at| wanted.remove(at));
             if former.is_some() && kept.is_none() {
                 plan.closed.push(number);
             }
@@ -157,6 +154,13 @@ impl Plan {
     }
 }
 
+/// Whether a listener is where a former one was. Several may be at port 0, each with another number: then it is the
+/// next one that clients use in the same way.
+fn is_at(former: &ListenerOptions, listener: &ListenerOptions) -> bool {
+    let is_free = matches!(former.address, Address::Tcp(address) if address.port() == 0);
+    former.address == listener.address && (!is_free || former.scheme() == listener.scheme())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,5 +190,13 @@ mod tests {
         assert_eq!(plan(&[Some(a), Some(b)], &[b, a]), (text(&[Some(a), Some(b)]), vec![], vec![]));
         assert_eq!(plan(&[Some(a), Some(b)], &[b, c]), (text(&[None, Some(b), Some(c)]), vec![2], vec![0]));
         assert_eq!(plan(&[None, Some(b)], &[a, b]), (text(&[None, Some(b), Some(a)]), vec![2], vec![]));
+    }
+
+    #[test]
+    fn at_free_ports_a_listener_stays_of_its_kind() {
+        let (tcp, ws) = ("tcp://127.0.0.1:0", "ws://127.0.0.1:0");
+        let (listeners, opened, closed) = plan(&[Some(tcp), Some(ws)], &[ws]);
+        assert!(listeners[0].is_none() && listeners[1].is_some());
+        assert_eq!((opened, closed), (vec![], vec![0]));
     }
 }

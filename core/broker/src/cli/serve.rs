@@ -3,6 +3,9 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -177,9 +180,22 @@ fn tell_report(report: &ReloadReport, say: &impl Fn(&str)) {
 
 /// Tells the service manager, if there is one that wants to know (sd_notify(3)).
 fn tell_manager(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
+    let abstract_name = std::env::var_os("NOTIFY_SOCKET").filter(|name| name.as_bytes().starts_with(b"@"));
+    let told = match abstract_name {
+        Some(name) => tell_abstract(&name.as_bytes()[1..], states),
+        None => sd_notify::notify(states),
+    };
+    if let Err(error) = told {
         tracing::warn!("the service manager cannot be told: {error}");
     }
+}
+
+/// A name that begins with `@` is no path but one in Linux's abstract namespace; the crate takes paths alone.
+fn tell_abstract(name: &[u8], states: &[NotifyState<'_>]) -> io::Result<()> {
+    let socket = UnixDatagram::unbound()?;
+    let lines: String = states.iter().map(|state| format!("{state}\n")).collect();
+    socket.connect_addr(&SocketAddr::from_abstract_name(name)?)?;
+    socket.send(lines.as_bytes()).map(drop)
 }
 
 /// One line per listener, one about shards and driver, one about how to stop.

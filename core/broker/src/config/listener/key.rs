@@ -142,7 +142,7 @@ listener_keys! {
             value.map(|value| here.options.handshake_timeout = value).is_some()
         };
 
-    /// Path that clients ask for; it may stand in the address instead. At a `unix:` or `activated:` listener it turns WebSocket on.
+    /// Path that clients ask for, or `/*` for every path; it may stand in the address instead. At a `unix:` or `activated:` listener it turns WebSocket on.
     websocket_path: Range::Form("a path that begins with /"), Unit::None, WebSocket, default "/mqtt",
         |here, given| text(given).filter(|path| path.starts_with('/')).map(|path| {
             here.options.websocket_path = path.to_owned();

@@ -21,6 +21,9 @@ pub(super) use address::system;
 pub use key::{Concerns, LISTENER_KEYS, ListenerKey, listener_key_names};
 pub(super) use resolve::resolve;
 
+/// The path of WebSocket that stands for every path.
+pub const EVERY_PATH: &str = "/*";
+
 /// Where a listener listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -128,7 +131,7 @@ pub struct ListenerOptions {
 
     /// Whether MQTT comes in WebSocket frames (RFC 6455).
     pub websocket: bool,
-    /// The path that clients ask for.
+    /// The path that clients ask for, or [`EVERY_PATH`].
     pub websocket_path: String,
     /// Pages that may connect, by their Origin; none means all.
     pub websocket_origins: Vec<String>,

@@ -36,11 +36,14 @@ pub(in crate::config) fn resolve(
     if errors.is_empty() { Ok(all) } else { Err(errors) }
 }
 
-/// Adds a listener unless it is there already.
+/// Adds a listener unless it is there already. Port 0 is another number each time.
 fn add(all: &mut Vec<ListenerOptions>, listener: ListenerOptions) -> Result<(), ConfigError> {
-    match all.iter().find(|other| other.address == listener.address) {
+    let mut at_its_address = all.iter().filter(|other| other.address == listener.address).peekable();
+    let is_free = matches!(listener.address, Address::Tcp(address) if address.port() == 0);
+    match at_its_address.peek().copied() {
         None => all.push(listener),
-        Some(other) if ListenerOptions { source: listener.source.clone(), ..other.clone() } == listener => {}
+        Some(_) if at_its_address.any(|other| is_same(other, &listener)) => {}
+        Some(_) if is_free => all.push(listener),
         Some(other) => {
             return Err(ConfigError::at(
                 &listener.source,
@@ -52,6 +55,11 @@ fn add(all: &mut Vec<ListenerOptions>, listener: ListenerOptions) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// Whether they differ in nothing but where they were typed.
+fn is_same(one: &ListenerOptions, other: &ListenerOptions) -> bool {
+    ListenerOptions { source: other.source.clone(), ..one.clone() } == *other
 }
 
 /// All listeners in one form, those of `bind` taken apart.

@@ -132,6 +132,10 @@ fn one_address_is_one_listener() {
     assert_eq!(addresses("127.0.0.1, 127.0.0.1:1883,127.0.0.2"), ["127.0.0.1:1883", "127.0.0.2:1883"]);
     let twice = of_bind("127.0.0.1?versions=5.0,127.0.0.1:1883").unwrap_err();
     assert!(twice.contains("`127.0.0.1:1883` is named twice, with different settings"), "{twice}");
+    let free =
+        of_bind("127.0.0.1:0,127.0.0.1:0?versions=5.0,127.0.0.1:0?versions=5.0,ws://127.0.0.1:0").unwrap();
+    let found: Vec<_> = free.iter().map(ToString::to_string).collect();
+    assert_eq!(found, ["mqtt://127.0.0.1:0", "mqtt://127.0.0.1:0", "ws://127.0.0.1:0/mqtt"]);
     let without_ipv6 = resolve(&Options::default(), false, &nobody).unwrap();
     assert_eq!(without_ipv6.len(), 1);
 }

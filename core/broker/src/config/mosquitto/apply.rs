@@ -8,6 +8,7 @@ use super::lines::Line;
 use super::listener::{Domain, Listener, Place};
 use super::translate::State;
 use crate::config::Source;
+use crate::config::listener::EVERY_PATH;
 
 type Done = Result<(), String>;
 
@@ -67,7 +68,7 @@ pub(super) fn protocol(state: &mut State, line: &Line<'_>, source: &Source) -> D
     let here = state.listener(source);
     here.websockets = known == 1;
     if here.websockets && matches!(here.place, Place::Unix(_)) {
-        state.set_here("websocket_path", "/", source);
+        state.set_here("websocket_path", EVERY_PATH, source);
     }
     Ok(())
 }

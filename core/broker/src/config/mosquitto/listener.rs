@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::super::Source;
-use super::super::listener::{Given, RawListener};
+use super::super::listener::{EVERY_PATH, Given, RawListener};
 use super::translate::Notes;
 use super::{Weight, entry};
 
@@ -104,7 +104,7 @@ impl Listener {
             (true, true) => "wss",
         };
         // mosquitto answers at any path.
-        let path = if self.websockets { "/" } else { "" };
+        let path = if self.websockets { EVERY_PATH } else { "" };
         match &self.place {
             Place::Unix(path) => format!("unix:{path}"),
             Place::Port(port, host) => {

@@ -84,7 +84,7 @@ fn directives_become_keys() {
             &[
                 "allow_anonymous = false",
                 "[[listener]]",
-                "address = \"ws://localhost:9001/\"",
+                "address = \"ws://localhost:9001/*\"",
                 "websocket_origins = [\"https://a\", \"https://b\"]",
             ],
         ),
@@ -94,7 +94,7 @@ fn directives_become_keys() {
             &[
                 "allow_anonymous = false",
                 "[[listener]]",
-                "address = \"wss://*:8883/\"",
+                "address = \"wss://*:8883/*\"",
                 "certificate = \"c\"",
                 "certificate_key = \"k\"",
                 "client_certificate = \"required\"",
@@ -110,7 +110,7 @@ fn directives_become_keys() {
                 "allow_anonymous = false",
                 "[[listener]]",
                 "address = \"unix:/run/m.sock\"",
-                "websocket_path = \"/\"",
+                "websocket_path = \"/*\"",
             ],
         ),
         (
