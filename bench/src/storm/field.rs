@@ -6,6 +6,7 @@ use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use ringmq_net::Layers;
 use ringmq_wire::{Packet, ReasonCode, Sender, decode, frame};
 
 use super::session::{Heard, Outgoing, Session, malformed};
@@ -134,7 +135,8 @@ impl Field {
         let number = self.next_link;
         self.next_link += 1;
         let Client { session, link, stalled, leaving } = &mut self.clients[client];
-        let mut connection = Connection::new(stream, session.identity.client_id.clone(), Vec::new())?;
+        let name = session.identity.client_id.clone();
+        let mut connection = Connection::new(stream, Layers::Plain, name, Vec::new())?;
         session.connect(connection.out());
         (*link, *stalled, *leaving) = (Some(number), false, false);
         self.poller.add(&connection.stream, number)?;
