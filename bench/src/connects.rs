@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use ringmq_net::Layers;
 use ringmq_wire::{Disconnect, Packet, PacketKind, ReasonCode, Sender, decode, frame};
 
 use crate::connection::{Connection, Read};
@@ -99,7 +100,8 @@ impl Storm<'_> {
         let connecting = |error| Failure::Io("connecting", error);
         let stream = socket::begin(self.plan.broker, number).map_err(connecting)?;
         let name = client_id(self.plan, "c", number);
-        let mut connection = Connection::new(stream, name.clone(), Vec::new()).map_err(connecting)?;
+        let mut connection =
+            Connection::new(stream, Layers::Plain, name.clone(), Vec::new()).map_err(connecting)?;
         connection.out().extend_from_slice(&connect_packet(self.plan, &name, self.session, KEEP_ALIVE));
         self.poller.add(&connection.stream, number).map_err(polling)?;
         self.poller.watch(&connection.stream, number, true).map_err(polling)?;

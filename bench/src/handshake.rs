@@ -1,9 +1,10 @@
 //! CONNECT and SUBSCRIBE of one connection, blocking: before anything is measured there is no hurry.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, IoSlice, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use ringmq_net::{Layer as _, Layers};
 use ringmq_wire::{
     Connect, Packet, PacketId, PacketKind, Properties, PropertiesBuffer, Property, ReasonCode, Sender,
     Suback, Subscribe, SubscribeFilters, SubscriptionOptions, Version, decode, frame,
@@ -116,17 +117,33 @@ pub(crate) fn granted(suback: &Suback<'_>, qos: u8, count: usize) -> Result<(), 
 pub(crate) struct Handshake<'a> {
     plan: &'a Plan,
     stream: TcpStream,
+    layers: Layers,
     name: String,
     received: Vec<u8>,
 }
 
 impl<'a> Handshake<'a> {
-    /// Connects the socket.
+    /// Connects the socket, and makes the handshakes of what lies between it and MQTT.
     pub(crate) fn open(plan: &'a Plan, role: &str, number: usize) -> Result<Handshake<'a>, Failure> {
         let connecting = |error| Failure::Io("connecting", error);
         let stream = socket::connect_to(plan.broker, number).map_err(connecting)?;
         stream.set_read_timeout(Some(ANSWER_MAX)).map_err(connecting)?;
-        Ok(Handshake { plan, stream, name: client_id(plan, role, number), received: Vec::new() })
+        let layers = plan.transport.open().map_err(connecting)?;
+        let name = client_id(plan, role, number);
+        let mut handshake = Handshake { plan, stream, layers, name, received: Vec::new() };
+        handshake.establish()?;
+        Ok(handshake)
+    }
+
+    fn establish(&mut self) -> Result<(), Failure> {
+        self.send(&[])?;
+        while !self.layers.is_established() {
+            self.receive()?;
+            self.send(&[])?;
+        }
+        // What came together with the end of the handshakes was held back until now.
+        self.layers.introduction();
+        self.take_in(&mut [])
     }
 
     /// Tells a relay who this is.
@@ -191,7 +208,7 @@ impl<'a> Handshake<'a> {
 
     /// Goes over to non-blocking mode.
     pub(crate) fn finish(self) -> Result<Connection, Failure> {
-        Connection::new(self.stream, self.name, self.received)
+        Connection::new(self.stream, self.layers, self.name, self.received)
             .map_err(|error| Failure::Io("making a socket non-blocking", error))
     }
 
@@ -202,9 +219,19 @@ impl<'a> Handshake<'a> {
         self.send(&bytes)
     }
 
-    /// Sends packets.
-    pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.stream.write_all(bytes).map_err(|error| Failure::Io("sending to the broker", error))
+    /// Sends packets, and whatever the layers have to say.
+    pub(crate) fn send(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
+        while !bytes.is_empty() || self.layers.has_own_output() {
+            let plain = [IoSlice::new(bytes)];
+            let sealed = self.layers.seal(&plain);
+            for piece in sealed.pieces() {
+                let sent = self.stream.write_all(piece);
+                sent.map_err(|error| Failure::Io("sending to the broker", error))?;
+            }
+            let length = sealed.len();
+            bytes = &bytes[self.layers.sent(length)..];
+        }
+        Ok(())
     }
 
     /// Waits for one packet and has it judged.
@@ -212,7 +239,6 @@ impl<'a> Handshake<'a> {
         &mut self,
         judge: impl FnOnce(&Packet<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let mut chunk = [0; 4096];
         loop {
             if let Some(frame) = frame::split(&self.received, u32::MAX)? {
                 let judged = judge(&decode(self.plan.version, Sender::Server, &frame)?);
@@ -220,16 +246,28 @@ impl<'a> Handshake<'a> {
                 self.received.drain(..bytes);
                 return judged;
             }
-            match self.stream.read(&mut chunk) {
-                Ok(0) => return Err(Failure::Closed(self.name.clone())),
-                Ok(bytes) => self.received.extend_from_slice(&chunk[..bytes]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Err(Failure::Silent(self.name.clone()));
-                }
-                Err(error) => return Err(Failure::Io("waiting for an answer of the broker", error)),
-            }
+            self.receive()?;
         }
+    }
+
+    /// Reads once.
+    fn receive(&mut self) -> Result<(), Failure> {
+        let mut chunk = [0; 4096];
+        match self.stream.read(&mut chunk) {
+            Ok(0) => Err(Failure::Closed(self.name.clone())),
+            Ok(bytes) => self.take_in(&mut chunk[..bytes]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(Failure::Silent(self.name.clone()))
+            }
+            Err(error) => Err(Failure::Io("waiting for an answer of the broker", error)),
+        }
+    }
+
+    fn take_in(&mut self, bytes: &mut [u8]) -> Result<(), Failure> {
+        let received = &mut self.received;
+        let opened = self.layers.open(bytes, &mut |piece| received.extend_from_slice(piece));
+        opened.map_err(|broken| Failure::Io("opening what the broker sent", io::Error::other(broken)))
     }
 }
 

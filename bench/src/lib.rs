@@ -30,6 +30,7 @@ mod socket;
 mod stamp;
 pub mod storm;
 mod template;
+mod transport;
 
 pub use failure::Failure;
 pub use hello::{HELLO_ANSWER, HELLO_BYTES, HELLO_TIMES, Hello, Role};
@@ -37,6 +38,7 @@ pub use latency::Latency;
 pub use plan::{Plan, Scenario, WINDOW_MESSAGES_MAX};
 pub use report::Report;
 pub use stamp::STAMP_BYTES;
+pub use transport::{TlsPlan, TlsVersion, Transport, server_name};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 

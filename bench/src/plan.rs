@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use ringmq_wire::{Qos, Version};
 
+use crate::Transport;
+
 /// The largest window, in messages: a message's packet identifier is its place in the window.
 pub const WINDOW_MESSAGES_MAX: usize = 65_535;
 
@@ -109,6 +111,8 @@ pub struct Plan {
     /// `broker` is a `ringmq-relay`: no CONNECT and no SUBSCRIBE but a [`Hello`](crate::Hello). At QoS 0 a PUBLISH
     /// is the same to a broker and from it, so all else stays.
     pub relay: bool,
+    /// What lies between the sockets and MQTT; [`Scenario::Connects`] and relays know plain TCP only.
+    pub transport: Transport,
     /// Whether the load never sleeps: no wake-up of its own is then part of a latency.
     pub spin: bool,
     /// Marks this run's topics and payloads, so that runs cannot be mistaken for each other.
@@ -142,6 +146,7 @@ impl Plan {
             stall: Duration::from_secs(5),
             broker_pid: None,
             relay: false,
+            transport: Transport::default(),
             spin: false,
             run_id: 1,
             client_ids: Vec::new(),

@@ -62,6 +62,22 @@ fn running(pid: u32) -> Option<(f64, u64)> {
     Some((nanoseconds as f64 / 1e9, starts))
 }
 
+/// The time the threads of this name have been running, in seconds; only what the kernel counts in nanoseconds.
+pub(crate) fn threads_seconds(pid: u32, name: &str) -> io::Result<f64> {
+    let mut nanoseconds = 0;
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let path = thread?.path();
+        // A thread that ends just now has no files any more.
+        let Ok(comm) = fs::read_to_string(path.join("comm")) else { continue };
+        let Ok(text) = fs::read_to_string(path.join("schedstat")) else { continue };
+        if comm.trim_end() == name {
+            let first = text.split_ascii_whitespace().next().and_then(|field| field.parse::<u64>().ok());
+            nanoseconds += first.unwrap_or(0);
+        }
+    }
+    Ok(nanoseconds as f64 / 1e9)
+}
+
 /// Resident memory of a process in bytes.
 pub(crate) fn resident_bytes(pid: u32) -> io::Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/statm"))?;

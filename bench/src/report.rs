@@ -24,7 +24,11 @@ impl Report {
             ("payload_bytes", plan.payload_bytes as f64),
         ];
         figures.extend(plan.rate.map(|rate| ("rate", rate)));
-        let head = vec![("scenario", plan.scenario.name()), ("mqtt", plan.version.name())];
+        let head = vec![
+            ("scenario", plan.scenario.name()),
+            ("mqtt", plan.version.name()),
+            ("transport", plan.transport.name()),
+        ];
         Report { head, figures, faults: Vec::new(), latency: None }
     }
 

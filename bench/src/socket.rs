@@ -11,18 +11,24 @@ const CONNECTIONS_PER_ADDRESS: usize = 20_000;
 
 /// Begins to connect, without waiting until the connection is made, as the client of this number.
 pub(crate) fn begin(broker: SocketAddr, number: usize) -> io::Result<TcpStream> {
-    open(broker, number, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+    open(broker, source(broker, number), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+}
+
+/// Begins to connect from this address, if one is given.
+pub(crate) fn begin_from(broker: SocketAddr, source: Option<Ipv4Addr>) -> io::Result<TcpStream> {
+    let source = source.map(|address| SocketAddrV4::new(address, 0).into());
+    open(broker, source, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
 }
 
 /// Connects as the client of this number.
 pub(crate) fn connect_to(broker: SocketAddr, number: usize) -> io::Result<TcpStream> {
-    open(broker, number, SocketFlags::CLOEXEC)
+    open(broker, source(broker, number), SocketFlags::CLOEXEC)
 }
 
-fn open(broker: SocketAddr, number: usize, flags: SocketFlags) -> io::Result<TcpStream> {
+fn open(broker: SocketAddr, source: Option<SocketAddr>, flags: SocketFlags) -> io::Result<TcpStream> {
     let family = if broker.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::STREAM, flags, None)?;
-    if let Some(address) = source(broker, number) {
+    if let Some(address) = source {
         sockopt::set_socket_reuseaddr(&socket, true)?;
         bind(&socket, &address)?;
     }

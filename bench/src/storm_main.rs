@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use ringmq_bench::storm::{
-    RetainedFlood, SlowReader, Soak, StormError, StormReport, retained_flood, slow_reader, soak,
+    Logins, RetainedFlood, SlowReader, Soak, StormError, StormReport, logins, retained_flood, slow_reader,
+    soak,
 };
 use ringmq_wire::Qos;
 
@@ -117,7 +118,42 @@ enum Storm {
         #[arg(long, default_value_t = 16)]
         memory_mib_max: u64,
     },
+    /// A fleet that logs in with passwords all at once beside pairs that publish; then it is gone and comes back.
+    #[command(after_help = LOGINS_SETUP)]
+    Logins {
+        #[command(flatten)]
+        target: Target,
+        /// Clients that log in, as users storm-0, storm-1 and so on.
+        #[arg(short, long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+        clients: u32,
+        /// The password of all of them.
+        #[arg(long, default_value = "secret")]
+        password: String,
+        /// Loopback addresses they come from in turn (IPv4 only); 1 is one network behind one address.
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+        addresses: u16,
+        /// Pairs that publish meanwhile, at QoS 1, without user names.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=5000))]
+        pairs: u32,
+        /// Publishes per second, over all pairs.
+        #[arg(short, long, default_value_t = 2000.0)]
+        rate: f64,
+        /// Seconds in which the pairs publish alone, before each storm.
+        #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
+        seconds: u32,
+        /// Seconds a storm may take until everybody is in.
+        #[arg(long, default_value_t = 900, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+        storm_seconds_max: u32,
+    },
 }
+
+const LOGINS_SETUP: &str = "\
+The users need passwords before the broker starts. One hash serves all: a broker that remembers right passwords does so
+for each user, so everybody's is hashed all the same.
+
+  ringmq passwd -c -b one storm secret
+  awk -F: '{ for (n = 0; n < 5000; n++) print $1 \"-\" n \":\" $2 }' one > users
+  ringmq serve --shards 1 --password-file users --allow-anonymous";
 
 /// Runs the storm and returns what it says, and whether every promise was kept.
 fn run(storm: Storm) -> Result<StormReport, StormError> {
@@ -155,6 +191,20 @@ fn run(storm: Storm) -> Result<StormReport, StormError> {
                 changes_per_second: rate,
                 changing: Duration::from_secs(seconds.into()),
                 memory_bytes_max: memory_mib_max << 20,
+                seed: target.seed,
+            })
+        }
+        Storm::Logins { target, clients, password, addresses, pairs, rate, seconds, storm_seconds_max } => {
+            logins(&Logins {
+                broker: target.address(),
+                broker_pid: target.broker_pid,
+                clients: clients as usize,
+                password,
+                addresses,
+                pairs: pairs as usize,
+                publishes_per_second: rate,
+                calm: Duration::from_secs(seconds.into()),
+                storm_max: Duration::from_secs(storm_seconds_max.into()),
                 seed: target.seed,
             })
         }

@@ -3,14 +3,16 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use ringmq_net::Layers;
 use ringmq_wire::{Packet, ReasonCode, Sender, decode, frame};
 
 use super::session::{Heard, Outgoing, Session, malformed};
 use crate::connection::{Connection, Read};
 use crate::poller::{Poller, Ready};
+use crate::socket;
 
 /// What one read may bring, in bytes.
 const READ_BYTES_MAX: usize = 256 << 10;
@@ -131,10 +133,22 @@ impl Field {
         }
         let stream = TcpStream::connect_timeout(&self.broker, CONNECT_MAX)?;
         stream.set_nodelay(true)?;
+        self.join(client, stream)
+    }
+
+    /// Begins to connect a client that is not connected, from this address, and does not wait until the kernel has:
+    /// beside others that are measured.
+    pub(crate) fn begin(&mut self, client: ClientId, source: Option<Ipv4Addr>) -> io::Result<()> {
+        let stream = socket::begin_from(self.broker, source)?;
+        self.join(client, stream)
+    }
+
+    fn join(&mut self, client: ClientId, stream: TcpStream) -> io::Result<()> {
         let number = self.next_link;
         self.next_link += 1;
         let Client { session, link, stalled, leaving } = &mut self.clients[client];
-        let mut connection = Connection::new(stream, session.identity.client_id.clone(), Vec::new())?;
+        let name = session.identity.client_id.clone();
+        let mut connection = Connection::new(stream, Layers::Plain, name, Vec::new())?;
         session.connect(connection.out());
         (*link, *stalled, *leaving) = (Some(number), false, false);
         self.poller.add(&connection.stream, number)?;

@@ -4,6 +4,7 @@
 
 mod account;
 mod field;
+mod logins;
 mod memory;
 mod parcel;
 mod retained;
@@ -14,6 +15,7 @@ mod soak;
 use std::fmt;
 use std::io;
 
+pub use logins::{Logins, logins};
 pub use retained::{RetainedFlood, retained_flood};
 pub use slow_reader::{SlowReader, slow_reader};
 pub use soak::{Soak, soak};

@@ -344,5 +344,6 @@ fn client(run_id: u32, name: String, who: (Version, Qos, u16), subscribes: Optio
         receive_maximum: who.2,
         acknowledges_late: false,
         filters: subscribes.map(|qos| ("#".to_owned(), qos)).into_iter().collect(),
+        credentials: None,
     })
 }

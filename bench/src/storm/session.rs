@@ -27,6 +27,8 @@ pub(crate) struct Identity {
     pub(crate) acknowledges_late: bool,
     /// What it subscribes to after each connect that found no session.
     pub(crate) filters: Vec<(String, Qos)>,
+    /// User name and password.
+    pub(crate) credentials: Option<(String, String)>,
 }
 
 /// A message as it is published: everything that is needed to send it again byte for byte.
@@ -139,8 +141,8 @@ impl Session {
             keep_alive: 0,
             client_id: &identity.client_id,
             will: None,
-            user_name: None,
-            password: None,
+            user_name: identity.credentials.as_ref().map(|(user_name, _)| user_name.as_str()),
+            password: identity.credentials.as_ref().map(|(_, password)| password.as_bytes()),
             properties: properties.as_properties(),
         });
         connect.encode(identity.version, out);

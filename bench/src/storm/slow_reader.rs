@@ -121,6 +121,7 @@ impl<'a> Running<'a> {
                 receive_maximum: u16::MAX,
                 acknowledges_late: false,
                 filters,
+                credentials: None,
             })
         };
         let mut pairs = Vec::new();

@@ -355,6 +355,7 @@ fn identity(rng: &mut Rng, run_id: u32, role: char, number: usize, kept: bool) -
         receive_maximum: if rng.bool() { u16::MAX } else { rng.u16(1..50) },
         acknowledges_late: rng.u8(..4) == 0,
         filters: Vec::new(),
+        credentials: None,
     }
 }
 

@@ -14,6 +14,7 @@ fn session(version: Version, kept: bool, receive_maximum: u16, acknowledges_late
         receive_maximum,
         acknowledges_late,
         filters: Vec::new(),
+        credentials: None,
     })
 }
 

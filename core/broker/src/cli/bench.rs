@@ -10,7 +10,9 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::ValueEnum;
-use ringmq_bench::{Plan, Report, STAMP_BYTES, Scenario, WINDOW_MESSAGES_MAX};
+use ringmq_bench::{
+    Plan, Report, STAMP_BYTES, Scenario, TlsPlan, TlsVersion, Transport, WINDOW_MESSAGES_MAX,
+};
 use ringmq_wire::{Qos, Version};
 
 use super::client_options::parse_qos;
@@ -82,6 +84,12 @@ struct Target {
     /// Process of the broker on this machine, to read its CPU time and memory
     #[arg(long, value_name = "PID")]
     broker_pid: Option<u32>,
+    /// Speaks TLS 1.3 and trusts the authorities in this file (PEM); the certificate must be for `localhost`
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// Speaks MQTT in WebSocket messages on this path, often /mqtt
+    #[arg(long, value_name = "PATH")]
+    websocket: Option<String>,
     /// The other side is a ringmq-relay and no broker (QoS 0 only)
     #[arg(long, hide = true)]
     relay: bool,
@@ -208,6 +216,19 @@ fn client_ids(file: &Path, plan: &Plan) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
+impl Target {
+    /// What lies between the sockets and MQTT.
+    fn transport(&self) -> Result<Transport, String> {
+        let Some(file) = &self.tls_ca else { return Transport::new(None, self.websocket.as_deref()) };
+        let authorities =
+            fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+        let (version, certificate) = (TlsVersion::V1_3, None);
+        let tls = TlsPlan { authorities, version, certificate, resumes: false };
+        Transport::new(Some(&tls), self.websocket.as_deref())
+            .map_err(|wrong| format!("{}: {wrong}", file.display()))
+    }
+}
+
 impl Name {
     /// The scenario, how many of what it has many of, and the window in a closed loop.
     fn scenario(self) -> (Scenario, u32, u32) {
@@ -235,6 +256,12 @@ impl Args {
         let (load, target) = (&self.load, &self.target);
         if target.relay && load.qos != Qos::AtMostOnce {
             return Err(String::from("a relay acknowledges nothing: --relay goes with --qos 0 only"));
+        }
+        let transport = target.transport()?;
+        if !transport.is_plain() && (target.relay || self.scenario == Name::Connects) {
+            return Err(String::from(
+                "connects and relays know plain TCP only: leave out --tls-ca and --websocket",
+            ));
         }
         let versions = [Version::V31, Version::V311, Version::V5];
         let version =
@@ -268,6 +295,7 @@ impl Args {
             stall: self.time.stall_seconds,
             broker_pid: target.broker_pid,
             relay: target.relay,
+            transport,
             spin: load.spin,
             run_id: run_id(),
             ..Plan::new(self.broker()?, scenario, load.count.unwrap_or(count) as usize)
@@ -416,6 +444,9 @@ mod tests {
     fn what_does_not_fit_together_is_refused_with_what_to_do() {
         assert!(plan("p2p --relay -q 1").unwrap_err().contains("--qos 0"));
         assert!(plan("p2p --user-properties 3").unwrap_err().contains("--mqtt 5.0"));
+        assert!(plan("connects --websocket /mqtt").unwrap_err().contains("plain TCP"));
+        assert!(plan("p2p --tls-ca /nowhere/at-all").unwrap_err().contains("cannot read"));
+        assert_eq!(plan("p2p --websocket /mqtt").unwrap().transport.name(), "ws");
         assert!(plan("slow-reader --bursts").unwrap_err().contains("closed"));
         assert!(plan("p2p --bursts").unwrap().bursts && !plan("p2p").unwrap().bursts);
         assert_eq!(plan("p2p --user-properties 3 --mqtt 5.0").unwrap().user_properties, 3);
