@@ -1,31 +1,82 @@
-//! The broker's log on stderr: `<seconds since 1970>: text`, as mosquitto writes it.
+//! The broker's log on stderr: `<seconds since 1970>: text`, as mosquitto writes it, or one JSON object a line.
 
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
+use ringmq::config::{LogFormat, LogLevel};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Registry, reload};
 
+use super::client_json::JsonWriter;
 use super::log_queue::LogQueue;
 
-/// Sends events to the log: with `packets` each packet, else what happens to connections and worse.
-pub fn install(packets: bool, log: &LogQueue) {
-    let level = if packets { Level::DEBUG } else { Level::INFO };
-    let log = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(move || log.clone())
-        .log_internal_errors(false)
-        .event_format(Lines)
-        .finish();
-    // Only fails when a subscriber is installed already, which `main` never does twice.
-    let _ = tracing::subscriber::set_global_default(subscriber);
+/// Which lines the log has, while the server runs.
+pub struct Filter(reload::Handle<Targets, Registry>);
+
+impl Filter {
+    /// Only these lines from now on.
+    pub fn set(&self, level: &LogLevel, packets: bool) {
+        // Fails only when the subscriber is gone, and then there is no log either.
+        let _ = self.0.reload(targets(level, packets));
+    }
 }
 
-struct Lines;
+/// What is wanted, with each packet where that is.
+fn targets(level: &LogLevel, packets: bool) -> Targets {
+    match packets {
+        true => level.targets().with_target("ringmq", Level::DEBUG),
+        false => level.targets(),
+    }
+}
+
+/// Sends events to the log.
+pub fn install(level: &LogLevel, packets: bool, format: LogFormat, log: &LogQueue) -> Filter {
+    let (filter, handle) = reload::Layer::new(targets(level, packets));
+    let log = log.clone();
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(move || log.clone())
+        .log_internal_errors(false)
+        .event_format(Lines(format))
+        .with_filter(filter);
+    // Only fails when a subscriber is installed already, which `main` never does twice.
+    let _ = tracing::subscriber::set_global_default(Registry::default().with(lines));
+    Filter(handle)
+}
+
+/// A line of the server itself, not of its broker.
+pub fn own_line(format: LogFormat, text: &str) -> String {
+    match format {
+        LogFormat::Human => format!("ringmq: {text}\n"),
+        LogFormat::Json => json_line(Level::INFO, "ringmq", text),
+    }
+}
+
+fn json_line(level: Level, target: &str, message: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut json = JsonWriter::new(&mut bytes, false);
+    json.begin_object();
+    for (key, value) in [
+        ("time", Timestamp::now().to_string().as_str()),
+        ("level", level.as_str()),
+        ("target", target),
+        ("message", message),
+    ] {
+        json.key(key);
+        json.text(value);
+    }
+    json.end_object();
+    bytes.push(b'\n');
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+struct Lines(LogFormat);
 
 impl<S, N> FormatEvent<S, N> for Lines
 where
@@ -38,15 +89,32 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> std::fmt::Result {
+        let metadata = event.metadata();
+        if self.0 == LogFormat::Json {
+            let mut raw = Raw(String::new());
+            event.record(&mut raw);
+            return writer.write_str(&json_line(*metadata.level(), metadata.target(), &raw.0));
+        }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let mut text = Text::default();
         event.record(&mut text);
-        let severity = match *event.metadata().level() {
+        let severity = match *metadata.level() {
             Level::ERROR => "Error: ",
             Level::WARN => "Warning: ",
             _ => "",
         };
         writeln!(writer, "{now}: {severity}{}", text.0)
+    }
+}
+
+/// The text of an event as it is: JSON has a way to write everything.
+struct Raw(String);
+
+impl Visit for Raw {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            let _ = write!(self.0, "{value:?}");
+        }
     }
 }
 
@@ -76,6 +144,14 @@ impl Text {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_of_json_is_one_line_whatever_it_says() {
+        let line = json_line(Level::WARN, "ringmq::guard", "user 'a\"\n\u{1b}' \u{e9}");
+        assert!(line.ends_with("\n") && line.matches('\n').count() == 1, "{line}");
+        assert!(line.contains("\"level\":\"WARN\",\"target\":\"ringmq::guard\""), "{line}");
+        assert!(line.contains("user 'a\\\"\\n\\u001b' \u{e9}"), "{line}");
+    }
 
     #[test]
     fn control_characters_are_shown_not_sent() {

@@ -4,6 +4,7 @@
 //! It never waits in a writer, and never forgets that it forgot.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,10 +25,17 @@ struct Shared {
     waiting: Mutex<Waiting>,
     changed: Condvar,
     bytes_max: usize,
+    /// Lines that one second may have.
+    lines_per_second_max: AtomicU32,
 }
 
 #[derive(Default)]
 struct Waiting {
+    /// The second that is counted, and its lines so far.
+    second: Option<Instant>,
+    lines: u32,
+    /// Lines that were too many in this second.
+    left_out: u64,
     bytes: Vec<u8>,
     /// Lines that found no room since the last time there was some.
     lost: u64,
@@ -47,16 +55,30 @@ impl LogQueue {
     }
 
     fn with_bound(sink: impl Write + Send + 'static, bytes_max: usize) -> io::Result<Self> {
-        let shared = Arc::new(Shared { waiting: Mutex::default(), changed: Condvar::new(), bytes_max });
+        let lines_per_second_max = AtomicU32::new(u32::MAX);
+        let shared = Arc::new(Shared {
+            waiting: Mutex::default(),
+            changed: Condvar::new(),
+            bytes_max,
+            lines_per_second_max,
+        });
         let queue = Self { shared: Arc::clone(&shared) };
         std::thread::Builder::new().name(String::from("log")).spawn(move || shared.serve(sink))?;
         Ok(queue)
+    }
+
+    /// Takes so many lines in a second; the others are counted, and that is said.
+    pub fn limit_lines_per_second(&self, lines_max: u32) {
+        self.shared.lines_per_second_max.store(lines_max, Ordering::Relaxed);
     }
 
     /// Takes one line, its newline included, or counts it as lost.
     pub fn push(&self, line: &[u8]) {
         let mut waiting = self.shared.lock();
         waiting.admit_loss(self.shared.bytes_max);
+        if !waiting.is_within_rate(self.shared.lines_per_second_max.load(Ordering::Relaxed)) {
+            return;
+        }
         if waiting.lost > 0 || waiting.bytes.len() + line.len() > self.shared.bytes_max {
             waiting.lost += 1;
         } else {
@@ -85,6 +107,28 @@ impl LogQueue {
 }
 
 impl Waiting {
+    /// Whether one more line may come in this second; says at the first of the next one how many were too many.
+    fn is_within_rate(&mut self, lines_max: u32) -> bool {
+        if lines_max == u32::MAX {
+            return true;
+        }
+        let now = Instant::now();
+        if self.second.is_none_or(|second| now.duration_since(second) >= Duration::from_secs(1)) {
+            (self.second, self.lines) = (Some(now), 0);
+            let left_out = std::mem::take(&mut self.left_out);
+            if left_out > 0 {
+                let line = format!(
+                    "ringmq: {left_out} lines of the log were left out: more than {lines_max} in a second \
+                     (log_lines_per_second_max)\n"
+                );
+                self.bytes.extend_from_slice(line.as_bytes());
+            }
+        }
+        self.lines += 1;
+        self.left_out += u64::from(self.lines > lines_max);
+        self.lines <= lines_max
+    }
+
     /// Says how many lines are missing at this place, once there is room to say it.
     fn admit_loss(&mut self, bytes_max: usize) {
         if self.lost == 0 {

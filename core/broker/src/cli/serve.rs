@@ -1,6 +1,7 @@
 //! `ringmq serve`: runs the broker until a signal says stop. The flags are made from the declarations of the
 //! configuration keys; nothing about a key is said here.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::os::linux::net::SocketAddrExt as _;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use ringmq::config::raw::Raw;
-use ringmq::config::{KEYS, Key, Range, Source, file, key};
+use ringmq::config::{KEYS, Key, LogFormat, LogLevel, Range, Source, file, key};
 use ringmq::{Broker, ConfigErrors, Cores, Options, ReloadReport, StartError};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -60,7 +61,8 @@ impl Args {
     }
 
     fn run_with(self, base: Options, log: &LogQueue) -> ExitCode {
-        let say = |text: &str| log.push(format!("ringmq: {text}\n").as_bytes());
+        let format = Cell::new(LogFormat::Human);
+        let say = |text: &str| log.push(log_format::own_line(format.get(), text).as_bytes());
         let raw = self.typed();
         for warning in raw.warnings() {
             say(&format!("warning: {warning}"));
@@ -69,7 +71,10 @@ impl Args {
             Ok(options) => options,
             Err(errors) => return refuse(&say, &StartError::Config(errors)),
         };
-        log_format::install(packets_wanted(&options), log);
+        format.set(options.log_format_wanted());
+        log.limit_lines_per_second(options.log_lines_per_second_wanted());
+        let packets = packets_wanted(&options);
+        let filter = log_format::install(options.log_level_wanted(), packets, format.get(), log);
         let signals = match listen_to_signals() {
             Ok(signals) => signals,
             Err(error) => {
@@ -82,8 +87,9 @@ impl Args {
             raw.warnings().iter().for_each(|warning| say(&format!("warning: {warning}")));
             raw.over(base.clone())
         };
+        let set_level = |level: &LogLevel| filter.set(level, packets);
         match Broker::start(options) {
-            Ok(broker) => serve(broker, &signals, &say, &again),
+            Ok(broker) => serve(broker, &signals, &say, &Again { read: &again, set_level: &set_level }),
             Err(error) => refuse(&say, &error),
         }
     }
@@ -95,6 +101,14 @@ impl Args {
         raw.append(self.flags.clone());
         raw
     }
+}
+
+/// What SIGHUP needs.
+struct Again<'a> {
+    /// Reads everything that was typed anew.
+    read: &'a dyn Fn() -> Result<Options, ConfigErrors>,
+    /// Goes on with this log level.
+    set_level: &'a dyn Fn(&LogLevel),
 }
 
 /// What `serve` runs with when nothing is said: the whole machine.
@@ -116,17 +130,12 @@ fn refuse(say: &impl Fn(&str), error: &StartError) -> ExitCode {
     }
 }
 
-fn serve(
-    mut broker: Broker,
-    signals: &Receiver<i32>,
-    say: &impl Fn(&str),
-    read_again: &impl Fn() -> Result<Options, ConfigErrors>,
-) -> ExitCode {
+fn serve(mut broker: Broker, signals: &Receiver<i32>, say: &impl Fn(&str), again: &Again<'_>) -> ExitCode {
     announce(&broker, say);
     tell_manager(&[NotifyState::Ready]);
     let signal = loop {
         match signals.recv_timeout(WATCH) {
-            Ok(SIGHUP) => reload(&mut broker, say, read_again),
+            Ok(SIGHUP) => reload(&mut broker, say, again),
             Ok(signal) => break signal,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => std::thread::sleep(WATCH),
@@ -152,14 +161,20 @@ fn serve(
 }
 
 /// Reads everything anew and goes on with it, or says what is wrong and goes on as before.
-fn reload(broker: &mut Broker, say: &impl Fn(&str), read_again: &impl Fn() -> Result<Options, ConfigErrors>) {
+fn reload(broker: &mut Broker, say: &impl Fn(&str), again: &Again<'_>) {
     say("SIGHUP: reading the configuration and its files anew");
     if let Ok(reloading) = NotifyState::monotonic_usec_now() {
         tell_manager(&[NotifyState::Reloading, reloading]);
     }
-    let result = read_again().map_err(StartError::Config).and_then(|options| broker.reload(options));
+    let result = (again.read)().map_err(StartError::Config).and_then(|options| {
+        let level = options.log_level_wanted().clone();
+        broker.reload(options).map(|report| (report, level))
+    });
     match result {
-        Ok(report) => tell_report(&report, say),
+        Ok((report, level)) => {
+            (again.set_level)(&level);
+            tell_report(&report, say);
+        }
         Err(error) => {
             error.to_string().lines().for_each(say);
             say("nothing was changed, the broker goes on as before");

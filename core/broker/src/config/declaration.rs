@@ -11,6 +11,7 @@ use ringmq_shard::{Decider, DenyPublish, QueuePolicy, Settings, ShardId, Version
 
 use super::key::{Change, Key, Range, Source, Switch, Unit};
 use super::listener::RawListener;
+use super::log::{LogFormat, LogLevel};
 use super::value::Value;
 use super::{Addresses, Cores, PartitionKey, Shards};
 
@@ -40,6 +41,9 @@ pub struct Options {
     pub(super) anonymous: Anonymous,
     pub(super) password_file: Option<PathBuf>,
     pub(super) acl_file: Option<PathBuf>,
+    pub(super) log_level: LogLevel,
+    pub(super) log_format: LogFormat,
+    pub(super) log_lines_per_second_max: u32,
     pub(super) cores: Cores,
     pub(super) shards: Shards,
     pub(super) driver: DriverChoice,
@@ -58,6 +62,9 @@ impl Default for Options {
             anonymous: Anonymous::Local,
             password_file: None,
             acl_file: None,
+            log_level: LogLevel::default(),
+            log_format: LogFormat::Human,
+            log_lines_per_second_max: 10_000,
             cores: Cores::Unpinned,
             shards: Shards::Auto,
             driver: DriverChoice::Auto,
@@ -83,6 +90,21 @@ impl Options {
     #[must_use]
     pub fn source(&self, key: &Key) -> Source {
         self.sources.get(key.name).cloned().unwrap_or_default()
+    }
+    /// Which lines the server's log is to have.
+    #[must_use]
+    pub const fn log_level_wanted(&self) -> &LogLevel {
+        &self.log_level
+    }
+    /// How the server's log is to look.
+    #[must_use]
+    pub const fn log_format_wanted(&self) -> LogFormat {
+        self.log_format
+    }
+    /// Lines that the server's log may have in a second.
+    #[must_use]
+    pub const fn log_lines_per_second_wanted(&self) -> u32 {
+        self.log_lines_per_second_max
     }
     /// Asks this decider which clients may connect, publish and subscribe. Without one everybody may. The broker then
     /// starts on addresses beyond this machine without `allow_anonymous`, because somebody decides.
@@ -191,6 +213,12 @@ keys! {
     moving: bool = settings.moving, Unit::None, Range::Bool, Live, switch "no-move" = "false";
     /// Whether each packet makes a log line.
     log_packets: bool = settings.log_packets, Unit::None, Range::Bool, Restart, short 'v', switch "verbose" = "true";
+    /// Which lines the log has: a level for all, and levels for modules.
+    log_level: LogLevel = log_level, Unit::None, Range::Form("off, error, warn, info, debug or trace, and MODULE=LEVEL behind commas, like info,ringmq::guard=debug"), Live;
+    /// How a line of the log looks.
+    log_format: LogFormat = log_format, Unit::None, Range::Words(&["human", "json"]), Restart;
+    /// Lines of the log in a second; how many more there were is said in one line.
+    log_lines_per_second_max: u32 = log_lines_per_second_max, Unit::Count("lines"), Range::Number(1, U32_MAX), Restart;
     /// Interval of the `$SYS` topics; 0 turns them off.
     sys_interval: u32 = settings.sys_interval_seconds, Unit::Seconds, Range::Number(0, 86_400), Restart;
     /// Key of the hash that places ClientIDs.

@@ -6,6 +6,7 @@ use ringmq_rt::DriverChoice;
 use ringmq_shard::{DenyPublish, QueuePolicy, Versions};
 
 use super::key::Unit;
+use super::log::{LogFormat, LogLevel};
 use super::{Addresses, Anonymous, Cores, PartitionKey, Shards};
 
 /// A value of a key.
@@ -82,6 +83,31 @@ impl Value for Option<String> {
     }
     fn text(&self) -> String {
         self.clone().unwrap_or_default()
+    }
+}
+
+impl Value for LogLevel {
+    fn parse(text: &str, _: Unit) -> Option<Self> {
+        text.parse().ok()
+    }
+    fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for LogFormat {
+    fn parse(text: &str, _: Unit) -> Option<Self> {
+        match text {
+            "human" => Some(Self::Human),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+    fn text(&self) -> String {
+        String::from(match self {
+            Self::Human => "human",
+            Self::Json => "json",
+        })
     }
 }
 
