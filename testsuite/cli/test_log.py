@@ -1,10 +1,12 @@
 """The log on stderr, and what happens to the broker when nobody reads it."""
 
+import json
 import os
 import re
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -74,3 +76,47 @@ def test_a_log_that_is_read_again_is_complete(unread_log):
     assert process.wait(broker_process.STOP_SECONDS) == 0
     assert text.count("disconnected") == REFUSALS
     assert text.splitlines()[-1].startswith("ringmq: stopped")
+
+
+def connect_as(port, name):
+    """Comes and goes, so that there is something to log."""
+    Peer.connected(port, name).drop()
+
+
+def test_a_line_of_json_each(start_broker):
+    """--log-format json: each line is an object with time, level, target and message, whatever names say."""
+    broker = start_broker("--log-format", "json")
+    connect_as(broker.port, 'a "name"\x7f{}')
+    broker.wait_for_line("New client connected")
+    broker.stop()
+    lines = [json.loads(line) for line in broker.lines if line != "(end of the log)"]
+    assert {tuple(line) for line in lines} == {("time", "level", "target", "message")}
+    assert any("ready" in line["message"] and line["target"] == "ringmq" for line in lines)
+    assert any('a "name"' in line["message"] and line["level"] == "INFO" for line in lines)
+
+
+def test_levels_hold_and_change_by_reload(start_broker, tmp_path):
+    """--log-level: less is said, and a reload says more again without a restart."""
+    config = tmp_path / "ringmq.toml"
+    config.write_text('log_level = "warn"\nport = 0\n', encoding="ascii")
+    broker = start_broker("-c", config)
+    connect_as(broker.port, "unheard-of")
+    refuse(broker.port)
+    broker.wait_for_line("Warning: Client 127.0.0.1")
+    assert "unheard-of" not in broker.log
+    config.write_text('log_level = "info"\nport = 0\n', encoding="ascii")
+    broker.terminate(signal.SIGHUP)
+    broker.wait_for_line("reloaded; changed: log_level")
+    connect_as(broker.port, "heard-of")
+    broker.wait_for_line("New client connected .* as heard-of")
+
+
+def test_too_many_lines_are_counted(start_broker):
+    """--log-lines-per-second-max: a flood is cut, and the log says by how much."""
+    broker = start_broker("--log-lines-per-second-max", 20)
+    for _ in range(200):
+        refuse(broker.port)
+    time.sleep(1.1)
+    refuse(broker.port)
+    match = broker.wait_for_line(r"(\d+) lines of the log were left out: more than 20 in a second")
+    assert int(match.group(1)) > 50

@@ -7,13 +7,13 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 /// Which lines the log has: a level for all, and levels for modules, as `info,ringmq::guard=debug`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLevel {
+    /// A text that the filter takes.
     text: String,
-    targets: Targets,
 }
 
 impl Default for LogLevel {
     fn default() -> Self {
-        Self { text: String::from("info"), targets: Targets::new().with_default(LevelFilter::INFO) }
+        Self { text: String::from("info") }
     }
 }
 
@@ -21,7 +21,7 @@ impl LogLevel {
     /// As a filter of `tracing`.
     #[must_use]
     pub fn targets(&self) -> Targets {
-        self.targets.clone()
+        self.text.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO))
     }
 }
 
@@ -36,10 +36,8 @@ impl FromStr for LogLevel {
             Some((module, level)) => !module.trim().is_empty() && LEVELS.contains(&level.trim()),
             None => LEVELS.contains(&part.trim()),
         };
-        match text.split(',').all(is_right) {
-            true => Ok(Self { targets: text.parse().map_err(|_| ())?, text }),
-            false => Err(()),
-        }
+        let is_filter = text.split(',').all(is_right) && text.parse::<Targets>().is_ok();
+        is_filter.then_some(Self { text }).ok_or(())
     }
 }
 
