@@ -80,7 +80,6 @@ WHO = [("plain", None, "one"), ("plain", "anna", "one"), ("plain", "anna", "two"
 
 BAD_PASSWORD = "a wrong name or password has a code of its own, 4 and in 5.0 0x86; mosquitto says 5 and 0x87 to all"
 EMPTY_USER = "an empty user name is a name, which nobody has; mosquitto takes such a client for one without a name"
-KEEP_ALIVE = "max_keepalive is ignored, with a warning"
 ALIASES = "what the file does not say has RingMQ's default"
 WILL = "a client is told at once that its will may not be published; mosquitto lets it in and drops the will later"
 # Row of the table -> (what mosquitto 2.0.11 does, what RingMQ does, why). All there are.
@@ -89,7 +88,6 @@ DEPARTURES = {
        for version in (3, 4, 5) for what in ("wrong password", "other's password", "unknown user", "no password")},
     **{f"connect {version}: empty user": (0, 4 if version < 5 else 0x86, EMPTY_USER) for version in (3, 4, 5)},
     "tls: wrong password": (0x87, 0x86, BAD_PASSWORD),
-    "keep alive over the bound": (600, None, KEEP_ALIVE),
     "offer plain: topic_alias_maximum": (10, 32, ALIASES),
     "offer tls: topic_alias_maximum": (10, 32, ALIASES),
     "will to news/a: None connects": (0, 0x87, WILL),
