@@ -182,3 +182,18 @@ def test_version_and_help():
     serve = subprocess.run([binary, "serve", "--help"], capture_output=True, text=True, check=True).stdout
     for flag in ("--port", "--bind", "--cores", "--driver", "--allow-anonymous"):
         assert flag in serve
+
+
+def test_reload_by_pid_file(start_broker, tmp_path):
+    """--pid-file names the process while it runs, and `ringmq reload` finds it there."""
+    path = tmp_path / "ringmq.pid"
+    broker = start_broker("--pid-file", path)
+    broker.wait_for_line("ready")
+    assert int(path.read_text()) == broker.process.pid
+    command = [broker_process.ringmq_binary(), "reload", "--pid-file", str(path)]
+    assert subprocess.run(command, timeout=10, check=False).returncode == 0
+    broker.wait_for_line("reloaded; changed: no key")
+    broker.stop()
+    assert not path.exists()
+    failed = subprocess.run(command, capture_output=True, timeout=10, check=False, text=True)
+    assert failed.returncode == 1 and "is the server running?" in failed.stderr

@@ -222,7 +222,9 @@ impl Broker {
         self.guard.iter_mut().for_each(Guard::stop);
         report
     }
-    pub(crate) const fn options(&self) -> &Options {
+    /// The options that it was started, or reloaded last, with.
+    #[must_use]
+    pub const fn options(&self) -> &Options {
         &self.options
     }
     pub(crate) fn settings(&self) -> &Settings {

@@ -25,7 +25,9 @@ mod log_format;
 mod log_queue;
 pub mod message_format;
 pub mod passwd;
+mod pid_file;
 pub mod publish;
+pub mod reload;
 mod replace_file;
 pub mod request;
 pub mod serve;
@@ -45,6 +47,8 @@ pub enum Command {
     Config(config_doc::Config),
     /// Translates a mosquitto.conf into RingMQ's own form.
     Import(import::Args),
+    /// Tells a running server to read its configuration anew.
+    Reload(reload::Args),
     /// Makes and changes password files.
     Passwd(passwd::Args),
     /// Says what an ACL file allows one client, and which line says so.
@@ -86,6 +90,7 @@ impl Command {
             Self::Check(arguments) => arguments.run(),
             Self::Config(what) => what.run(),
             Self::Import(arguments) => arguments.run(),
+            Self::Reload(arguments) => arguments.run(),
             Self::Passwd(arguments) => arguments.run(),
             Self::Explain(arguments) => arguments.run(),
             Self::Pub(arguments) => arguments.run(),

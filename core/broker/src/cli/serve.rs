@@ -23,6 +23,7 @@ use signal_hook::iterator::Signals;
 use super::EXIT_CONFIGURATION;
 use super::log_format;
 use super::log_queue::LogQueue;
+use super::pid_file::PidFile;
 
 /// How long a slow reader of the log may take for the last lines.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -131,6 +132,13 @@ fn refuse(say: &impl Fn(&str), error: &StartError) -> ExitCode {
 }
 
 fn serve(mut broker: Broker, signals: &Receiver<i32>, say: &impl Fn(&str), again: &Again<'_>) -> ExitCode {
+    let _pid_file = match broker.options().pid_file_wanted().map(PidFile::write).transpose() {
+        Ok(file) => file,
+        Err(error) => {
+            say(&format!("pid_file: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
     announce(&broker, say);
     tell_manager(&[NotifyState::Ready]);
     let signal = loop {

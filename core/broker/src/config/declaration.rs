@@ -41,6 +41,7 @@ pub struct Options {
     pub(super) anonymous: Anonymous,
     pub(super) password_file: Option<PathBuf>,
     pub(super) acl_file: Option<PathBuf>,
+    pub(super) pid_file: Option<PathBuf>,
     pub(super) log_level: LogLevel,
     pub(super) log_format: LogFormat,
     pub(super) log_lines_per_second_max: u32,
@@ -62,6 +63,7 @@ impl Default for Options {
             anonymous: Anonymous::Local,
             password_file: None,
             acl_file: None,
+            pid_file: None,
             log_level: LogLevel::default(),
             log_format: LogFormat::Human,
             log_lines_per_second_max: 10_000,
@@ -90,6 +92,11 @@ impl Options {
     #[must_use]
     pub fn source(&self, key: &Key) -> Source {
         self.sources.get(key.name).cloned().unwrap_or_default()
+    }
+    /// Where the server is to write the number of its process.
+    #[must_use]
+    pub fn pid_file_wanted(&self) -> Option<&std::path::Path> {
+        self.pid_file.as_deref()
     }
     /// Which lines the server's log is to have.
     #[must_use]
@@ -213,6 +220,8 @@ keys! {
     moving: bool = settings.moving, Unit::None, Range::Bool, Live, switch "no-move" = "false";
     /// Whether each packet makes a log line.
     log_packets: bool = settings.log_packets, Unit::None, Range::Bool, Restart, short 'v', switch "verbose" = "true";
+    /// File for the number of the server's process, removed when it stops.
+    pid_file: Option<PathBuf> = pid_file, Unit::None, Range::Path("a file, or nothing"), Restart;
     /// Which lines the log has: a level for all, and levels for modules.
     log_level: LogLevel = log_level, Unit::None, Range::Form("off, error, warn, info, debug or trace, and MODULE=LEVEL behind commas, like info,ringmq::guard=debug"), Live;
     /// How a line of the log looks.

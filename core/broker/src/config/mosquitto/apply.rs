@@ -135,6 +135,11 @@ pub(super) fn acl_file(state: &mut State, line: &Line<'_>, source: &Source) -> D
     Ok(())
 }
 
+pub(super) fn pid_file(state: &mut State, line: &Line<'_>, source: &Source) -> Done {
+    state.set("pid_file", line.text()?.to_owned(), source);
+    Ok(())
+}
+
 macro_rules! paths {
     ($($name:ident),*) => {$(
         pub(super) fn $name(state: &mut State, line: &Line<'_>, source: &Source) -> Done {

@@ -328,7 +328,7 @@ pub const DIRECTIVES: &[Directive] = &[
         "a month is 30 days, a year 365",
         apply::persistent_client_expiration,
     ),
-    ignored("pid_file", "", "no file is written: systemd and others know the process by themselves"),
+    becomes("pid_file", "pid_file", "", apply::pid_file),
     plugin("plugin", "plugin"),
     plugin("plugin_load", "plugin_load"),
     plugin("plugin_opt_*", "plugin"),
