@@ -4,6 +4,7 @@
 //! Nothing here measures, and everything is the same on each run and machine: random numbers have fixed seeds.
 #![forbid(unsafe_code)]
 
+mod acl;
 mod crowd;
 mod handoff;
 mod inflight;
@@ -77,7 +78,7 @@ impl Prepared {
 
 /// All workloads.
 pub fn workloads() -> Vec<Workload> {
-    let parts: [&[Workload]; 8] = [
+    let parts: [&[Workload]; 9] = [
         wire::WORKLOADS,
         routes::WORKLOADS,
         interest::WORKLOADS,
@@ -86,6 +87,7 @@ pub fn workloads() -> Vec<Workload> {
         handoff::WORKLOADS,
         crowd::WORKLOADS,
         turns::WORKLOADS,
+        acl::WORKLOADS,
     ];
     parts.into_iter().flatten().copied().collect()
 }

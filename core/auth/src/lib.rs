@@ -7,21 +7,26 @@
 //! | [`password_file`] | who there is, with the line of what is wrong |
 //! | [`acl`] | mosquitto's ACL file: read, compiled, checked, explained |
 //! | [`permissions`] | the same rules as data, from wherever they come |
+//! | [`jwt`] | signed tokens as passwords, with who bears them and what they may do |
+//! | [`scram`] | proof of a password that does not cross the network |
 //! | [`verified`] | passwords that were right, as keyed digests, so that a thousand clients may come back at once |
 //! | [`backoff`] | addresses that guessed wrong, and how long they wait |
 #![forbid(unsafe_code)]
 
 pub mod acl;
 pub mod backoff;
+#[cfg(feature = "jwt")]
+pub mod jwt;
 mod line;
 pub mod password_file;
 pub mod password_hash;
 pub mod permissions;
 mod rule_tree;
+pub mod scram;
 pub mod verified;
 
 pub use acl::Acl;
 pub use line::FileError;
 pub use password_file::PasswordFile;
 pub use password_hash::{HashMemory, PasswordHash, Scheme};
-pub use permissions::{Access, Action, Effect, Permissions, Rule, Who};
+pub use permissions::{Access, Action, Effect, Granted, Permissions, Rule, Who};

@@ -1,6 +1,8 @@
 //! Rules about topics as data, from wherever they come: an ACL file, the claims of a token, a role of the
 //! configuration. A rule names topics by a filter in which `%c` may stand for the ClientID and `%u` for the user name.
 
+use crate::rule_tree::{NodeId, RuleTree};
+
 /// What a rule allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -97,6 +99,54 @@ impl Who<'_> {
         }
         text.push_str(rest);
         Some(text)
+    }
+}
+
+/// Rules compiled for the one client they were granted to: a token's bearer, or a role. Nothing is allowed that no rule
+/// allows, and a name with `+`, `#` or `/` gets nothing by a rule it would be put into.
+#[derive(Debug)]
+pub struct Granted {
+    tree: RuleTree,
+    root: NodeId,
+    denies_by_client: bool,
+    denies_by_user: bool,
+}
+
+impl Granted {
+    /// Compiles the rules, in which `%c` and `%u` stand for names.
+    ///
+    /// # Errors
+    /// What a rule has too much of.
+    pub fn new(permissions: &Permissions) -> Result<Self, String> {
+        let mut tree = RuleTree::default();
+        let root = tree.add_root();
+        for rule in &permissions.rules {
+            tree.insert(root, rule, true)?;
+        }
+        let denies = |name| {
+            let mut denied = permissions.rules.iter().filter(|rule| rule.effect == Effect::Deny);
+            denied.any(|rule| rule.filter.contains(name))
+        };
+        Ok(Self { tree, root, denies_by_client: denies("%c"), denies_by_user: denies("%u") })
+    }
+
+    /// Whether the client may do this with a topic.
+    #[must_use]
+    pub fn allows(&self, who: Who<'_>, action: Action, topic: &str) -> bool {
+        // What is put in has one level and no wildcard, so such a name matches nothing that allows; what denies by
+        // it could not be told, and so denies everything.
+        let is_odd = |name: &str| name.contains(['+', '#', '/']);
+        if (self.denies_by_client && is_odd(who.client_id))
+            || (self.denies_by_user && who.user_name.is_some_and(is_odd))
+        {
+            return false;
+        }
+        let access = match action {
+            Action::Read => Access::Read,
+            Action::Write => Access::Write,
+        };
+        let verdict = self.tree.check(self.root, who, topic);
+        verdict.allows(access) && !verdict.denies()
     }
 }
 

@@ -85,8 +85,8 @@ fn door(listener: &ListenerOptions) -> Result<Door, String> {
         Ok::<_, String>(WebSocketOptions {
             paths: (listener.websocket_path != EVERY_PATH).then(|| vec![listener.websocket_path.clone()]),
             origins: listener.websocket_origins.clone(),
-            trusted: networks(&listener.forwarded_from)?,
             subprotocol_required: listener.websocket_subprotocol_required,
+            trusted: networks(&listener.forwarded_from)?,
         })
     });
     let proxy = proxy.transpose().map_err(|text: String| text)?;

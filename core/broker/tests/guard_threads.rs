@@ -1,6 +1,9 @@
-//! Alone in its process, because it counts threads: a guard's threads end with its broker.
+//! Alone in its process, because it counts threads: a guard has some where passwords are compared, and they end with its
+//! broker.
 
 use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use ringmq::{Anonymous, DriverChoice, Options, Shards};
 
@@ -11,12 +14,38 @@ fn password_threads() -> usize {
     names.filter(|name| name.trim() == "passwords").count()
 }
 
+fn options() -> Options {
+    let options = Options::default().port(0).shards(Shards::Count(1)).driver(DriverChoice::Epoll);
+    options.allow_anonymous(Anonymous::Nobody)
+}
+
+/// A thread gives itself its name, some time after it was made.
+fn await_password_threads() {
+    let until = Instant::now() + Duration::from_secs(10);
+    while password_threads() == 0 {
+        assert!(Instant::now() < until, "nobody compares passwords");
+        std::thread::yield_now();
+    }
+}
+
+fn a_password_file() -> PathBuf {
+    let path = std::env::temp_dir().join(format!("ringmq-guard-threads-{}", std::process::id()));
+    fs::write(&path, "anna:$7$101$c2FsdHNhbHRzYWx0$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==").unwrap();
+    path
+}
+
 #[test]
 fn the_threads_of_a_guard_end_with_its_broker() {
+    let mut broker = options().start().unwrap();
+    assert_eq!(password_threads(), 0, "there are no passwords");
+    let password_file = a_password_file();
+    broker.reload(options().password_file(Some(password_file.clone()))).unwrap();
+    await_password_threads();
+    broker.stop();
+    assert_eq!(password_threads(), 0);
     for stops in [true, false] {
-        let options = Options::default().port(0).shards(Shards::Count(1)).driver(DriverChoice::Epoll);
-        let broker = options.allow_anonymous(Anonymous::Nobody).start().unwrap();
-        assert!(password_threads() > 0);
+        let broker = options().password_file(Some(password_file.clone())).start().unwrap();
+        await_password_threads();
         if stops {
             broker.stop();
         } else {
@@ -24,4 +53,5 @@ fn the_threads_of_a_guard_end_with_its_broker() {
         }
         assert_eq!(password_threads(), 0, "stopped: {stops}");
     }
+    fs::remove_file(password_file).unwrap();
 }

@@ -13,6 +13,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Servers are reached over TCP, TLS, WebSocket or both, and Unix sockets: [`Options::from_url`] takes `mqtt://`,
+//! `mqtts://`, `ws://`, `wss://` and `unix:`, and [`Tls`] says whom to trust.
+//!
 //! All clients of a [`Context`] share one thread, which does the input and output and ends after the last of
 //! them; unless told otherwise, a process has one context. Connections are made again by themselves, with
 //! what was unfinished sent again, until [`Client::disconnect`]. Every queue has a bound: a full queue of

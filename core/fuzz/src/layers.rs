@@ -80,7 +80,7 @@ fn one_run(door: &Door, stream: &[u8], piece_bytes: usize, send_at_once: bool) -
     outcome
 }
 
-fn receive(layers: &mut Layers, piece: &[u8], outcome: &mut Outcome) {
+pub(crate) fn receive(layers: &mut Layers, piece: &[u8], outcome: &mut Outcome) {
     let mut bytes = piece.to_vec();
     let heard = &mut outcome.heard;
     let mut opened = layers.open(&mut bytes, &mut |plain| heard.extend_from_slice(plain));
@@ -99,7 +99,7 @@ fn receive(layers: &mut Layers, piece: &[u8], outcome: &mut Outcome) {
 }
 
 /// Returns how many bytes were sent and how many of the plaintext are done with.
-fn send(layers: &mut Layers, plain: &[u8], room: usize, wire: &mut Vec<u8>) -> (usize, usize) {
+pub(crate) fn send(layers: &mut Layers, plain: &[u8], room: usize, wire: &mut Vec<u8>) -> (usize, usize) {
     let (first, rest) = plain.split_at(plain.len() / 2);
     let slices = [IoSlice::new(first), IoSlice::new(rest)];
     let before = wire.len();

@@ -12,9 +12,15 @@
 //! | `connection` | what clients and handles of one to three shards do | every packet was owed, bounds hold after each step, all is answered, it stops |
 //! | `model` | who does what when, in the shards' own model | the judge of the whole history: nothing lost, doubled, out of order or acknowledged early |
 //! | `mesh` | a batch from a peer | the shard takes it or refuses it and goes on serving |
+//! | `acl` | an ACL file, names and topics | the compiled rules say what their plain reading says |
+//! | `password` | a password file, and a stored password | an error with its line, or what is written as it was read |
+//! | `token` | keys, a token, and claims that are signed rightly | an answer, and never by a wrong signature |
 //! | `peer` | what a server sends and an application asks | the client's machine writes right packets, and every request ends once |
 //! | `websocket` | bytes of a client with WebSocket, and bytes to be sent by one | any split gives the same plaintext and the same end; both ends understand each other |
 //! | `proxy` | bytes before a connection | the same address and the same rest in any split, or the connection is broken |
+//! | `tls` | bytes to either end, and changes to what both say | no panic; what comes out is the beginning of what went in; an end once broken stays so |
+//! | `config_toml` | a configuration file | judged, and every mistake has its place and one line |
+//! | `mosquitto_conf` | a mosquitto.conf and a file that it includes | the same, and its translation means the same |
 //!
 //! # Running
 //!
@@ -31,6 +37,8 @@
 
 mod bounds;
 mod broker;
+mod configuration;
+mod files;
 mod handles;
 // The world in which the shards' own tests run: fake sockets, lanes, deciders and time, seeded.
 #[path = "../../shard/tests/harness/mod.rs"]
@@ -46,10 +54,13 @@ mod records;
 mod script;
 mod seeds;
 mod stream;
+mod tls;
 mod witness;
 mod writing;
 
 pub use broker::connection;
+pub use configuration::{config_toml, mosquitto_conf};
+pub use files::{acl, password, token};
 pub use layers::{proxy, websocket};
 pub use mesh::mesh;
 pub use model::model;
@@ -61,3 +72,4 @@ pub use script::Script;
 use seeds::record;
 pub use seeds::write as write_seeds;
 pub use stream::stream;
+pub use tls::tls;

@@ -49,10 +49,14 @@ fn of(target: &str) -> Vec<Vec<u8>> {
         "stream" => streams(),
         "websocket" => websockets(),
         "proxy" => proxies(),
+        "tls" => crate::tls::scripts(),
         "mesh" => batches(),
         "model" => noise(12, 3_000),
+        "acl" => acl_files(),
+        "password" => password_files(),
+        "token" => token_parts(),
         "connection" | "peer" => noise(30, 800),
-        _ => Vec::new(),
+        _ => crate::configuration::seeds(target),
     }
 }
 
@@ -187,7 +191,7 @@ mod tests {
     /// Every target that takes bytes has seeds, and takes them.
     #[test]
     fn every_target_takes_its_seeds() {
-        let takers: [Taker; 9] = [
+        let takers: [Taker; 10] = [
             ("frame", crate::frame),
             ("decode_client", crate::decode_client),
             ("decode_server", crate::decode_server),
@@ -196,6 +200,7 @@ mod tests {
             ("mesh", crate::mesh),
             ("websocket", crate::websocket),
             ("proxy", crate::proxy),
+            ("tls", crate::tls),
             ("model", crate::model),
         ];
         for (target, take) in takers {
@@ -214,4 +219,42 @@ mod tests {
             assert!(server(version).len() > 8);
         }
     }
+}
+
+/// Files, each with a ClientID, a user name and topics behind it.
+fn acl_files() -> Vec<Vec<u8>> {
+    let all = "topic read a/#\nuser u\ntopic readwrite +/b\ntopic deny a/x y\npattern write %c/%u/x-%u%c/#\npattern deny $s/%c\n";
+    let asked = "\0c\0u\0a/b\0a/x y\0c/u/x-uc/d\0$s/c";
+    let lines = all.lines().map(|line| format!("{line}\n{asked}"));
+    lines
+        .chain([format!("{all}{asked}"), format!("# a\n\n{all}\0a/b\0+\0a/a/b\0$s/a/b")])
+        .map(String::into_bytes)
+        .collect()
+}
+
+/// One user of each form, all of them, and each stored password alone.
+fn password_files() -> Vec<Vec<u8>> {
+    let salt = "MDEyMzQ1Njc4OWFi";
+    let hash = "A".repeat(86);
+    let stored = [
+        format!("$6${salt}${hash}=="),
+        format!("$7$101${salt}${hash}=="),
+        format!("$argon2id$v=19$m=47104,t=1,p=1${salt}${hash}"),
+    ];
+    let lines: Vec<String> =
+        stored.iter().enumerate().map(|(n, stored)| format!("u{n}:{stored}\n")).collect();
+    let whole = format!("# users\n{}", lines.concat());
+    stored.into_iter().chain(lines).chain([whole]).map(String::into_bytes).collect()
+}
+
+/// Claims, sets of keys and a whole token.
+fn token_parts() -> Vec<Vec<u8>> {
+    let parts = [
+        r#"{"sub":"a","exp":100,"nbf":1.5,"aud":["x"],"acl":{"pub":["a/%c"],"sub":["b/#"],"deny":["c"]}}"#,
+        r#"{"keys":[{"kty":"oct","kid":"k","use":"sig","key_ops":["verify"],"k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T"}]}"#,
+        r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#,
+        "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODB9.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+        "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n",
+    ];
+    parts.iter().map(|part| part.as_bytes().to_vec()).collect()
 }

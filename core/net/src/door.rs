@@ -71,16 +71,17 @@ pub struct WebSocketOptions {
     /// The values of `Origin` that are allowed, as `https://example.org`; every one if there is none. A client
     /// that sends no origin is no browser, and is allowed.
     pub origins: Vec<String>,
+    /// Whether a client must ask for the subprotocol `mqtt` [MQTT-6.0.0-3]. Without need one that asks for none, or
+    /// for others, is admitted and gets no answer to that.
+    pub subprotocol_required: bool,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted: Networks,
-    /// Whether a client that does not offer the subprotocol `mqtt` is refused [MQTT-6.0.0-3].
-    pub subprotocol_required: bool,
 }
 
 impl Default for WebSocketOptions {
     fn default() -> Self {
         let paths = Some(vec!["/mqtt".to_owned(), "/".to_owned()]);
-        Self { paths, origins: Vec::new(), trusted: Networks::default(), subprotocol_required: true }
+        Self { paths, origins: Vec::new(), subprotocol_required: true, trusted: Networks::default() }
     }
 }
 

@@ -52,7 +52,7 @@ impl Layers {
     }
 
     /// Nothing more will be said: puts a proper end (WebSocket Close, TLS close_notify) behind what was given to
-    /// [`Layer::seal`] already, which [`Layer::has_own_output`] then tells. Does nothing while a handshake is
+    /// [`Layer::seal`] already, which [`Layer::has_own_output`] then tells. Behind a close_notify nothing is read any more. Does nothing while a handshake is
     /// not done, and the second time.
     pub fn goodbye(&mut self) {
         if let Self::Stack(stack) = self {
@@ -104,3 +104,12 @@ impl Layer for Layers {
 }
 
 const _: () = assert!(size_of::<Layers>() == size_of::<usize>());
+
+/// Connections move between threads, and doors are shared by all.
+const _: () = {
+    const fn is_send<T: Send>() {}
+    const fn is_shared<T: Send + Sync>() {}
+    is_send::<Layers>();
+    is_shared::<crate::Door>();
+    is_shared::<crate::ClientDoor>();
+};

@@ -146,7 +146,6 @@ impl Interest {
     ///
     /// Holds at least every shard whose writer has returned from adding a matching filter and has not begun to
     /// remove it. Visits at most [`WALK_NODES_MAX`] places, past which the answer is every shard.
-    #[inline]
     pub fn mask(&self, topic: &str, topic_hash: u64, scratch: &mut InterestScratch, out: &mut CoreMask) {
         // Read before the filters are: what is found belongs to this state or a later one. Whoever is to find a
         // filter finds its change here too, as the change is raised before its fence.

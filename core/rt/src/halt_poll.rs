@@ -4,10 +4,10 @@
 
 use crate::limits::{HALT_POLL_EVERY, HALT_POLL_SCORE_MAX};
 
-/// How many finds it takes to make up for a look in vain. Looks go on while more than three in four find something: a
+/// How many finds it takes to make up for a look in vain. Looks go on while more than seven in eight find something: a
 /// look in vain costs its whole time, one that finds saves a start of the thread less its own time, and who sleeps
-/// finds more at once when he is started.
-const IN_VAIN: u8 = 3;
+/// finds more at once when he is started. With three in four, ten pairs at 50,000 messages a second cost 4 % more.
+const IN_VAIN: u8 = 7;
 
 /// What looking before a sleep has been worth lately.
 #[derive(Debug, Default)]

@@ -64,17 +64,17 @@ pub(crate) const START_DESCRIPTORS: usize = 2;
 pub(crate) const EXECUTOR_IDLE: u64 = 10_000;
 /// Memory an executor must be allowed to lock, in bytes: glommio refuses to start under it.
 pub(crate) const EXECUTOR_MEMLOCK_BYTES: u64 = 512 << 10;
-/// How long a shard looks before it sleeps, where that is worth it. Less than being put to sleep and started again costs
-/// (5 us of processor time, measured on Linux 6.18 under KVM), and more than a client on the same machine takes to
-/// answer (3 us there).
-pub(crate) const HALT_POLL: Duration = Duration::from_micros(4);
+/// How long a shard looks before it sleeps, where that is worth it: about what being put to sleep and started again costs
+/// (5 us of processor time on a quiet machine, Linux 6.18 under KVM), and more than a client on the same machine takes
+/// to answer (3 us there, 4 to 5 beside other programs).
+pub(crate) const HALT_POLL: Duration = Duration::from_micros(6);
 /// Events that the turn before such a look served at most: one client with its answer, or one that publishes and one
 /// that acknowledges.
 pub(crate) const HALT_POLL_EVENTS_MAX: usize = 2;
-/// One sleep in so many is put off by a look although looks were not worth it lately: a sixteenth of a microsecond for
-/// each sleep, which is a two-hundredth of what a turn costs that serves one message.
+/// One sleep in so many is put off by a look although looks were not worth it lately: a tenth of a microsecond for
+/// each sleep, which is a hundredth of what a turn costs that serves one message.
 pub(crate) const HALT_POLL_EVERY: u8 = 64;
 /// How much good may be remembered of looks that found something: three in vain end them, whatever came before.
-pub(crate) const HALT_POLL_SCORE_MAX: u8 = 8;
+pub(crate) const HALT_POLL_SCORE_MAX: u8 = 16;
 /// Longest sleep, in milliseconds, for a timeout that fits every system call.
 pub(crate) const SLEEP_MAX: u64 = 60_000;

@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -410,7 +411,10 @@ impl<S: Sockets> Worker<S> {
                     if let Some(line) = listener.succeeded() {
                         (self.shared.log)(LogLevel::Info, line);
                     }
-                    let socket = address.and_then(|address| address.try_into().ok());
+                    let socket: Option<SocketAddr> = address.and_then(|address| address.try_into().ok());
+                    if !self.shard.admits(now, socket.map(|address| address.ip())) {
+                        continue;
+                    }
                     let Behind { door, handshake_timeout } = &listener.behind;
                     let (layers, handshake_timeout) = (door.open(socket), *handshake_timeout);
                     let conn = self.shard.accept(now, PeerAddress::new(socket, index as u16));

@@ -36,6 +36,7 @@ impl Shard {
                 link.connect_stamp = self.common.stamps.next();
             }
         }
+        self.half_open_leave(id);
         if let Err(fault) = check(&self.settings, self.offer_to(id), connect) {
             self.note_received(id, &Packet::Connect(*connect));
             return self.refuse(now, id, fault);
@@ -200,9 +201,11 @@ impl Shard {
 
     /// Seconds of keep alive that hold for a client.
     fn keep_alive_of(&self, id: ConnId, connect: &Connect<'_>) -> u16 {
-        match self.offer_to(id).server_keep_alive_seconds {
+        let offer = self.offer_to(id);
+        match offer.server_keep_alive_seconds {
             Some(seconds) if connect.version == Version::V5 => seconds,
-            _ => connect.keep_alive,
+            _ if offer.grants_keep_alive(connect.keep_alive) => connect.keep_alive,
+            _ => offer.keep_alive_seconds_max,
         }
     }
 
@@ -343,6 +346,10 @@ fn check(settings: &Settings, offer: &Offer, connect: &Connect<'_>) -> Result<()
         }
         _ => {}
     }
+    // A client of 5.0 is told what holds instead [MQTT-3.1.2-21]; one of 3.x cannot be.
+    if connect.version != Version::V5 && !offer.grants_keep_alive(connect.keep_alive) {
+        return Err(id_not_valid("", "The keep alive is longer than keep_alive_max, or none."));
+    }
     if id.starts_with(LOCAL_PREFIX) {
         return Err(id_not_valid("", "A ClientID of an in-process handle."));
     }
@@ -352,7 +359,10 @@ fn check(settings: &Settings, offer: &Offer, connect: &Connect<'_>) -> Result<()
     }
     let Some(will) = &connect.will else { return Ok(()) };
     let topic = will.topic.as_str();
-    if topic.starts_with("$SYS/") || topic.split('/').count() > settings.topic_levels_max {
+    if topic.starts_with("$SYS/")
+        || topic.len() > settings.topic_bytes_max
+        || topic.split('/').count() > settings.topic_levels_max
+    {
         return Err(Fault::new(
             ReasonCode::NOT_AUTHORIZED,
             "MQTT-3.1.4-2",

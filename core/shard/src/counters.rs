@@ -120,6 +120,10 @@ counters! {
     unread_bytes,
     /// Connections closed because such packets took more than they may.
     unread_closed,
+    /// Connections closed before CONNECT because too many had not said who they are.
+    half_open_closed,
+    /// Connections refused because their address makes too many.
+    connections_too_often,
     /// Connections moved to another shard.
     moved,
     /// Takeovers of a live ClientID.

@@ -58,6 +58,15 @@ pub const KEEP_ALIVE: Fault =
 /// No complete CONNECT in time [MQTT-3.1.4-1].
 pub const CONNECT_TIMEOUT: Fault =
     Fault::new(ReasonCode::MAXIMUM_CONNECT_TIME, "MQTT-3.1.4-1", "No complete CONNECT in time.");
+/// Too many connections have not said who they are, and this is the oldest.
+pub const HALF_OPEN: Fault = Fault::new(
+    ReasonCode::QUOTA_EXCEEDED,
+    "",
+    "It had not said who it is for longest, and too many had not.",
+);
+/// More filters in one packet than may be.
+pub const FILTERS_TOO_MANY: Fault =
+    Fault::new(ReasonCode::QUOTA_EXCEEDED, "", "More filters in one packet than filters_per_packet_max.");
 /// The handshakes below MQTT are not over in time.
 pub const HANDSHAKE_TIMEOUT: Fault =
     Fault::new(ReasonCode::MAXIMUM_CONNECT_TIME, "", "The handshake below MQTT was not complete in time.");

@@ -15,6 +15,7 @@ pub mod effect;
 mod fault;
 mod fill;
 mod graves;
+mod half_open;
 mod hear_out;
 mod inbox;
 pub mod input;
@@ -136,6 +137,7 @@ pub struct Shard {
     started: Mono,
     now: Now,
     links: Slots<ConnId, Link>,
+    half_open: half_open::HalfOpen,
     sessions: Slots<SessionId, Home>,
     /// The sessions by ClientID, which stands in the session alone.
     by_client: HashTable<SessionId>,
@@ -203,6 +205,7 @@ impl Shard {
             started: now.mono,
             now,
             links: Slots::new(),
+            half_open: half_open::HalfOpen::default(),
             sessions: Slots::new(),
             by_client: HashTable::new(),
             locals: HashMap::new(),
@@ -280,6 +283,8 @@ impl Shard {
                 "A connection was refused: as many as may be are open.".to_owned()
             });
             self.link_drop(now, id);
+        } else {
+            self.half_open_join(now, id);
         }
         id
     }

@@ -67,6 +67,17 @@ pub struct Settings {
     pub sessions_max: usize,
     /// Connections of one shard.
     pub connections_max: usize,
+    /// Connections of one shard whose CONNECT is not complete; beyond it the oldest goes. With TLS each takes some 8 KiB.
+    pub half_open_max: usize,
+    /// The same from one address, or one /64 of IPv6.
+    pub half_open_per_address_max: usize,
+    /// Connections of one address in a second; 0 is no bound, because one address may be a load balancer or a whole
+    /// site behind NAT.
+    pub connections_per_address_per_second_max: u32,
+    /// Filters of one SUBSCRIBE or UNSUBSCRIBE: all are handled in one turn, at some microseconds each.
+    pub filters_per_packet_max: usize,
+    /// Bytes of a topic name or filter.
+    pub topic_bytes_max: usize,
     /// Subscriptions of one session.
     pub subscriptions_per_session_max: usize,
     /// Subscriptions of one session whose filters have wildcards. Filters that all match one topic make finding
@@ -140,6 +151,11 @@ impl Default for Settings {
             decision_timeout: 5_000,
             sessions_max: 1_000_000,
             connections_max: 1_000_000,
+            half_open_max: 8192,
+            half_open_per_address_max: 1024,
+            connections_per_address_per_second_max: 0,
+            filters_per_packet_max: 4096,
+            topic_bytes_max: 65_535,
             subscriptions_per_session_max: 100_000,
             wildcards_per_session_max: 4096,
             topic_levels_max: 200,

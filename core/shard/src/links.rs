@@ -141,6 +141,8 @@ pub struct Link {
     pub questions: Vec<(Ticket, Said)>,
     /// Acknowledgements in the order of their publishes.
     pub pending: PendingAcks,
+    /// Whether it has not said yet who it is, and is counted as such.
+    pub half_open: bool,
     /// Whether the handshakes below MQTT are over.
     pub introduced: bool,
     /// Whether its socket is not read.
@@ -175,6 +177,7 @@ impl Link {
             unread_since: now.mono,
             questions: Vec::new(),
             pending: PendingAcks::default(),
+            half_open: false,
             introduced: true,
             paused: false,
             choked: false,
@@ -213,6 +216,8 @@ impl Shard {
 
     /// What the layers below MQTT know of a client, before it has said a word.
     pub(crate) fn introduced(&mut self, id: ConnId, introduced: Introduced) {
+        // It counts for the address it truly has.
+        self.half_open_leave(id);
         let Some(link) = self.links.at_mut(id) else { return };
         link.introduced = true;
         link.peer.socket = introduced.address.or(link.peer.socket);
@@ -220,6 +225,7 @@ impl Shard {
             link.peer.user_name = introduced.user_name;
         }
         self.arm_link(id, self.now.mono.plus(self.settings.connect_timeout), Timer::Connect(id));
+        self.half_open_join(self.now, id);
     }
 
     /// What arrived is not what this listener expects; the layers have said so to the other end.
@@ -388,6 +394,7 @@ impl Shard {
 
     /// Takes a connection out of the table, with its timer and its questions: nothing of it is left behind.
     pub(crate) fn link_take(&mut self, id: ConnId) -> Option<Link> {
+        self.half_open_leave(id);
         let mut link = self.links.remove(id)?;
         self.forget_unread(&mut link);
         self.timers.cancel(link.timer);

@@ -69,6 +69,10 @@ pub struct Offer {
     pub session_expiry_seconds_max: u32,
     /// Keep alive imposed on 5.0 clients, in seconds; `None` leaves the client's.
     pub server_keep_alive_seconds: Option<u16>,
+    /// Longest keep alive granted; a client of 3.x that asks for more is refused.
+    pub keep_alive_seconds_max: u16,
+    /// Whether a client may have no keep alive; else it counts as one that is too long.
+    pub keep_alive_none: bool,
     /// Highest QoS served: 0, 1 or 2.
     pub maximum_qos: u8,
     /// Whether retained messages are served.
@@ -81,6 +85,17 @@ pub struct Offer {
     pub subscription_identifiers_available: bool,
 }
 
+impl Offer {
+    /// Whether a client gets the keep alive that it asks for; 0 is none.
+    #[must_use]
+    pub const fn grants_keep_alive(&self, seconds: u16) -> bool {
+        match seconds {
+            0 => self.keep_alive_none,
+            _ => seconds <= self.keep_alive_seconds_max,
+        }
+    }
+}
+
 impl Default for Offer {
     fn default() -> Self {
         Self {
@@ -90,6 +105,8 @@ impl Default for Offer {
             topic_alias_maximum: 32,
             session_expiry_seconds_max: u32::MAX,
             server_keep_alive_seconds: None,
+            keep_alive_seconds_max: u16::MAX,
+            keep_alive_none: true,
             maximum_qos: 2,
             retain_available: true,
             wildcard_available: true,

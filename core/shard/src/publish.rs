@@ -151,7 +151,7 @@ impl Shard {
         let levels_max = self.settings.topic_levels_max;
         // A topic has at most one level more than bytes, so most need no counting.
         let is_deep = topic.len() >= levels_max && topic.split('/').count() > levels_max;
-        if is_deep || topic.starts_with("$SYS/") {
+        if is_deep || topic.len() > self.settings.topic_bytes_max || topic.starts_with("$SYS/") {
             return Err(Said::Deny(Denial::NotAuthorized));
         }
         if self.allows_all {

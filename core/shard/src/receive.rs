@@ -307,7 +307,7 @@ impl Shard {
             Packet::Connect(_) => return Err(fault::SECOND_CONNECT),
             _ if !connected => return Err(fault::NOT_CONNECT),
             Packet::Subscribe(subscribe) => return self.on_subscribe(now, id, subscribe),
-            Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(id, unsubscribe),
+            Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(id, unsubscribe)?,
             Packet::Puback(ack) => self.on_puback(now, id, ack),
             Packet::Pubrec(ack) => self.on_pubrec(now, id, ack),
             Packet::Pubrel(ack) => self.on_pubrel(id, ack),

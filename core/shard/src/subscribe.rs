@@ -39,6 +39,9 @@ impl Shard {
     ) -> Result<Step, Fault> {
         let Some(link) = self.links.at(id) else { return Ok(Step::Done) };
         let Some(session) = link.session else { return Ok(Step::Done) };
+        if packet.filters.iter().count() > self.settings.filters_per_packet_max {
+            return Err(fault::FILTERS_TOO_MANY);
+        }
         let (version, bridge) = (link.conn.version, link.conn.bridge);
         let identifier = packet.properties.u32(Property::SubscriptionIdentifier).unwrap_or(0);
         if identifier != 0 && !self.offer_to(id).subscription_identifiers_available {
@@ -196,7 +199,8 @@ impl Shard {
         if filter.has_wildcard() && !offer.wildcard_available {
             return Some(ReasonCode::WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED);
         }
-        if filter.whole().split('/').count() > settings.topic_levels_max {
+        let whole = filter.whole();
+        if whole.len() > settings.topic_bytes_max || whole.split('/').count() > settings.topic_levels_max {
             return Some(ReasonCode::TOPIC_FILTER_INVALID);
         }
         (!existed && count >= settings.subscriptions_per_session_max).then_some(ReasonCode::QUOTA_EXCEEDED)
@@ -248,14 +252,18 @@ impl Shard {
         }
     }
 
-    pub(crate) fn on_unsubscribe(&mut self, id: ConnId, packet: &Unsubscribe<'_>) {
-        let Some(session) = self.links.at(id).and_then(|l| l.session) else { return };
+    pub(crate) fn on_unsubscribe(&mut self, id: ConnId, packet: &Unsubscribe<'_>) -> Result<(), Fault> {
+        let Some(session) = self.links.at(id).and_then(|l| l.session) else { return Ok(()) };
+        if packet.filters.iter().count() > self.settings.filters_per_packet_max {
+            return Err(fault::FILTERS_TOO_MANY);
+        }
         let codes: Vec<u8> =
             packet.filters.iter().map(|f| self.unsubscribe_one(session, f.whole()).value()).collect();
         let v5 = self.links.at(id).is_some_and(|l| l.conn.version == Version::V5);
         let codes = if v5 { &codes[..] } else { &[] };
         let (packet_id, properties) = (packet.packet_id, Properties::EMPTY);
         self.send(id, &Packet::Unsuback(Unsuback { packet_id, properties, codes }));
+        Ok(())
     }
 
     /// Removes one subscription; what is queued for it already is still delivered [MQTT-3.10.4-3].

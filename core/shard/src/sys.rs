@@ -38,6 +38,8 @@ const SUMS: &[(&str, Pick)] = &[
     ("connections/moved", |c| &c.moved),
     ("connections/unread/bytes", |c| &c.unread_bytes),
     ("connections/unread/closed", |c| &c.unread_closed),
+    ("connections/half open/closed", |c| &c.half_open_closed),
+    ("connections/refused/too often", |c| &c.connections_too_often),
     ("connections/violations", |c| &c.violations),
     ("connections/takeovers", |c| &c.takeovers),
     ("publish/messages/held", |c| &c.publish_held),

@@ -161,6 +161,14 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_shows_a_file_that_is_good() {
+        let readme = include_str!("../../../../README.md");
+        let (_, behind) = readme.split_once("```toml\n").unwrap();
+        let listeners = parsed(behind.split_once("```").unwrap().0).listeners();
+        assert!(listeners.is_ok_and(|listeners| listeners.len() >= 2));
+    }
+
+    #[test]
     fn its_listeners_are_good_and_have_every_key() {
         // The addresses of `bind` are the defaults; those of the tables come on top.
         let listeners =

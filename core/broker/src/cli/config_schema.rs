@@ -19,7 +19,8 @@ pub fn schema() -> String {
     for key in KEYS {
         json.key(key.name);
         let default = key.text(&base);
-        property(&mut json, &described(key.doc, &key.accepts(), &default), key.range, key.unit);
+        let described = described(key.doc, &key.accepts(), &default);
+        property(&mut json, &described, |json| values(json, key.range, key.unit));
     }
     json.key("listener");
     listeners(&mut json);
@@ -42,11 +43,19 @@ fn listeners(json: &mut JsonWriter<'_>) {
     begin_table(json);
     for key in LISTENER_KEYS {
         json.key(key.name);
-        property(json, &described(key.doc, &key.accepts(), key.default), key.range, key.unit);
+        let described = described(key.doc, &key.accepts(), key.default);
+        property(json, &described, |json| match key.name {
+            "certificate" => any_of(json, |json| {
+                of_type(json, "string");
+                array_of(json, certificate);
+            }),
+            _ => values(json, key.range, key.unit),
+        });
     }
     for key in KEYS.iter().filter(|key| key.is_per_listener()) {
         json.key(key.name);
-        property(json, &described(key.doc, &key.accepts(), ""), key.range, key.unit);
+        let described = described(key.doc, &key.accepts(), "");
+        property(json, &described, |json| values(json, key.range, key.unit));
     }
     end_table(json);
     json.end_object();
@@ -77,9 +86,15 @@ fn end_table(json: &mut JsonWriter<'_>) {
     json.boolean(false);
 }
 
-fn property(json: &mut JsonWriter<'_>, description: &str, range: Range, unit: Unit) {
+fn property(json: &mut JsonWriter<'_>, description: &str, values: impl FnOnce(&mut JsonWriter<'_>)) {
     json.begin_object();
     pair(json, "description", description);
+    values(json);
+    json.end_object();
+}
+
+/// What a key of this range may have.
+fn values(json: &mut JsonWriter<'_>, range: Range, unit: Unit) {
     match range {
         Range::Bool => pair(json, "type", "boolean"),
         Range::Number(least, most) => any_of(json, |json| {
@@ -100,12 +115,8 @@ fn property(json: &mut JsonWriter<'_>, description: &str, range: Range, unit: Un
             of_type(json, "string");
             array_of(json, |json| of_type(json, "string"));
         }),
-        Range::Path(_) => any_of(json, |json| {
-            of_type(json, "string");
-            array_of(json, certificate);
-        }),
+        Range::Path(_) => pair(json, "type", "string"),
     }
-    json.end_object();
 }
 
 fn any_of(json: &mut JsonWriter<'_>, choices: impl FnOnce(&mut JsonWriter<'_>)) {

@@ -212,6 +212,10 @@ keys! {
     stop_deadline: u64 = settings.stop_deadline, Unit::Milliseconds, Range::Number(0, DAY_MS), Live;
     /// Keep alive imposed on 5.0 clients; `client` leaves each its own.
     server_keep_alive: Option<u16> = settings.offer.server_keep_alive_seconds, Unit::Seconds, Range::WordOrNumber("client", 1, 65_535), Live;
+    /// Longest keep alive granted. A 5.0 client is told; a 3.x client that asks for more is refused.
+    keep_alive_max: u16 = settings.offer.keep_alive_seconds_max, Unit::Seconds, Range::Number(1, 65_535), Live;
+    /// Whether a client may have no keep alive (0); else that counts as one that is longer than keep_alive_max.
+    keep_alive_none: bool = settings.offer.keep_alive_none, Unit::None, Range::Bool, Live;
     /// Longest session expiry granted; the largest value grants sessions that never expire.
     session_expiry_max: u32 = settings.offer.session_expiry_seconds_max, Unit::Seconds, Range::Number(0, U32_MAX), Live;
     /// Whether MQTT 3.1 ClientIDs over 23 characters are refused.
@@ -247,6 +251,16 @@ keys! {
     sessions_max: usize = settings.sessions_max, Unit::Count("sessions"), Range::Number(1, U32_MAX), Live;
     /// Connections of one shard.
     connections_max: usize = settings.connections_max, Unit::Count("connections"), Range::Number(1, U32_MAX), Live;
+    /// Connections of one shard whose CONNECT is not complete; beyond it the oldest is closed.
+    half_open_max: usize = settings.half_open_max, Unit::Count("connections"), Range::Number(1, U32_MAX), Live;
+    /// The same from one address, or one /64 network of IPv6.
+    half_open_per_address_max: usize = settings.half_open_per_address_max, Unit::Count("connections"), Range::Number(1, U32_MAX), Live;
+    /// Connections one address may make in a second at one shard; 0 is no bound.
+    connections_per_address_per_second_max: u32 = settings.connections_per_address_per_second_max, Unit::Count("connections"), Range::Number(0, U32_MAX), Live;
+    /// Filters of one SUBSCRIBE or UNSUBSCRIBE.
+    filters_per_packet_max: usize = settings.filters_per_packet_max, Unit::Count("filters"), Range::Number(1, U32_MAX), Live;
+    /// Bytes of a topic name or filter.
+    topic_bytes_max: usize = settings.topic_bytes_max, Unit::Bytes, Range::Number(1, 65_535), Live;
     /// Subscriptions of one session.
     subscriptions_per_session_max: usize = settings.subscriptions_per_session_max, Unit::Count("subscriptions"), Range::Number(1, U32_MAX), Live;
     /// Subscriptions of one session whose filters have wildcards.

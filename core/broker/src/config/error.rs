@@ -96,6 +96,27 @@ fn alike(word: &str, typed: &str) -> bool {
     !typed.is_empty() && (word.starts_with(&typed) || typed.starts_with(word))
 }
 
+/// Something that was typed, for a line of a log: cut where it is long, control characters escaped.
+struct Shown<'a>(&'a str, usize);
+
+/// A name or a value.
+const WORD_MAX: usize = 100;
+/// A text with names and values in it.
+const TEXT_MAX: usize = 2000;
+
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (number, character) in self.0.chars().enumerate() {
+            match character {
+                _ if number == self.1 => return f.write_str("..."),
+                character if character.is_control() => write!(f, "{}", character.escape_default())?,
+                character => write!(f, "{character}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
 impl std::fmt::Display for ConfigError {
     /// A place in a file comes first, as compilers and editors have it; other places stand where they matter.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -110,6 +131,7 @@ impl std::fmt::Display for ConfigError {
         };
         match self {
             Self::UnknownKey { name, nearest, .. } => {
+                let name = Shown(name, WORD_MAX);
                 write!(f, "there is no configuration key `{name}`{from}")?;
                 match nearest {
                     Some(nearest) => write!(f, "; did you mean `{nearest}`?"),
@@ -117,14 +139,16 @@ impl std::fmt::Display for ConfigError {
                 }
             }
             Self::Value { name, value, accepts, nearest, .. } => {
+                let value = Shown(value, WORD_MAX);
                 write!(f, "{name} = `{value}`{from} is not possible: {name} takes {accepts}")?;
                 nearest.map_or(Ok(()), |word| write!(f, "; did you mean `{word}`?"))
             }
             Self::NoValue { text } => {
+                let text = Shown(text, WORD_MAX);
                 write!(f, "`--set {text}` names no value: write `--set {text}=VALUE`")
             }
-            Self::At { text, .. } => write!(f, "{text}{from}"),
-            Self::Conflict(text) => f.write_str(text),
+            Self::At { text, .. } => write!(f, "{}{from}", Shown(text, TEXT_MAX)),
+            Self::Conflict(text) => Shown(text, TEXT_MAX).fmt(f),
             Self::Exposed { address, .. } => write!(
                 f,
                 "{address} can be reached from other machines and clients need no password: \

@@ -9,7 +9,7 @@ use ringmq_shard::{Offer, Settings};
 
 use super::cores::{Placement, place};
 use super::declaration::DeciderFactory;
-use super::listener::{ClientCertificate, Identity, ListenerOptions, resolve};
+use super::listener::{ClientCertificate, Identity, ListenerOptions, LookUp, resolve, system};
 use super::machine::Machine;
 use crate::guard::{DoorRules, GuardOptions};
 
@@ -46,7 +46,7 @@ impl Resolved {
 
     fn on(options: Options, machine: &Machine) -> Result<Self, ConfigErrors> {
         let mut errors = Vec::new();
-        let listeners = listeners(&options, machine.ipv6, &mut errors);
+        let listeners = listeners(&options, machine.ipv6, &system, &mut errors);
         errors.extend(check_one_decides(&options, &listeners));
         let placement = place(&options.cores, options.shards, machine);
         let placement = placement.unwrap_or_else(|text| {
@@ -71,17 +71,21 @@ impl Resolved {
 }
 
 /// The listeners of `options`, with everything that is wrong about them and about values of the whole broker.
-fn listeners(options: &Options, ipv6: bool, errors: &mut Vec<ConfigError>) -> Vec<ListenerOptions> {
+fn listeners(
+    options: &Options,
+    ipv6: bool,
+    look_up: &LookUp<'_>,
+    errors: &mut Vec<ConfigError>,
+) -> Vec<ListenerOptions> {
     errors.extend(check_ranges(options));
-    let source = key("packet_bytes_max").map(|key| options.source(key)).unwrap_or_default();
-    errors.extend(check_relations(&options.settings, &options.settings.offer, &source));
-    let listeners = resolve(options, ipv6).unwrap_or_else(|more| {
+    errors.extend(check_relations(options));
+    let listeners = resolve(options, ipv6, look_up).unwrap_or_else(|more| {
         errors.extend(more);
         Vec::new()
     });
-    let differing =
-        listeners.iter().filter(|own| own.offer.packet_bytes_max != options.settings.offer.packet_bytes_max);
-    errors.extend(differing.flat_map(|own| check_relations(&options.settings, &own.offer, &own.source)));
+    let whole = options.settings.offer.packet_bytes_max;
+    let differing = listeners.iter().filter(|own| own.offer.packet_bytes_max != whole);
+    errors.extend(differing.filter_map(|own| never_complete(&options.settings, &own.offer, &own.source)));
     errors.extend(listeners.iter().filter_map(|listener| exposed(options, listener)));
     listeners
 }
@@ -92,8 +96,19 @@ impl Options {
     /// # Errors
     /// Everything that is wrong with listeners and values; not what this version or this machine cannot serve.
     pub fn listeners(&self) -> Result<Vec<ListenerOptions>, ConfigErrors> {
+        self.listeners_with(Machine::look().ipv6, &system)
+    }
+    /// The same on a machine with IPv6 or without it, with somebody else who knows names.
+    ///
+    /// # Errors
+    /// As [`Options::listeners`].
+    pub fn listeners_with(
+        &self,
+        ipv6: bool,
+        look_up: &LookUp<'_>,
+    ) -> Result<Vec<ListenerOptions>, ConfigErrors> {
         let mut errors = Vec::new();
-        let listeners = listeners(self, Machine::look().ipv6, &mut errors);
+        let listeners = listeners(self, ipv6, look_up, &mut errors);
         ConfigErrors::none_of(errors, listeners)
     }
     /// Checks everything that can be checked without opening a port or a file.
@@ -112,17 +127,24 @@ fn check_ranges(options: &Options) -> impl Iterator<Item = ConfigError> {
         .map(|key| ConfigError::value(key.name, key.range, key.unit, &key.text(options), options.source(key)))
 }
 
-/// Bounds that must fit each other, here for what holds at one place: everywhere or at a listener.
-fn check_relations(settings: &Settings, offer: &Offer, source: &Source) -> Vec<ConfigError> {
-    let whole = offer.packet_bytes_max;
-    let first = settings.connect_packet_bytes_max;
-    let first_text = format!("connect_packet_bytes_max = {first} is more than packet_bytes_max = {whole}");
-    let all = settings.unread_bytes_max;
-    let all_text = format!(
+/// Bounds of the whole broker that must fit each other. A listener may have a smaller packet than the first one: it
+/// is told in CONNACK, and CONNECT comes before that.
+fn check_relations(options: &Options) -> Vec<ConfigError> {
+    let settings = &options.settings;
+    let (first, whole) = (settings.connect_packet_bytes_max, settings.offer.packet_bytes_max);
+    let source = key("packet_bytes_max").map(|key| options.source(key)).unwrap_or_default();
+    let text = format!("connect_packet_bytes_max = {first} is more than packet_bytes_max = {whole}");
+    let first = (first > whole).then(|| ConfigError::at(&source, text));
+    first.into_iter().chain(never_complete(settings, &settings.offer, &source)).collect()
+}
+
+/// Whether a packet that is allowed could never arrive.
+fn never_complete(settings: &Settings, offer: &Offer, source: &Source) -> Option<ConfigError> {
+    let (whole, all) = (offer.packet_bytes_max, settings.unread_bytes_max);
+    let text = format!(
         "packet_bytes_max = {whole} is more than unread_bytes_max = {all}: such a packet would never be complete"
     );
-    let broken = [(first > whole, first_text), (whole as usize > all, all_text)];
-    broken.into_iter().filter(|(broken, _)| *broken).map(|(_, text)| ConfigError::at(source, text)).collect()
+    (whole as usize > all).then(|| ConfigError::at(source, text))
 }
 
 /// Whether other machines reach the listener and its clients need not say who they are, without anybody having
@@ -269,6 +291,8 @@ mod tests {
         assert!(text.contains("0 to 2"), "{text}");
         let text = refused(Options::default().packet_bytes_max(2048));
         assert!(text.contains("connect_packet_bytes_max"), "{text}");
+        let smaller = Addresses::from(["127.0.0.1?packet_bytes_max=2048"]);
+        assert!(Resolved::on(Options::default().bind(smaller), &machine()).is_ok());
         let text = refused(Options::default().unread_bytes_max(1 << 20));
         assert!(text.contains("packet_bytes_max = 268435460 is more than unread_bytes_max"), "{text}");
         assert!(refused(Options::default().shards(Shards::Count(300))).contains("1 to 256"));

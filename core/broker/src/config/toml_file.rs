@@ -320,6 +320,12 @@ mod tests {
                 &["r.toml:1:2: listeners are tables with two brackets: [[listener]]"],
             ),
             ("listener = [1]", &["r.toml:1:13: listeners are tables with two brackets: [[listener]]"]),
+            (
+                "\"a\\nb\\u001b\" = 1",
+                &[
+                    "r.toml:1:1: there is no configuration key `a\\nb\\u{1b}`; `ringmq config doc` shows all keys",
+                ],
+            ),
             ("port = 1\nport = 2", &["r.toml:2:1: duplicate key"]),
             ("öffnung = 1", &["r.toml:1:1: invalid unquoted key, expected letters, numbers, `-`, `_`"]),
         ];

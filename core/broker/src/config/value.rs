@@ -87,7 +87,7 @@ impl Value for Option<String> {
 
 impl Value for Option<PathBuf> {
     fn parse(text: &str, _: Unit) -> Option<Self> {
-        Some((!text.is_empty()).then(|| text.into()))
+        (!text.contains('\0')).then(|| (!text.is_empty()).then(|| text.into()))
     }
     fn text(&self) -> String {
         self.as_ref().map_or_else(String::new, |path| path.display().to_string())

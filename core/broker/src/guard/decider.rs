@@ -9,8 +9,8 @@ use ringmq_rt::Decisions;
 use ringmq_shard::{Answer, Decider, PeerAddress, Question, Reader, Ticket, Verdict};
 
 use super::counters::count;
-use super::hashing::Full;
 use super::login::{Caller, Login, Secret};
+use super::queue::Full;
 use super::snapshot::Snapshot;
 use super::{Shared, lock};
 

@@ -11,6 +11,8 @@ use ringmq_auth::verified::Digest;
 use ringmq_rt::Decisions;
 use ringmq_shard::{Ticket, quoted};
 
+use super::queue::Waits;
+
 /// Bytes that a client gave in secret. Never shown by `Debug`.
 pub struct Secret(pub Box<[u8]>);
 
@@ -80,6 +82,15 @@ pub struct Login {
     pub ticket: Ticket,
     /// When nobody waits for the answer any more.
     pub deadline: Instant,
+}
+
+impl Waits for Login {
+    fn bytes(&self) -> usize {
+        self.password.0.len()
+    }
+    fn address(&self) -> Option<IpAddr> {
+        self.caller.ip()
+    }
 }
 
 #[cfg(test)]

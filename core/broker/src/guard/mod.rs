@@ -11,6 +11,7 @@ mod error;
 mod hashing;
 mod login;
 mod options;
+mod queue;
 mod snapshot;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +28,9 @@ pub use options::{DoorRules, GuardOptions};
 use crate::config::{DeciderFactory, random_word};
 use crate::random_bytes;
 use decider::GuardDecider;
-use hashing::{Queue, Workers};
+use hashing::Workers;
+use login::Login;
+use queue::Queue;
 use snapshot::Snapshot;
 
 /// Who may come in and what they may do, for one broker. Dropping it ends its threads.
@@ -45,7 +48,7 @@ struct Shared {
     /// What holds now; deciders keep a copy and look here when the number is another.
     snapshot: Mutex<Arc<Snapshot>>,
     number: AtomicU64,
-    queue: Queue,
+    queue: Queue<Login>,
     digester: Digester,
     verified: Mutex<Verified>,
     backoff: Mutex<Backoff>,

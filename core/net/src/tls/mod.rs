@@ -139,6 +139,9 @@ impl Tls {
         if let Some(broken) = self.broken {
             return Err(broken);
         }
+        if self.closed {
+            return Ok(());
+        }
         while !self.incoming.is_empty() && !received.is_empty() {
             let (piece, rest) = received.split_at_mut(missing(&self.incoming).min(received.len()));
             received = rest;
@@ -179,11 +182,12 @@ impl Tls {
         !self.out.has_plain() && self.is_open()
     }
 
-    /// Puts close_notify behind everything: nothing will be encrypted any more.
+    /// Puts close_notify behind everything: nothing will be encrypted any more, and what arrives is thrown away.
     pub(crate) fn close(&mut self) {
         if self.is_open() {
             self.wish(Wish::CloseNotify);
         }
+        self.incoming = Vec::new();
         self.closed = true;
     }
 

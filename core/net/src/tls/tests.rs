@@ -189,7 +189,7 @@ fn both_versions_carry_both_directions_in_any_split_and_end_properly() {
             client.layers.goodbye();
             client.layers.goodbye();
             converse(&mut server, &mut client, lengths);
-            assert_eq!(server.broken, Some(Broken::GOODBYE));
+            assert_eq!(server.broken, None, "who has said goodbye does not listen any more");
         }
     }
 }
@@ -242,8 +242,23 @@ fn all_layers_lie_upon_each_other_in_any_split() {
         assert_eq!(server.broken, Some(Broken::GOODBYE));
         server.layers.goodbye();
         converse(&mut client, &mut server, lengths);
-        assert_eq!(client.broken, Some(Broken::GOODBYE));
     }
+}
+
+/// Found by fuzzing: rustls, with debug assertions, takes no error after its own close_notify.
+#[test]
+fn what_arrives_after_the_own_goodbye_is_thrown_away() {
+    let (_, server, client) = ordinary();
+    let (mut server, mut client) = meet(&server, &client, "localhost");
+    server.layers.goodbye();
+    assert!(!server.send(usize::MAX).is_empty());
+    client.say(b"words");
+    let mut bytes = client.send(usize::MAX);
+    *bytes.last_mut().unwrap() ^= 1;
+    server.receive(&bytes);
+    server.receive(b"garbage");
+    assert_eq!((server.broken, &server.heard[..]), (None, &b"hello"[..]));
+    assert!(server.send(usize::MAX).is_empty());
 }
 
 #[test]
@@ -675,7 +690,9 @@ proptest! {
         let (mut server, mut client) = meet(&server, &client, "localhost");
         client.say(&[7; 1000]);
         let mut bytes = client.send(usize::MAX);
-        *index.get_mut(&mut bytes) ^= 1 << bit;
+        // All but the version in the head of the record, which nobody looks at (RFC 8446 section 5.1).
+        let places: Vec<usize> = (0..bytes.len()).filter(|place| ![1, 2].contains(place)).collect();
+        bytes[*index.get(&places)] ^= 1 << bit;
         server.receive(&bytes);
         // A spoiled length may leave it waiting for more.
         server.receive(&[0; 70_000]);

@@ -41,7 +41,8 @@ pub(crate) fn accept_key(key: &str) -> String {
     BASE64.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()).as_ref())
 }
 
-/// All values of a header, in order, without spaces around.
+/// All values of a header, in order, without spaces around; the sign for unknown characters for one that is no text,
+/// so that it is there and is none that is known.
 pub(crate) fn values<'h>(
     headers: &'h [httparse::Header<'_>],
     name: &'static str,
@@ -49,7 +50,7 @@ pub(crate) fn values<'h>(
     headers
         .iter()
         .filter(move |header| header.name.eq_ignore_ascii_case(name))
-        .filter_map(|header| Some(std::str::from_utf8(header.value).ok()?.trim()))
+        .map(|header| std::str::from_utf8(header.value).map_or("\u{fffd}", str::trim))
 }
 
 /// The parts between commas of all values of a header, none of them empty.

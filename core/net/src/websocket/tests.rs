@@ -101,20 +101,6 @@ fn good_requests_are_accepted_however_they_are_written() {
 }
 
 #[test]
-fn a_client_without_the_subprotocol_is_served_where_that_is_allowed() {
-    for (offered, chosen) in
-        [("Sec-WebSocket-Protocol: mqtt\r\n", true), ("Sec-WebSocket-Protocol: chat\r\n", false), ("", false)]
-    {
-        let request = REQUEST.replace("Sec-WebSocket-Protocol: mqtt\r\n", offered);
-        let options = WebSocketOptions { subprotocol_required: false, ..WebSocketOptions::default() };
-        let (answer, server) = answer(&request, options);
-        assert!(answer.starts_with("HTTP/1.1 101 ") && answer.ends_with("\r\n\r\n"), "{answer}");
-        assert_eq!(answer.contains("Sec-WebSocket-Protocol: mqtt\r\n"), chosen, "{answer}");
-        assert!(server.layers.is_established());
-    }
-}
-
-#[test]
 fn wrong_requests_get_the_right_status_and_the_end() {
     let many = format!("{}Host:", "X-Header: 1\r\n".repeat(70));
     let long = format!("X-Long: {}\r\nHost:", "x".repeat(WEBSOCKET_HEAD_BYTES_MAX));
@@ -167,6 +153,21 @@ fn paths_and_origins_are_those_of_the_options() {
     ] {
         let (answer, _) = answer(&REQUEST.replace("Host:", &format!("{origin}Host:")), options());
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{origin}{answer}");
+    }
+    let (before, behind) = REQUEST.split_once("Host:").unwrap();
+    let mut server = server_with(options());
+    server.receive(&[before.as_bytes(), b"Origin: https://\xFF\r\nHost:", behind.as_bytes()].concat());
+    assert!(server.send(usize::MAX).starts_with(b"HTTP/1.1 403 "), "an origin that is no text");
+}
+
+#[test]
+fn a_subprotocol_is_needed_only_where_it_is_required() {
+    for offered in ["", "Sec-WebSocket-Protocol: amqp\r\n"] {
+        let request = REQUEST.replace("Sec-WebSocket-Protocol: mqtt\r\n", offered);
+        let lenient = WebSocketOptions { subprotocol_required: false, ..WebSocketOptions::default() };
+        let (answer, _) = answer(&request, lenient);
+        assert!(answer.starts_with("HTTP/1.1 101 ") && !answer.contains("Protocol:"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n") && !answer.trim_end().contains("\r\n\r\n"));
     }
 }
 

@@ -7,6 +7,7 @@ mod feeders;
 mod forgotten;
 mod found_by_fuzzing;
 mod full_rings;
+mod half_open;
 mod hear_out;
 mod late_connects;
 mod leaves_nothing;

@@ -146,6 +146,11 @@ impl World {
     pub fn dial_as(&mut self, shard: usize, version: Version, user_name: Option<&str>) -> NetId {
         let mut peer = PeerAddress::new(Some("192.0.2.1:5555".parse().expect("an address")), 0);
         peer.user_name = user_name.map(Into::into);
+        self.dial_from(shard, version, peer)
+    }
+
+    /// As [`World::dial`], from this address.
+    pub fn dial_from(&mut self, shard: usize, version: Version, peer: PeerAddress) -> NetId {
         let conn = self.shards[shard].accept(self.now, peer);
         self.dirty[shard] = true;
         let net = NetId(self.nets.len());

@@ -122,7 +122,12 @@ fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
 ///
 /// # Errors
 /// What could not be resolved, and why.
-pub(super) fn resolve(target: &Target, port: u16, ipv6: bool) -> Result<Vec<Address>, String> {
+pub(super) fn resolve(
+    target: &Target,
+    port: u16,
+    ipv6: bool,
+    look_up: &LookUp<'_>,
+) -> Result<Vec<Address>, String> {
     let (host, port) = match target {
         Target::Unix(path) => return Ok(vec![Address::Unix(path.into())]),
         Target::Activated(name) => return Ok(vec![Address::Activated(name.clone())]),
@@ -148,7 +153,11 @@ fn unmapped(address: SocketAddr) -> SocketAddr {
     }
 }
 
-fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+/// Gives the addresses of a name, with this port.
+pub type LookUp<'a> = dyn Fn(&str, u16) -> Result<Vec<SocketAddr>, String> + 'a;
+
+/// Asks the system.
+pub(in crate::config) fn system(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     let found = (host, port).to_socket_addrs();
     Ok(found.map_err(|error| format!("`{host}` is no address: {error}"))?.collect())
 }
@@ -157,9 +166,16 @@ fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
 mod tests {
     use super::*;
 
+    fn nobody(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+        match host {
+            "two.example" => Ok(vec![([192, 0, 2, 1], port).into(), ([192, 0, 2, 2], port).into()]),
+            _ => Err(format!("`{host}` is no address: nobody knows it")),
+        }
+    }
+
     fn means(text: &str) -> Result<Vec<String>, String> {
         let location = parse(text)?;
-        let addresses = resolve(&location.target, 1883, true)?;
+        let addresses = resolve(&location.target, 1883, true, &nobody)?;
         let how = match (location.tls, location.websocket) {
             (Some(false), Some(false)) => "",
             (Some(true), Some(false)) => "tls ",
@@ -182,6 +198,8 @@ mod tests {
             ("[::ffff:192.0.2.1]:1", &["192.0.2.1:1"]),
             ("*", &["0.0.0.0:1883", "[::]:1883"]),
             ("*:7", &["0.0.0.0:7", "[::]:7"]),
+            ("two.example:7", &["192.0.2.1:7", "192.0.2.2:7"]),
+            ("tls://two.example", &["tls 192.0.2.1:8883", "tls 192.0.2.2:8883"]),
             ("tcp://127.0.0.1", &["127.0.0.1:1883"]),
             ("mqtt://127.0.0.1:7/", &["127.0.0.1:7"]),
             ("tls://[::1]", &["tls [::1]:8883"]),

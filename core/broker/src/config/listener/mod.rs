@@ -16,6 +16,8 @@ use ringmq_shard::Offer;
 
 use super::{Anonymous, Source};
 
+pub use address::LookUp;
+pub(super) use address::system;
 pub use key::{Concerns, LISTENER_KEYS, ListenerKey, listener_key_names};
 pub(super) use resolve::resolve;
 

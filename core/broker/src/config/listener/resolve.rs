@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use ringmq_shard::Offer;
 
-use super::address::{Location, parse, resolve as resolve_address};
+use super::address::{Location, LookUp, parse, resolve as resolve_address};
 use super::key::{Concerns, Draft, LISTENER_KEYS, listener_key_names};
 use super::{
     Address, CertificateFiles, ClientCertificate, Given, Identity, ListenerOptions, RawListener, TlsVersion,
@@ -24,11 +24,12 @@ const WEBSOCKET_PATH: &str = "/mqtt";
 pub(in crate::config) fn resolve(
     options: &Options,
     ipv6: bool,
+    look_up: &LookUp<'_>,
 ) -> Result<Vec<ListenerOptions>, Vec<ConfigError>> {
     let mut errors = Vec::new();
     let mut all: Vec<ListenerOptions> = Vec::new();
     for raw in typed(options, ipv6, &mut errors) {
-        for listener in resolve_one(options, &raw, ipv6, &mut errors) {
+        for listener in resolve_one(options, &raw, (ipv6, look_up), &mut errors) {
             errors.extend(add(&mut all, listener).err());
         }
     }
@@ -103,7 +104,7 @@ fn of_bind(text: &str, source: &Source) -> Result<RawListener, ConfigError> {
 fn resolve_one(
     options: &Options,
     raw: &RawListener,
-    ipv6: bool,
+    (ipv6, look_up): (bool, &LookUp<'_>),
     errors: &mut Vec<ConfigError>,
 ) -> Vec<ListenerOptions> {
     let before = errors.len();
@@ -133,7 +134,7 @@ fn resolve_one(
         }
     };
     finish(&mut here, &location, &given, errors);
-    match resolve_address(&location.target, options.port, ipv6) {
+    match resolve_address(&location.target, options.port, ipv6, look_up) {
         Ok(addresses) if errors.len() == before => {
             let with = |address| ListenerOptions { address, ..here.options.clone() };
             addresses.into_iter().map(with).collect()

@@ -5,10 +5,14 @@ use std::path::{Path, PathBuf};
 use super::{Address, CertificateFiles, ClientCertificate, Identity, ListenerOptions, TlsVersion, resolve};
 use crate::config::{Addresses, Anonymous, Options, file};
 
+fn nobody(host: &str, _: u16) -> Result<Vec<std::net::SocketAddr>, String> {
+    Err(format!("`{host}` is no address"))
+}
+
 fn of_file(text: &str) -> Result<Vec<ListenerOptions>, Vec<String>> {
     let texts = |errors: Vec<crate::config::ConfigError>| errors.iter().map(ToString::to_string).collect();
     let (options, errors) = file::parse(Path::new("/etc/r.toml"), text).judge(Options::default());
-    if errors.is_empty() { resolve(&options, true).map_err(texts) } else { Err(texts(errors)) }
+    if errors.is_empty() { resolve(&options, true, &nobody).map_err(texts) } else { Err(texts(errors)) }
 }
 
 fn one(text: &str) -> ListenerOptions {
@@ -19,7 +23,7 @@ fn one(text: &str) -> ListenerOptions {
 
 fn of_bind(text: &str) -> Result<Vec<ListenerOptions>, String> {
     let options = Options::default().bind(text.parse::<Addresses>().unwrap());
-    resolve(&options, true).map_err(|errors| errors[0].to_string())
+    resolve(&options, true, &nobody).map_err(|errors| errors[0].to_string())
 }
 
 #[test]
@@ -132,7 +136,7 @@ fn one_address_is_one_listener() {
         of_bind("127.0.0.1:0,127.0.0.1:0?versions=5.0,127.0.0.1:0?versions=5.0,ws://127.0.0.1:0").unwrap();
     let found: Vec<_> = free.iter().map(ToString::to_string).collect();
     assert_eq!(found, ["mqtt://127.0.0.1:0", "mqtt://127.0.0.1:0", "ws://127.0.0.1:0/mqtt"]);
-    let without_ipv6 = resolve(&Options::default(), false).unwrap();
+    let without_ipv6 = resolve(&Options::default(), false, &nobody).unwrap();
     assert_eq!(without_ipv6.len(), 1);
 }
 

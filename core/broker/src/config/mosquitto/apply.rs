@@ -224,6 +224,13 @@ pub(super) fn max_inflight_messages(state: &mut State, line: &Line<'_>, source: 
     Ok(())
 }
 
+pub(super) fn max_keepalive(state: &mut State, line: &Line<'_>, source: &Source) -> Done {
+    let value = line.number(0, 65_535)?;
+    state.set("keep_alive_max", if value == 0 { 65_535 } else { value }.to_string(), source);
+    state.set("keep_alive_none", (value == 0).to_string(), source);
+    Ok(())
+}
+
 pub(super) fn max_queued_messages(state: &mut State, line: &Line<'_>, source: &Source) -> Done {
     let value = match line.number(INT_MIN, INT_MAX)? {
         value if value <= 0 => String::from(QUEUE_MESSAGES_UNLIMITED),

@@ -18,10 +18,10 @@ use super::raw::Raw;
 use super::{ConfigError, Source};
 
 pub use table::{DIRECTIVES, Directive, Meaning};
-pub(super) use translate::{looks_like, translate};
+pub use translate::{Folder, looks_like, translate};
 
 /// A file of an included folder: its path and its text, or why there is none.
-pub(super) type Included = (PathBuf, Result<String, String>);
+pub type Included = (PathBuf, Result<String, String>);
 
 /// A mosquitto.conf as RingMQ understands it.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +61,7 @@ pub enum Weight {
 
 impl std::fmt::Display for Note {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.source, self.text)
+        ConfigError::at(&self.source, self.text.as_str()).fmt(f)
     }
 }
 
@@ -82,7 +82,8 @@ impl Translation {
         toml_text::write(self)
     }
     /// The values as if they had been read from RingMQ's own file.
-    pub(super) fn into_raw(self) -> Raw {
+    #[must_use]
+    pub fn into_raw(self) -> Raw {
         let mut raw = Raw::default();
         for note in self.notes {
             match note.weight {

@@ -276,7 +276,12 @@ pub const DIRECTIVES: &[Directive] = &[
         "0 becomes 65535",
         apply::max_inflight_messages,
     ),
-    ignored("max_keepalive", "0", "not there yet; server_keep_alive imposes one on 5.0 clients"),
+    becomes(
+        "max_keepalive",
+        "keep_alive_max",
+        "above 0, clients without a keep alive have a longer one; 0 lets them in (keep_alive_none)",
+        apply::max_keepalive,
+    ),
     becomes(
         "max_packet_size",
         "packet_bytes_max",

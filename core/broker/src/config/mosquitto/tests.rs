@@ -27,6 +27,8 @@ fn directives_become_keys() {
         ("", &[]),
         ("max_inflight_messages 20", &["inflight_messages_max = 20"]),
         ("max_inflight_messages 0", &["inflight_messages_max = 65535"]),
+        ("max_keepalive 60", &["keep_alive_max = 60", "keep_alive_none = false"]),
+        ("max_keepalive 0", &["keep_alive_max = 65535", "keep_alive_none = true"]),
         ("max_queued_messages 0", &["queue_messages_max = 4294967295"]),
         ("max_queued_messages 5\nmax_queued_messages 6", &["queue_messages_max = 6"]),
         ("max_queued_bytes 0", &["queue_bytes_max = 281474976710656"]),

@@ -18,7 +18,8 @@ const NOT_OPENED: &str = "stands before the first listener and is about mosquitt
 
 /// Whether the text is a mosquitto.conf rather than TOML: more of its lines are directives than are `key =` or
 /// `[table]`.
-pub(in crate::config) fn looks_like(text: &str) -> bool {
+#[must_use]
+pub fn looks_like(text: &str) -> bool {
     let (mut mosquitto, mut toml) = (0_usize, 0_usize);
     for line in lines(text) {
         if line.name.starts_with('[') || line.name.contains('=') || line.value.starts_with('=') {
@@ -30,11 +31,11 @@ pub(in crate::config) fn looks_like(text: &str) -> bool {
     mosquitto > toml
 }
 
-/// Gives the files of a folder.
-pub(in crate::config) type Folder<'a> = dyn FnMut(&Path) -> Result<Vec<Included>, String> + 'a;
+/// Gives the files of a folder that a file includes, in order.
+pub type Folder<'a> = dyn FnMut(&Path) -> Result<Vec<Included>, String> + 'a;
 
 /// Translates the text of a file; `folder` gives the files of an included folder, in order.
-pub(in crate::config) fn translate(path: &Path, text: &str, folder: &mut Folder<'_>) -> Translation {
+pub fn translate(path: &Path, text: &str, folder: &mut Folder<'_>) -> Translation {
     let mut state = State::default();
     state.file(path, text, folder);
     state.finish()
