@@ -98,6 +98,11 @@ def client_tls(certificates, pair=None, version=None, authority=None):
     return context
 
 
+def secured(certificates, port, pair=None, version=None):
+    """A connected socket with TLS."""
+    return client_tls(certificates, pair, version).wrap_socket(connected(port), server_hostname="localhost")
+
+
 def connected(port=None, path=None, receive_buffer_bytes=None, source=None):
     """A connected socket; `source` is an address of this machine to come from."""
     made = socket.socket(socket.AF_UNIX if path else socket.AF_INET, socket.SOCK_STREAM)

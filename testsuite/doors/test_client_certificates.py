@@ -4,7 +4,7 @@ that one proves, as permissions and the log see it."""
 import ssl
 
 import pytest
-from open_doors import certified, client_tls, connected
+from open_doors import certified, secured
 from raw_client import Closed
 from strangers import is_refused, mosquitto_exchange, mosquitto_tool, succeeds
 
@@ -77,8 +77,7 @@ def test_it_is_the_user_name(serve, visitors, certificates, tmp_path, identity, 
     """Before whatever CONNECT says: permissions go by it, and the log names it."""
     (tmp_path / "acl").write_text(f"user {user}\ntopic readwrite mine/#\npattern readwrite u/%u\n")
     served = serve({"tls": asking(certificates, identity=identity)}, acl_file=tmp_path / "acl")
-    made = client_tls(certificates, certificates.good, version).wrap_socket(
-        connected(served.ports["tls"]), server_hostname="localhost")
+    made = secured(certificates, served.ports["tls"], certificates.good, version)
     peer = visitors(served).greet(made, "device", username="somebody", password="anything")
     peer.publish("mine/1", qos=1)
     peer.publish(f"u/{user}", qos=1)
@@ -117,15 +116,13 @@ def test_a_certificate_needs_no_password(serve, visitors, certificates, tmp_path
                    allow_anonymous=False)
     visit = visitors(served)
     visit("tls", "nobody", reason=0x87)
-    made = client_tls(certificates, certificates.good).wrap_socket(
-        connected(served.ports["tls"]), server_hostname="localhost")
+    made = secured(certificates, served.ports["tls"], certificates.good)
     visit.greet(made, "device").publish("x", qos=1)
 
 
 def test_python_gets_the_alert(two, certificates):
     """TLS 1.3: the handshake is done for the client before the server has seen its certificate; the alert follows."""
-    made = client_tls(certificates, certificates.revoked).wrap_socket(
-        connected(two.ports["required"]), server_hostname="localhost")
+    made = secured(certificates, two.ports["required"], certificates.revoked)
     with pytest.raises((ssl.SSLError, Closed, ConnectionError), match="(?i)revoked"):
         made.recv(10)
     made.close()

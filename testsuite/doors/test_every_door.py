@@ -60,7 +60,8 @@ def test_many_messages_at_once(visit, door, name):
     receiver.subscribe(name, qos=1)
     numbers = range(1, 501)
     sender.send(*(mqtt.publish(name, str(number).encode() * 40, 1, number) for number in numbers))
-    assert [found.payload for found in receiver.messages(500, timeout=20)] == [str(number).encode() * 40 for number in numbers]
+    payloads = [found.payload for found in receiver.messages(500, timeout=20)]
+    assert payloads == [str(number).encode() * 40 for number in numbers]
     for number in numbers:
         sender.expect("PUBACK", packet_id=number)
 
@@ -188,7 +189,7 @@ def test_stop_says_goodbye(serve, visitors, certificates, tmp_path, door):
 
 
 def test_connections_go_to_their_sessions(serve, visitors, request, tmp_path, certificates):
-    """A connection goes to its session's shard, or its bytes do where moving is forbidden: told by the broker's count."""
+    """A connection goes to its session's shard, or its bytes do where moving is forbidden; the broker counts that."""
     option = request.config.option
     served = serve(every_door(certificates, tmp_path), sys_interval=1)
     visit = visitors(served)

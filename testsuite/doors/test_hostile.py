@@ -1,5 +1,5 @@
-"""What a stranger can do to the layers in front of MQTT: floods that are not read, frames that announce much, beginnings
-without end. Memory stays bounded, others are served, and it is over when the stranger is gone."""
+"""What a stranger can do to the layers in front of MQTT: floods that are not read, frames that announce much,
+beginnings without end. Memory stays bounded, others are served, and it is over when the stranger is gone."""
 
 import contextlib
 import ssl
@@ -76,7 +76,8 @@ def test_pings_whose_answers_are_not_read(own, visitors, honest, door):
     (b"\x82\xff" + struct.pack(">Q", 1 << 63) + bytes(4), 1002), (b"\x89\xfe\x00\x7e" + bytes(4), 1002),
     (b"\xc2\x80" + bytes(4), 1002), (b"\x83\x80" + bytes(4), 1002), (b"\x80\x80" + bytes(4), 1002),
     (b"\x09\x80" + bytes(4), 1002), (b"\x88\x81" + bytes(4) + b"\0", 1002)],
-    ids=["length", "long ping", "reserved bit", "reserved opcode", "nothing to continue", "ping in parts", "half a code"])
+    ids=["length", "long ping", "reserved bit", "reserved opcode", "nothing to continue", "ping in parts",
+         "half a code"])
 def test_frames_that_no_client_sends(visit, name, frame, code):
     """A Close that says what is wrong."""
     peer = visit("ws", name)
@@ -140,16 +141,23 @@ def test_many_half_handshakes(own, certificates, honest):
     wait_until(lambda: vitals.descriptors() <= descriptors, what="the end of all connections")
 
 
+REQUEST = (b"GET /mqtt HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+           b"Sec-WebSocket-Version: 13\r\n"
+           b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n")
+
+
+def framed(packets):
+    """A short binary frame."""
+    return b"\x82" + bytes([0x80 | len(packets)]) + bytes(4) + packets
+
+
 @pytest.mark.parametrize("door", ["ws", "tls", "proxy-wss"])
 def test_everything_at_once(visit, served, certificates, name, door):
     """Header, request and CONNECT need not wait for answers: what comes in one segment is taken apart."""
     made = connected(served.ports[door])
     packets = mqtt.connect(name) + mqtt.PINGREQ
     if door == "ws":
-        key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-        head = f"GET /mqtt HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{key}"
-        frame = b"\x82" + bytes([0x80 | len(packets)]) + bytes(4) + packets
-        made.sendall(f"{head}Sec-WebSocket-Protocol: mqtt\r\n\r\n".encode() + frame)
+        made.sendall(REQUEST + framed(packets))
         answer = made.recv(4096)
         while b"\xd0\x00" not in answer:
             answer += made.recv(4096)
@@ -170,11 +178,8 @@ def test_everything_at_once(visit, served, certificates, name, door):
             held = b""
             incoming.write(made.recv(65536))
     if door == "proxy-wss":
-        machine.write(b"GET /mqtt HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version:"
-                      b" 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
-                      + b"\x82" + bytes([0x80 | len(packets)]) + bytes(4) + packets)
-    else:
-        machine.write(packets)
+        packets = REQUEST + framed(packets)
+    machine.write(packets)
     made.sendall(outgoing.read())
     answer = b""
     while b"\xd0\x00" not in answer:

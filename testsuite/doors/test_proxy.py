@@ -63,8 +63,9 @@ def test_at_a_unix_socket(serve, visitors, tmp_path):
     served.broker.wait_for_line(r"New client connected from 192\.0\.2\.77:4711 as local ")
 
 
-@pytest.mark.parametrize("sent", [b"", b"PROXY TCP4 1.2.3.4\r\n", b"PROXY TCP4 " + b"1" * 200, SIGNATURE + b"\x31\x11\0\0",
-                                  version_2(addresses=b"\0\0")], ids=["none", "short", "long", "version-3", "cut"])
+@pytest.mark.parametrize("sent", [b"", b"PROXY TCP4 1.2.3.4\r\n", b"PROXY TCP4 " + b"1" * 200,
+                                  SIGNATURE + b"\x31\x11\0\0", version_2(addresses=b"\0\0")],
+                         ids=["none", "short", "long", "version-3", "cut"])
 def test_without_a_good_header_nobody_comes_in(visit, served, name, sent):
     """And the log says so."""
     start = len(served.broker.lines)

@@ -13,7 +13,7 @@ import subprocess
 import pytest
 from crowd import Crowd, Member
 from hostile import raise_descriptor_limit
-from open_doors import certified, client_tls, connected, toml_file
+from open_doors import certified, client_tls, connected, secured, toml_file
 from raw_client import Closed
 
 import broker_process
@@ -85,7 +85,7 @@ def reload(broker, expected):
 
 def server_name(certificates, port, pair=None):
     """The name in the certificate that a listener shows."""
-    with client_tls(certificates, pair).wrap_socket(connected(port), server_hostname="localhost") as made:
+    with secured(certificates, port, pair) as made:
         return dict(part for (part,) in made.getpeercert()["subject"])["commonName"]
 
 
@@ -119,7 +119,7 @@ def test_under_load(request, serve, visitors, site, certificates):
         _, stays = enters(visit, tcp, certificates, "user-0", "secret")
         _, gone = enters(visit, tcp, certificates, "gone", "secret")
         _, other = enters(visit, tcp, certificates, "other", "former")
-        revoked = client_tls(certificates, certificates.revoked).wrap_socket(connected(tls), server_hostname="localhost")
+        revoked = secured(certificates, tls, certificates.revoked)
         device = visit.greet(revoked, "device")
         stays.publish("before/x", qos=1)
         stays.publish("after/x", qos=1, reason=0x87)
@@ -166,9 +166,9 @@ def expect_the_new(visit, site, certificates):
     # Each from an address of its own would be needed for more: failures make their address wait.
     assert enters(visit, tcp, certificates, "user-1", "secret")[0] == 0
     with pytest.raises((Closed, ssl.SSLError, ConnectionError)):
-        made = client_tls(certificates, certificates.revoked).wrap_socket(connected(tls), server_hostname="localhost")
+        made = secured(certificates, tls, certificates.revoked)
         visit.greet(made, "device-again")
-    made = client_tls(certificates, certificates.good).wrap_socket(connected(tls), server_hostname="localhost")
+    made = secured(certificates, tls, certificates.good)
     visit.greet(made, "device-good").publish("after/y", qos=1)
 
 
@@ -259,9 +259,9 @@ def test_a_listener_becomes_another(serve, visitors, site, certificates):
     visit = visitors(served)
     tcp = site.ports[0]
     _, clear = enters(visit, tcp, certificates, "user-0", "secret")
-    secured = site.listeners(False)
-    secured["tcp"] = {"address": f"tls://127.0.0.1:{tcp}", **site.listener}
-    toml_file(site.folder / "ringmq.toml", secured.values(), **site.keys())
+    other = site.listeners(False)
+    other["tcp"] = {"address": f"tls://127.0.0.1:{tcp}", **site.listener}
+    toml_file(site.folder / "ringmq.toml", other.values(), **site.keys())
     reload(served.broker, "reloaded;")
     said, encrypted = enters(visit, tcp, certificates, "user-1", "secret", tls=True)
     assert said == 0
@@ -275,7 +275,8 @@ def test_a_listener_becomes_another(serve, visitors, site, certificates):
 
 def test_free_ports_stay_with_their_kind(serve, visitors, certificates, tmp_path):
     """Of several listeners at port 0 the one that is taken out of the file closes, and no other takes its number."""
-    listeners = {"tcp": {"address": "tcp://127.0.0.1:0"}, "tls": {"address": "tls://127.0.0.1:0", **certified(certificates.one)},
+    listeners = {"tcp": {"address": "tcp://127.0.0.1:0"},
+                 "tls": {"address": "tls://127.0.0.1:0", **certified(certificates.one)},
                  "ws": {"address": "ws://127.0.0.1:0"}}
     served = serve(listeners)
     visit = visitors(served)

@@ -5,7 +5,7 @@ import ssl
 import subprocess
 
 import pytest
-from open_doors import certified, client_tls, connected
+from open_doors import certified, client_tls, connected, secured
 from strangers import is_refused, mosquitto_exchange, mosquitto_tool, succeeds
 
 import mqtt_bytes as mqtt
@@ -152,9 +152,10 @@ def test_the_end_is_a_close_notify(visit, name):
 
 def test_a_handshake_has_its_time(serve, certificates):
     """Who says nothing, or half of it, is closed after handshake_timeout; who is in stays."""
-    served = serve({"tls": {"address": "tls://127.0.0.1:0", "handshake_timeout": "500ms", **certified(certificates.one)}})
+    served = serve({"tls": {"address": "tls://127.0.0.1:0", "handshake_timeout": "500ms",
+                            **certified(certificates.one)}})
     port = served.ports["tls"]
-    inside = client_tls(certificates).wrap_socket(connected(port), server_hostname="localhost")
+    inside = secured(certificates, port)
     for beginning in (b"", b"\x16\x03\x01\x02\x00\x01"):
         silent = connected(port)
         silent.sendall(beginning)

@@ -141,5 +141,6 @@ def test_forwarded_addresses_of_strangers(visit, served, name):
 def test_paho_behind_a_proxy(serve, certificates):
     """A client's own library with the header that a proxy adds."""
     served = serve({"ws": {"address": "ws://127.0.0.1:0", "forwarded_from": ["127.0.0.1"]}})
-    succeeds("paho", served, "ws", certificates, headers={"X-Forwarded-For": "192.0.2.9"}, client_id="behind", bytes=256)
+    headers = {"X-Forwarded-For": "192.0.2.9"}
+    succeeds("paho", served, "ws", certificates, headers=headers, client_id="behind", bytes=256)
     served.broker.wait_for_line(r"New client connected from 192\.0\.2\.9:0 as behind ")
