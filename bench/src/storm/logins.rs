@@ -243,8 +243,9 @@ impl<'a> Running<'a> {
         self.returning = (0..self.guests.len()).map(|guest| Reverse((now, guest))).collect();
         (self.inside, self.told) = (0, now);
         let all = self.guests.len();
-        let phase =
-            self.measure(|running, elapsed| running.inside == all || elapsed >= running.plan.storm_max)?;
+        let phase = self.measure(|running, elapsed| {
+            running.inside == all && elapsed >= STORM_MIN || elapsed >= running.plan.storm_max
+        })?;
         if self.inside < all {
             let (inside, seconds) = (self.inside, self.plan.storm_max.as_secs());
             return Err(StormError::Stuck(format!("{inside} of {all} are in after {seconds} s")));
