@@ -6,7 +6,7 @@ use ringmq_rt::DriverChoice;
 use ringmq_shard::{DenyPublish, QueuePolicy, Versions};
 
 use super::key::Unit;
-use super::{Addresses, Anonymous, Cores, PartitionKey, Shards};
+use super::{Addresses, Anonymous, ClaimText, Cores, KeyFiles, PartitionKey, Shards};
 
 /// A value of a key.
 pub(super) trait Value: Sized {
@@ -85,6 +85,24 @@ impl Value for Option<String> {
     }
 }
 
+impl Value for ClaimText {
+    fn parse(text: &str, _: Unit) -> Option<Self> {
+        Self::new(text)
+    }
+    fn text(&self) -> String {
+        self.as_str().to_owned()
+    }
+}
+
+impl Value for Option<ClaimText> {
+    fn parse(text: &str, _: Unit) -> Option<Self> {
+        Some(ClaimText::new(text))
+    }
+    fn text(&self) -> String {
+        self.as_ref().map_or_else(String::new, Value::text)
+    }
+}
+
 impl Value for Option<PathBuf> {
     fn parse(text: &str, _: Unit) -> Option<Self> {
         Some((!text.is_empty()).then(|| text.into()))
@@ -144,7 +162,7 @@ macro_rules! texts {
         }
     )*};
 }
-texts!(Addresses, Cores, Shards, Versions);
+texts!(Addresses, Cores, KeyFiles, Shards, Versions);
 
 #[cfg(test)]
 mod tests {
