@@ -235,6 +235,16 @@ impl Verifier {
     }
 }
 
+/// Whether a password is meant to be a token: three parts, of which the first could be base64 of an object. Cheap,
+/// and believes nothing; where both are taken it tells a token from a password.
+#[must_use]
+pub fn looks_like_token(password: &[u8]) -> bool {
+    // `{` is `e` and, with the upper bits of any character behind it, one of these.
+    matches!(password, [b'e', b'w'..=b'z', ..])
+        && password.iter().filter(|byte| **byte == b'.').count() == 2
+        && password.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+}
+
 fn key_of_pem(pem: &[u8]) -> Result<DecodingKey, String> {
     let known = [DecodingKey::from_ed_pem, DecodingKey::from_ec_pem, DecodingKey::from_rsa_pem];
     let key = known.iter().find_map(|read| read(pem).ok());

@@ -33,7 +33,10 @@ mod random;
 mod reload;
 
 pub use broker::{Broker, StartError};
-pub use config::{Addresses, Anonymous, ConfigError, ConfigErrors, Cores, Options, PartitionKey, Shards};
+pub use config::{
+    Addresses, Anonymous, ClaimText, ConfigError, ConfigErrors, Cores, JwtRules, KeyFiles, Options,
+    PartitionKey, Shards,
+};
 pub use guard::{DoorRules, Guard, GuardError, GuardOptions};
 pub use handle::{
     Handle, Messages, OpenError, PendingPublish, PublishError, PublishOptions, Published, ReceivedMessage,
@@ -44,8 +47,8 @@ pub use reload::ReloadReport;
 pub use ringmq_rt::{Decisions, Driver, DriverChoice, StopReport, trim};
 pub use ringmq_shard::counters::ShardCounters;
 pub use ringmq_shard::{
-    Answer, Counters, Decider, DenyPublish, PeerAddress, Question, QueuePolicy, Reader, ShardId, Ticket,
-    Verdict,
+    Answer, Counters, Decider, DenyPublish, Identity, PeerAddress, Question, QueuePolicy, Reader, ShardId,
+    Ticket, Verdict,
 };
 pub use ringmq_wire::{Properties, Property, PropertyValue, Qos, ReasonCode, RetainHandling, Violation};
 

@@ -2,8 +2,11 @@
 //! never decides by itself and never waits: an answer may come at once, later, or not at all, and then a
 //! deadline answers.
 
+use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+use ringmq_proto::time::Wall;
 
 /// Names one open question of one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,6 +32,24 @@ impl PeerAddress {
     }
 }
 
+/// Who a client has turned out to be, beyond what it says of itself. The shard keeps it with the session until that
+/// ends or its client connects anew, and hands it back with each question. It is never shown.
+#[derive(Default)]
+pub struct Identity {
+    /// The user name that counts instead of CONNECT's.
+    pub user_name: Option<Arc<str>>,
+    /// When the client is to be disconnected.
+    pub expires_at: Option<Wall>,
+    /// What the decider wants to know again. The shard does not look into it.
+    pub grant: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identity").field("user_name", &self.user_name).finish_non_exhaustive()
+    }
+}
+
 /// A client that a message is for.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
@@ -36,6 +57,8 @@ pub struct Reader<'a> {
     pub client_id: &'a str,
     /// The user name it connected with last.
     pub user_name: Option<&'a str>,
+    /// Who it turned out to be then.
+    pub identity: Option<&'a Identity>,
     /// Number of the listener through which it did.
     pub listener: u16,
 }
@@ -60,6 +83,8 @@ pub enum Question<'a> {
         client_id: &'a str,
         /// The user name it connected with.
         user_name: Option<&'a str>,
+        /// Who it turned out to be.
+        identity: Option<&'a Identity>,
         /// Number of the listener through which it connected.
         listener: u16,
         /// The topic name.
@@ -73,6 +98,8 @@ pub enum Question<'a> {
         client_id: &'a str,
         /// The user name it connected with.
         user_name: Option<&'a str>,
+        /// Who it turned out to be.
+        identity: Option<&'a Identity>,
         /// Number of the listener through which it connected.
         listener: u16,
         /// The whole filter, `$share/…/` included.
@@ -81,10 +108,12 @@ pub enum Question<'a> {
 }
 
 /// A decision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Verdict {
     /// Yes.
     Allow,
+    /// Yes, and this is who it is. Elsewhere than for a connection the same as [`Verdict::Allow`].
+    AllowAs(Arc<Identity>),
     /// No: 0x87 Not authorized.
     Deny,
     /// No, a connection's credentials are wrong: 0x86 Bad user name or password. Elsewhere the same as
@@ -97,7 +126,7 @@ pub enum Verdict {
 }
 
 /// What a decider says when asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Answer {
     /// The decision.
     Now(Verdict),

@@ -16,7 +16,7 @@ use crate::authz::Question;
 use crate::fault::{self, Fault};
 use crate::input::ConnId;
 use crate::limits::Settings;
-use crate::links::{Denial, Park, Said};
+use crate::links::{Denial, Link, Park, Said};
 use crate::local::LOCAL_PREFIX;
 use crate::offer::Offer;
 use crate::receive::Step;
@@ -86,7 +86,9 @@ impl Shard {
         let ticket = Self::next_ticket(&mut self.tickets);
         let Some(listener) = self.links.at(id).map(|link| link.peer.listener) else { return Said::Nothing };
         let (user_name, topic, retain) = (connect.user_name, will.topic.as_str(), will.retain);
-        let question = Question::Publish { client_id, user_name, listener, topic, retain };
+        let identity = self.links.at(id).and_then(Link::identity);
+        let user_name = identity.and_then(|identity| identity.user_name.as_deref()).or(user_name);
+        let question = Question::Publish { client_id, user_name, identity, listener, topic, retain };
         let answer = self.decider.decide(ticket, &question);
         self.note_answer(now, id, ticket, answer)
     }
@@ -100,6 +102,9 @@ impl Shard {
         assigned: bool,
     ) {
         let connect_stamp = self.links.at(id).map_or(0, |link| link.connect_stamp);
+        let identity = self.links.at(id).and_then(|link| link.login.as_ref()?.identity.clone());
+        let known_as = identity.as_ref().and_then(|identity| identity.user_name.clone());
+        let connect = &Connect { user_name: known_as.as_deref().or(connect.user_name), ..*connect };
         let keep_alive = self.keep_alive_of(id, connect);
         let expiry_seconds = expiry_of(connect).min(self.offer_to(id).session_expiry_seconds_max);
         let assigned_id = if assigned { Some(client_id) } else { None };
@@ -139,6 +144,7 @@ impl Shard {
             home.attached = Attached::Link(id);
             home.connect_stamp = connect_stamp;
             (home.user_name, home.listener) = (connect.user_name.map(Into::into), listener);
+            home.identity = identity;
             home.overflow.iter_mut().for_each(|overflow| overflow.full_since = None);
             home.session.expiry_seconds = home.session.expiry_seconds.max(expiry_seconds);
         }
@@ -151,6 +157,7 @@ impl Shard {
             Some(at) => self.arm_link(id, at.min(now.mono.plus(TIMER_AHEAD_MAX)), Timer::KeepAlive(id)),
             None => self.disarm_link(id),
         }
+        self.arm_login(now, id);
         // 3.1 has no session present flag: its reserved byte stays zero.
         let session_present = existing.is_some() && connect.version != Version::V31;
         self.send(id, &connack(session_present, &answer));

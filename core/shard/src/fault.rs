@@ -127,6 +127,13 @@ pub const TOO_OFTEN: Fault = Fault::new(
     "MQTT-3.1.4-2",
     "Too many failed logins from this address; come back later.",
 );
+/// What a client came in with is over. 0xA0 says that "the maximum connection time authorized for this connection has
+/// been exceeded"; 0x87 would say that something it asked for is not authorized, and it asked for nothing.
+pub const LOGIN_OVER: Fault = Fault::new(
+    ReasonCode::MAXIMUM_CONNECT_TIME,
+    "",
+    "What it came in with has expired; connect anew with something that holds.",
+);
 /// A decider that says nothing [MQTT-3.1.4-2].
 pub const UNDECIDED: Fault =
     Fault::new(ReasonCode::SERVER_UNAVAILABLE, "MQTT-3.1.4-2", "No decision about this client in time.");

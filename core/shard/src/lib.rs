@@ -24,6 +24,7 @@ mod links;
 pub mod local;
 mod local_session;
 mod log;
+mod login;
 pub mod mesh;
 mod message_pool;
 pub mod offer;
@@ -58,7 +59,7 @@ use ringmq_route::{Interest, InterestScratch, InterestWriter, SubscriptionTree};
 use ringmq_store::{Memory, PartitionTable, Store, StoreTicket};
 use ringmq_sync::Stamps;
 
-pub use authz::{AllowAll, Answer, Decider, PeerAddress, Question, Reader, Ticket, Verdict};
+pub use authz::{AllowAll, Answer, Decider, Identity, PeerAddress, Question, Reader, Ticket, Verdict};
 pub use counters::Counters;
 pub use effect::{Effect, LogLevel, Parcel};
 pub use input::{ConnId, Input, Introduced, ShardId};
@@ -396,7 +397,7 @@ impl Shard {
         if self.matching.is_empty() { self.timers.deadline() } else { Some(self.now.mono) }
     }
 
-    /// How many timers are armed: a few of the shard's own, at most one of each connection and of each question,
+    /// How many timers are armed: a few of the shard's own, at most two of each connection, one of each question,
     /// and three of each session.
     #[must_use]
     pub const fn timers(&self) -> usize {

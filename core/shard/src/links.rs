@@ -8,6 +8,7 @@ use ringmq_wire::{Connack, Disconnect, Packet, Properties, PropertiesBuffer, Pro
 use crate::authz::{PeerAddress, Ticket, Verdict};
 use crate::fault::{self, Fault};
 use crate::input::{ConnId, Introduced, ShardId};
+use crate::login::Login;
 use crate::mesh::frame::Frame;
 use crate::output::Output;
 use crate::pending::PendingAcks;
@@ -63,7 +64,7 @@ pub enum Denial {
 impl From<Verdict> for Said {
     fn from(verdict: Verdict) -> Self {
         match verdict {
-            Verdict::Allow => Self::Allow,
+            Verdict::Allow | Verdict::AllowAs(_) => Self::Allow,
             Verdict::Deny => Self::Deny(Denial::NotAuthorized),
             Verdict::BadCredentials => Self::Deny(Denial::BadCredentials),
             Verdict::Busy => Self::Deny(Denial::Busy),
@@ -121,6 +122,8 @@ pub struct Link {
     pub relay: Option<Relay>,
     /// Its timer: for CONNECT, then its keep alive, then its end.
     pub timer: TimerKey,
+    /// What is known of its login beyond names, where there is something.
+    pub login: Option<Box<Login>>,
     /// When its CONNECT was complete, in the order of all shards; 0 before.
     pub connect_stamp: u64,
     /// Its session.
@@ -167,6 +170,7 @@ impl Link {
             way,
             relay: None,
             timer: TimerKey::NONE,
+            login: None,
             connect_stamp: 0,
             session: None,
             heard: None,
@@ -398,6 +402,7 @@ impl Shard {
         let mut link = self.links.remove(id)?;
         self.forget_unread(&mut link);
         self.timers.cancel(link.timer);
+        link.login.iter().for_each(|login| self.timers.cancel(login.expiry));
         for (ticket, _) in &link.questions {
             if let Some((_, timer)) = self.asked.remove(ticket) {
                 self.timers.cancel(timer);

@@ -339,7 +339,7 @@ impl Shard {
     /// Keeps a decider's answer to the next question of the packet at hand, or waits for it.
     pub(crate) fn note_answer(&mut self, now: Now, id: ConnId, ticket: Ticket, answer: Answer) -> Said {
         let said = match answer {
-            Answer::Now(verdict) => verdict.into(),
+            Answer::Now(verdict) => self.take_verdict(id, verdict),
             Answer::Later => {
                 let due = now.mono.plus(self.settings.decision_timeout);
                 self.asked.insert(ticket, (id, self.timers.arm(due, Timer::Decision(ticket))));
@@ -369,7 +369,9 @@ impl Shard {
 
     /// A late answer.
     pub(crate) fn decided(&mut self, now: Now, ticket: Ticket, verdict: Verdict) {
-        self.answered(now, ticket, verdict.into());
+        let Some((id, _)) = self.asked.get(&ticket) else { return };
+        let said = self.take_verdict(*id, verdict);
+        self.answered(now, ticket, said);
     }
 
     /// No answer in time.

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::hash::Hasher;
+use std::sync::Arc;
 
 use ringmq_proto::session::{Change, Entry, Session};
 use ringmq_proto::time::Mono;
@@ -12,7 +13,7 @@ use siphasher::sip::SipHasher13;
 
 use crate::Shard;
 use crate::aggregate::AggregateId;
-use crate::authz::Reader;
+use crate::authz::{Identity, Reader};
 use crate::input::ConnId;
 use crate::local::LocalId;
 use crate::retained::PageWait;
@@ -150,6 +151,8 @@ pub struct Home {
     pub listener: u16,
     /// The user name with which it did.
     pub user_name: Option<Box<str>>,
+    /// Who the decider says that it is.
+    pub identity: Option<Arc<Identity>>,
     /// Its publishes that were not allowed, once one was not.
     pub denials: Option<Box<Denials>>,
     /// Messages its queue may hold.
@@ -165,11 +168,12 @@ impl Home {
     }
     /// The client that its messages are for; nothing for an in-process handle, which may read everything.
     pub fn reader(&self) -> Option<Reader<'_>> {
-        let Self { session, user_name, listener, .. } = self;
+        let Self { session, user_name, identity, listener, .. } = self;
         let is_local = matches!(self.attached, Attached::Local(_));
         (!is_local).then_some(Reader {
             client_id: &session.client_id,
             user_name: user_name.as_deref(),
+            identity: identity.as_deref(),
             listener: *listener,
         })
     }
@@ -211,6 +215,7 @@ impl Shard {
             refusal_told: false,
             listener: 0,
             user_name: None,
+            identity: None,
             denials: None,
             queue_messages_max: self.settings.queue_messages_max,
             ends: None,

@@ -132,8 +132,8 @@ impl Shard {
         };
         let ticket = Self::next_ticket(&mut self.tickets);
         let (client_id, user_name) = (&*home.session.client_id, home.user_name.as_deref());
-        let listener = link.peer.listener;
-        let question = Question::Subscribe { client_id, user_name, listener, filter };
+        let (identity, listener) = (home.identity.as_deref(), link.peer.listener);
+        let question = Question::Subscribe { client_id, user_name, identity, listener, filter };
         let answer = self.decider.decide(ticket, &question);
         self.note_answer(now, id, ticket, answer)
     }

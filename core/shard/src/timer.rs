@@ -18,6 +18,8 @@ pub enum Timer {
     Connect(ConnId),
     /// The keep alive of a connection may be over.
     KeepAlive(ConnId),
+    /// What a client came in with may have expired.
+    LoginOver(ConnId),
     /// A closing connection must have taken its last bytes.
     Linger(ConnId),
     /// A question must have been answered.
@@ -60,6 +62,7 @@ impl Shard {
         match timer {
             Timer::Connect(conn) => self.connect_timeout(now, conn),
             Timer::KeepAlive(conn) => self.keep_alive_timeout(now, conn),
+            Timer::LoginOver(conn) => self.login_over(now, conn),
             // While the broker stops, its own longer deadline counts, and counts who is left.
             Timer::Linger(conn) => {
                 let closing = self.links.at(conn).is_some_and(|l| l.conn.phase == Phase::Closing);

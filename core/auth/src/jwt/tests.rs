@@ -259,6 +259,20 @@ fn what_is_no_token_or_made_otherwise_is_refused() {
 }
 
 #[test]
+fn a_password_is_told_from_a_token() {
+    for token in
+        [signed(r#"{"alg":"HS256"}"#, "{}"), signed("{ \"alg\":\"HS256\"}", "{}"), signed("{\n}", "{}")]
+    {
+        assert!(looks_like_token(token.as_bytes()), "{token}");
+    }
+    let tokens = MADE_BY_PYJWT.iter().map(|row| row.2).chain(OF_THE_RFCS.iter().map(|row| row.1));
+    assert!(tokens.into_iter().all(|token| looks_like_token(token.as_bytes())));
+    for password in ["", "e", "secret", "a.b.c", "eyes.only", "ey.es.on.ly", "ey.es.on ly", "ey.\u{fc}.x"] {
+        assert!(!looks_like_token(password.as_bytes()), "{password}");
+    }
+}
+
+#[test]
 fn permissions_come_with_the_token() {
     let claims = Claims { permissions: Some("acl".to_owned()), ..Claims::default() };
     let token = |acl: &str| signed(r#"{"alg":"HS256"}"#, &format!(r#"{{"sub":"a","exp":100,"acl":{acl}}}"#));

@@ -64,16 +64,24 @@ struct Named {
 
 /// Every file that is named, by the broker's keys and the listeners'.
 fn files(options: &Options, listeners: &[ListenerOptions]) -> Vec<Named> {
-    let keys = KEYS.iter().filter(|key| matches!(key.range, Range::Path(_)));
-    let named =
-        keys.map(|key| Named { key: key.name, path: key.text(options).into(), source: options.source(key) });
-    let mut all: Vec<_> = named.filter(|named| !named.path.as_os_str().is_empty()).collect();
+    let mut all: Vec<Named> = Vec::new();
+    for key in KEYS.iter().filter(|key| matches!(key.range, Range::Path(_) | Range::Paths(_))) {
+        let text = key.text(options);
+        let paths = match key.range {
+            Range::Paths(_) => text.split(',').collect(),
+            _ => vec![&*text],
+        };
+        let paths = paths.into_iter().filter(|path| !path.is_empty());
+        all.extend(paths.map(|path| Named { key: key.name, path: path.into(), source: options.source(key) }));
+    }
     for listener in listeners {
-        all.extend(listener.files().into_iter().map(|(key, path)| Named {
-            key,
-            path: path.to_owned(),
-            source: listener.source.clone(),
-        }));
+        for (key, path) in listener.files() {
+            // Keys of tokens are those of the broker, where a listener has none of its own.
+            let is_known = |named: &Named| named.key == key && named.path == path;
+            if !(key.starts_with("jwt_") && all.iter().any(is_known)) {
+                all.push(Named { key, path: path.to_owned(), source: listener.source.clone() });
+            }
+        }
     }
     all
 }

@@ -111,7 +111,7 @@ fn values(json: &mut JsonWriter<'_>, range: Range, unit: Unit) {
             enumeration(json, allowed);
         }
         Range::Form(_) => types(json, &["string", "integer"]),
-        Range::List(_) => any_of(json, |json| {
+        Range::List(_) | Range::Paths(_) => any_of(json, |json| {
             of_type(json, "string");
             array_of(json, |json| of_type(json, "string"));
         }),

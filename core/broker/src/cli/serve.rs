@@ -363,6 +363,7 @@ fn value_name(key: &Key) -> &'static str {
         Range::Form(_) => "VALUE",
         Range::List(_) => "ADDRESS",
         Range::Path(_) => "FILE",
+        Range::Paths(_) => "FILES",
     }
 }
 

@@ -13,7 +13,7 @@ use super::key::{Change, Key, Range, Source, Switch, Unit};
 use super::listener::RawListener;
 use super::log::{LogFormat, LogLevel};
 use super::value::Value;
-use super::{Addresses, Cores, PartitionKey, Shards};
+use super::{Addresses, ClaimText, Cores, JwtRules, KeyFiles, PartitionKey, Shards};
 
 /// Who may connect without credentials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +45,7 @@ pub struct Options {
     pub(super) log_level: LogLevel,
     pub(super) log_format: LogFormat,
     pub(super) log_lines_per_second_max: u32,
+    pub(super) jwt: JwtRules,
     pub(super) cores: Cores,
     pub(super) shards: Shards,
     pub(super) driver: DriverChoice,
@@ -67,6 +68,7 @@ impl Default for Options {
             log_level: LogLevel::default(),
             log_format: LogFormat::Human,
             log_lines_per_second_max: 10_000,
+            jwt: JwtRules::default(),
             cores: Cores::Unpinned,
             shards: Shards::Auto,
             driver: DriverChoice::Auto,
@@ -208,6 +210,22 @@ keys! {
     password_file: Option<PathBuf> = password_file, Unit::None, Range::Path("a file, or nothing"), Live;
     /// Which client may read and write which topics, in the form of mosquitto's ACL files.
     acl_file: Option<PathBuf> = acl_file, Unit::None, Range::Path("a file, or nothing"), Live;
+    /// Keys of those who sign JSON Web Tokens (RFC 7519), which clients then give as password, with any user name: public keys as PEM, or sets of keys as JSON (RFC 7517).
+    jwt_keys: KeyFiles = jwt.keys, Unit::None, Range::Paths("files, several separated by commas, or nothing"), Live;
+    /// Secret that tokens with HS256, HS384 or HS512 are signed with, 32 bytes or more; a line break at its end does not count.
+    jwt_secret_file: Option<PathBuf> = jwt.secret_file, Unit::None, Range::Path("a file, or nothing"), Live;
+    /// Who must be among the audience (`aud`) of a token; nothing takes tokens for anybody.
+    jwt_audience: Option<ClaimText> = jwt.audience, Unit::None, Range::Form("a text, or nothing"), Live;
+    /// Who must have issued a token (`iss`); nothing takes tokens of anybody who has a key.
+    jwt_issuer: Option<ClaimText> = jwt.issuer, Unit::None, Range::Form("a text, or nothing"), Live;
+    /// Claim of a token that is its client's user name, whatever CONNECT says.
+    jwt_user_claim: ClaimText = jwt.user_claim, Unit::None, Range::Form("the name of a claim"), Live;
+    /// Claim of a token that, where a token has it, is the only ClientID it is good for.
+    jwt_client_id_claim: Option<ClaimText> = jwt.client_id_claim, Unit::None, Range::Form("the name of a claim, or nothing"), Live;
+    /// Claim of a token that, where a token has it, says what its client may do, instead of acl_file: an object with lists of filters named `publish`, `subscribe`, `all` and `deny`.
+    jwt_permissions_claim: Option<ClaimText> = jwt.permissions_claim, Unit::None, Range::Form("the name of a claim, or nothing"), Live;
+    /// How much clocks may differ from those of the issuers; a client is disconnected so long after its token has expired.
+    jwt_leeway: u32 = jwt.leeway_seconds, Unit::Seconds, Range::Number(0, 3600), Live;
     /// What a publish that is not allowed means where its acknowledgement cannot say so, at QoS 0 and before 5.0: it is acknowledged and dropped, or its client is disconnected.
     deny_publish: DenyPublish = settings.deny_publish, Unit::None, Range::Words(&["drop", "disconnect"]), Live;
     /// CPUs to run on, one shard each and pinned: how many, or which.

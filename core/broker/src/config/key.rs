@@ -59,6 +59,8 @@ pub enum Range {
     Form(&'static str),
     /// Any number of what the text says, separated by commas; an array in a file.
     List(&'static str),
+    /// Any number of files on this machine, separated by commas; an array in a file.
+    Paths(&'static str),
     /// A file on this machine, of the kind that the text says.
     Path(&'static str),
 }
@@ -70,7 +72,7 @@ impl std::fmt::Display for Range {
             Self::WordOrNumber(word, least, most) => write!(f, "{word}, or {least} to {most}"),
             Self::Words(words) => f.write_str(&words.join(", ")),
             Self::Bool => f.write_str("true, false"),
-            Self::Form(form) | Self::List(form) | Self::Path(form) => f.write_str(form),
+            Self::Form(form) | Self::List(form) | Self::Paths(form) | Self::Path(form) => f.write_str(form),
         }
     }
 }
@@ -177,13 +179,23 @@ impl Key {
         let within = |least, most| (self.number)(options).is_none_or(|value| (least..=most).contains(&value));
         match self.range {
             Range::Number(least, most) | Range::WordOrNumber(_, least, most) => within(least, most),
-            Range::Words(_) | Range::Bool | Range::Form(_) | Range::List(_) | Range::Path(_) => true,
+            Range::Words(_)
+            | Range::Bool
+            | Range::Form(_)
+            | Range::List(_)
+            | Range::Paths(_)
+            | Range::Path(_) => true,
         }
     }
     /// Whether a listener may have a value of its own.
     #[must_use]
     pub fn is_per_listener(&self) -> bool {
-        self.place.replace(' ', "").starts_with("settings.offer.")
+        let place = self.place.replace(' ', "");
+        place.starts_with("settings.offer.") || place.starts_with("jwt.")
+    }
+    /// Whether its value is several, separated by commas.
+    pub(super) const fn is_list(&self) -> bool {
+        matches!(self.range, Range::List(_) | Range::Paths(_))
     }
     /// Range and unit for people.
     #[must_use]

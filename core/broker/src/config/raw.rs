@@ -2,7 +2,7 @@
 //! end here; of several sources of one key the highest wins, within one source the last. Nothing here knows
 //! what a value means.
 
-use super::key::{Key, Range, Source, key};
+use super::key::{Key, Source, key};
 use super::listener::RawListener;
 use super::resolved::Resolved;
 use super::{Addresses, ConfigError, ConfigErrors, Options};
@@ -114,7 +114,7 @@ impl Raw {
     fn winner(&self, key: &Key) -> Option<(String, Source)> {
         let of_key = || self.entries.iter().filter(|entry| entry.key.name == key.name);
         let last = of_key().max_by_key(|entry| rank(&entry.source))?;
-        if !matches!(key.range, Range::List(_)) {
+        if !key.is_list() {
             return Some((last.text.clone(), last.source.clone()));
         }
         let same = of_key().filter(|entry| rank(&entry.source) == rank(&last.source));
@@ -148,6 +148,7 @@ fn put(options: &mut Options, key: &'static Key, text: &str, source: Source) -> 
 
 #[cfg(test)]
 mod tests {
+    use super::super::key::Range;
     use super::*;
     use crate::config::KEYS;
 
@@ -177,7 +178,10 @@ mod tests {
         for key in KEYS {
             let nonsense = match (key.name, key.range) {
                 // Any text may be an address or a path: what it means is judged at start.
-                ("bind", _) | (_, Range::Path(_)) => continue,
+                ("bind", _) | (_, Range::Path(_) | Range::Paths(_)) => continue,
+                // And any text the name of a claim, or what one says.
+                ("jwt_user_claim", _) => "",
+                (name, Range::Form(_)) if name.starts_with("jwt_") => continue,
                 ("response_information", _) => "a/#",
                 _ => "nonsense",
             };

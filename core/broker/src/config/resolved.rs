@@ -153,7 +153,7 @@ fn exposed(options: &Options, listener: &ListenerOptions) -> Option<ConfigError>
     let silent = listener.allow_anonymous.unwrap_or(options.anonymous) == Anonymous::Local;
     let named =
         listener.client_certificate == ClientCertificate::Required && listener.identity != Identity::None;
-    let decided = options.decider.is_some() || rules(options, listener).password_file.is_some();
+    let decided = options.decider.is_some() || rules(options, listener).knows_users();
     let exposed = silent && !named && !decided && listener.address.is_beyond_this_machine();
     exposed.then(|| ConfigError::Exposed {
         address: listener.address.to_string(),
@@ -165,7 +165,10 @@ fn exposed(options: &Options, listener: &ListenerOptions) -> Option<ConfigError>
 fn check_one_decides(options: &Options, listeners: &[ListenerOptions]) -> Option<ConfigError> {
     options.decider.as_ref()?;
     let rules = listeners.iter().map(|listener| rules(options, listener));
-    let file = rules.into_iter().find_map(|rules| rules.password_file.or(rules.acl_file))?;
+    let file = rules.into_iter().find_map(|rules| {
+        let token = rules.jwt.files().next().map(|(_, path)| path.clone());
+        rules.password_file.or(rules.acl_file).or(token)
+    })?;
     Some(ConfigError::Conflict(format!(
         "the program has a decider of its own, so {} would be read by nobody: leave one of them out",
         file.display()
@@ -176,12 +179,12 @@ fn check_one_decides(options: &Options, listeners: &[ListenerOptions]) -> Option
 fn rules(options: &Options, listener: &ListenerOptions) -> DoorRules {
     let password_file = listener.password_file.clone().or_else(|| options.password_file.clone());
     let allow_anonymous = match listener.allow_anonymous.unwrap_or(options.anonymous) {
-        Anonymous::Local => password_file.is_none(),
+        Anonymous::Local => password_file.is_none() && !listener.jwt.takes_tokens(),
         Anonymous::Everybody => true,
         Anonymous::Nobody => false,
     };
     let acl_file = listener.acl_file.clone().or_else(|| options.acl_file.clone());
-    DoorRules { password_file, acl_file, allow_anonymous }
+    DoorRules { password_file, acl_file, jwt: listener.jwt.clone(), allow_anonymous }
 }
 
 /// What the server's own decider is made of; nothing where the program decides.

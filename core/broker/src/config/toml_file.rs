@@ -48,7 +48,7 @@ pub fn toml_value(range: Range, text: &str) -> String {
     match range {
         Range::Number(..) | Range::WordOrNumber(..) if is_number => text.to_owned(),
         Range::Bool | Range::Words(_) if matches!(text, "true" | "false") => text.to_owned(),
-        Range::List(_) => {
+        Range::List(_) | Range::Paths(_) => {
             let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
             format!("[{}]", texts.map(|text| text.to_toml_value()).collect::<Vec<_>>().join(", "))
         }
@@ -188,6 +188,15 @@ impl File<'_> {
             (Range::Path(_), DeValue::Array(pairs)) => {
                 pairs.iter().map(|pair| self.pair(pair.get_ref())).collect::<Option<_>>().map(Given::Pairs)
             }
+            (Range::Paths(_), DeValue::String(text)) => {
+                let paths = text.split(',').map(str::trim).filter(|path| !path.is_empty());
+                Some(Given::List(paths.map(|path| self.path_of(path)).collect()))
+            }
+            (Range::Paths(_), DeValue::Array(texts)) => texts
+                .iter()
+                .map(|text| text.get_ref().as_str().map(|path| self.path_of(path)))
+                .collect::<Option<_>>()
+                .map(Given::List),
             (_, DeValue::String(text)) => Some(Given::Text(text.to_string())),
             (Range::List(_), DeValue::Array(texts)) => texts
                 .iter()

@@ -7,7 +7,7 @@ use ringmq_shard::{DenyPublish, QueuePolicy, Versions};
 
 use super::key::Unit;
 use super::log::{LogFormat, LogLevel};
-use super::{Addresses, Anonymous, Cores, PartitionKey, Shards};
+use super::{Addresses, Anonymous, ClaimText, Cores, KeyFiles, PartitionKey, Shards};
 
 /// A value of a key.
 pub(super) trait Value: Sized {
@@ -111,6 +111,24 @@ impl Value for LogFormat {
     }
 }
 
+impl Value for ClaimText {
+    fn parse(text: &str, _: Unit) -> Option<Self> {
+        Self::new(text)
+    }
+    fn text(&self) -> String {
+        self.as_str().to_owned()
+    }
+}
+
+impl Value for Option<ClaimText> {
+    fn parse(text: &str, _: Unit) -> Option<Self> {
+        Some(ClaimText::new(text))
+    }
+    fn text(&self) -> String {
+        self.as_ref().map_or_else(String::new, Value::text)
+    }
+}
+
 impl Value for Option<PathBuf> {
     fn parse(text: &str, _: Unit) -> Option<Self> {
         (!text.contains('\0')).then(|| (!text.is_empty()).then(|| text.into()))
@@ -170,7 +188,7 @@ macro_rules! texts {
         }
     )*};
 }
-texts!(Addresses, Cores, Shards, Versions);
+texts!(Addresses, Cores, KeyFiles, Shards, Versions);
 
 #[cfg(test)]
 mod tests {

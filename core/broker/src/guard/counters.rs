@@ -19,6 +19,8 @@ counters! {
     logins_hashed,
     /// Logins whose password was known to be right.
     logins_remembered,
+    /// Logins with a good token.
+    logins_by_token,
     /// Logins that failed.
     logins_failed,
     /// Logins refused because too many waited for their hash.

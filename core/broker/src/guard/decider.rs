@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use ringmq_auth::{Action, Who};
+use ringmq_auth::{Action, Who, jwt};
 use ringmq_rt::Decisions;
 use ringmq_shard::{Answer, Decider, PeerAddress, Question, Reader, Ticket, Verdict};
 
 use super::counters::count;
-use super::login::{Caller, Login, Secret};
+use super::login::{Caller, Expected, Login, Secret};
 use super::queue::Full;
 use super::snapshot::Snapshot;
-use super::{Shared, lock};
+use super::{Shared, lock, tokens};
 
 /// One shard's decider.
 pub struct GuardDecider {
@@ -63,9 +63,15 @@ impl GuardDecider {
             return Answer::Now(Verdict::Allow);
         }
         let rules = self.snapshot.rules(asked.peer.listener);
+        if let (Some(verifier), Some(password)) = (&rules.tokens, asked.password)
+            && (rules.users.is_none() || jwt::looks_like_token(password))
+        {
+            return self.verify_later(ticket, asked, password, Expected::Token(Arc::clone(verifier)));
+        }
         match (asked.user_name, &rules.users) {
             (None, _) | (_, None) if rules.allow_anonymous => Answer::Now(Verdict::Allow),
             (None, _) => self.fail(asked, "no user name", Verdict::Deny),
+            (_, None) if rules.tokens.is_some() => self.fail(asked, "no token", Verdict::BadCredentials),
             (_, None) => self.fail(asked, "there is no password file", Verdict::BadCredentials),
             (Some(name), Some(_)) => self.log_in(ticket, asked, name),
         }
@@ -86,20 +92,31 @@ impl GuardDecider {
             count(&shared.counters.logins_remembered);
             return Answer::Now(Verdict::Allow);
         }
+        let Some(stored) = known.or_else(|| users.decoy(shared.digester.pick(name))) else {
+            return self.fail(asked, "unknown user", Verdict::BadCredentials);
+        };
+        let (stored, is_known) = (Arc::clone(stored), known.is_some());
+        self.verify_later(ticket, asked, password, Expected::Password { stored, is_known, digest })
+    }
+
+    /// A password or token goes to the threads, unless its address has to wait.
+    fn verify_later(
+        &self,
+        ticket: Ticket,
+        asked: Credentials<'_>,
+        password: &[u8],
+        expected: Expected,
+    ) -> Answer {
+        let shared = &self.shared;
         if self.must_wait(asked.peer) {
             count(&shared.counters.logins_too_often);
             asked.caller().log_refusal("too many failures from this address");
             return Answer::Now(Verdict::TooOften);
         }
-        let Some(stored) = known.or_else(|| users.decoy(shared.digester.pick(name))) else {
-            return self.fail(asked, "unknown user", Verdict::BadCredentials);
-        };
         let login = Login {
             caller: asked.caller(),
             password: Secret(password.into()),
-            stored: Arc::clone(stored),
-            is_known: known.is_some(),
-            digest,
+            expected,
             decisions: self.decisions.clone(),
             ticket,
             deadline: Instant::now() + self.snapshot.decision_timeout,
@@ -127,6 +144,9 @@ impl GuardDecider {
 
     fn allows(&self, reader: &Reader<'_>, action: Action, topic: &str) -> bool {
         let who = Who { client_id: reader.client_id, user_name: reader.user_name };
+        if let Some(granted) = tokens::granted(reader.identity) {
+            return granted.allows(who, action, topic);
+        }
         let acl = &self.snapshot.rules(reader.listener).acl;
         acl.as_ref().is_none_or(|acl| acl.allows(who, action, topic))
     }
@@ -139,8 +159,8 @@ impl Decider for GuardDecider {
             Question::Connect { peer, client_id, user_name, password } => {
                 self.connect(ticket, Credentials { peer, client_id, user_name, password })
             }
-            Question::Publish { client_id, user_name, listener, topic, .. } => {
-                let client = Reader { client_id, user_name, listener };
+            Question::Publish { client_id, user_name, identity, listener, topic, .. } => {
+                let client = Reader { client_id, user_name, identity, listener };
                 let may = self.allows(&client, Action::Write, topic);
                 Answer::Now(if may { Verdict::Allow } else { Verdict::Deny })
             }

@@ -27,6 +27,15 @@ pub enum GuardError {
         /// The line and what is wrong with it.
         error: FileError,
     },
+    /// A file of keys for tokens is wrong.
+    Key {
+        /// The key of the configuration that names it.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The system gives no random numbers.
     Random(io::Error),
     /// The threads that compare passwords cannot be started.
@@ -49,6 +58,7 @@ impl std::fmt::Display for GuardError {
             Self::Line { key, path, error } => {
                 write!(f, "{key}: {}:{}: {}", path.display(), error.line, error.problem)
             }
+            Self::Key { key, path, problem } => write!(f, "{key}: {}: {problem}", path.display()),
             Self::Random(error) => write!(f, "the system gives no random numbers: {error}"),
             Self::Threads(error) => write!(f, "no thread can be started to compare passwords: {error}"),
         }
@@ -64,6 +74,7 @@ impl std::error::Error for GuardError {
         match self {
             Self::Read { error, .. } | Self::Random(error) | Self::Threads(error) => Some(error),
             Self::Line { error, .. } => Some(error),
+            Self::Key { .. } => None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The threads that compare passwords. A shard puts a login into their queue and goes on; when the queue is full it
+//! The threads that compare passwords and verify tokens. A shard puts a login into their queue and goes on; when the queue is full it
 //! hears so at once, and the client is told to come back. What waited too long is not hashed: nobody waits for its
 //! answer any more.
 
@@ -9,11 +9,12 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use ringmq_auth::HashMemory;
+use ringmq_auth::jwt::{Rejection, Verifier};
 use ringmq_shard::Verdict;
 
 use super::counters::count;
-use super::login::Login;
-use super::{GuardError, Shared, lock};
+use super::login::{Expected, Login};
+use super::{GuardError, Shared, lock, tokens};
 
 /// Added to the nice value of hashing threads: what is served goes before who comes in.
 const NICENESS: i32 = 10;
@@ -85,15 +86,44 @@ fn judge(shared: &Shared, login: &Login, memory: &mut HashMemory) -> Verdict {
         login.caller.log_refusal("too many failures from this address");
         return Verdict::TooOften;
     }
-    // The decoy of an unknown user is computed to the end, and counts for nothing.
-    let is_right = login.stored.verify(&login.password.0, memory);
-    if is_right && login.is_known {
-        count(&shared.counters.logins_hashed);
-        login.digest.into_iter().for_each(|digest| lock(&shared.verified).insert(digest));
-        return Verdict::Allow;
+    match &login.expected {
+        Expected::Token(verifier) => judge_token(shared, login, verifier),
+        Expected::Password { stored, is_known, digest } => {
+            // The decoy of an unknown user is computed to the end, and counts for nothing.
+            if stored.verify(&login.password.0, memory) && *is_known {
+                count(&shared.counters.logins_hashed);
+                digest.iter().for_each(|digest| lock(&shared.verified).insert(*digest));
+                return Verdict::Allow;
+            }
+            let reason = if *is_known { "wrong password" } else { "unknown user" };
+            fail(shared, login, reason, true, Verdict::BadCredentials)
+        }
     }
+}
+
+fn judge_token(shared: &Shared, login: &Login, verifier: &Verifier) -> Verdict {
+    match verifier.verify(&login.password.0, tokens::now_seconds()) {
+        Ok(bearer) if bearer.client_id.as_ref().is_some_and(|bound| **bound != *login.caller.client_id) => {
+            fail(shared, login, "the token is for another ClientID", false, Verdict::Deny)
+        }
+        Ok(bearer) => {
+            count(&shared.counters.logins_by_token);
+            Verdict::AllowAs(Arc::new(tokens::identity(bearer)))
+        }
+        // Whoever has a signed token guesses nothing: a fleet whose tokens have run out must not lock out others
+        // behind the same address.
+        Err(rejection) => {
+            let is_guess = !matches!(rejection, Rejection::Expired | Rejection::NotYet | Rejection::Claim(_));
+            fail(shared, login, &rejection.to_string(), is_guess, Verdict::BadCredentials)
+        }
+    }
+}
+
+fn fail(shared: &Shared, login: &Login, reason: &str, is_guess: bool, verdict: Verdict) -> Verdict {
     count(&shared.counters.logins_failed);
-    ip.into_iter().for_each(|ip| _ = lock(&shared.backoff).failed(ip, shared.now_ms()));
-    login.caller.log_failure(if login.is_known { "wrong password" } else { "unknown user" });
-    Verdict::BadCredentials
+    if let Some(ip) = login.caller.ip().filter(|_| is_guess) {
+        let _ = lock(&shared.backoff).failed(ip, shared.now_ms());
+    }
+    login.caller.log_failure(reason);
+    verdict
 }

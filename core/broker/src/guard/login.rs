@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ringmq_auth::PasswordHash;
+use ringmq_auth::jwt::Verifier;
 use ringmq_auth::verified::Digest;
 use ringmq_rt::Decisions;
 use ringmq_shard::{Ticket, quoted};
@@ -64,18 +65,29 @@ impl std::fmt::Display for Caller {
     }
 }
 
-/// A login that waits for its hash.
+/// What a password must be.
+pub enum Expected {
+    /// What is stored.
+    Password {
+        /// The stored one; that of somebody else when the user is unknown.
+        stored: Arc<PasswordHash>,
+        /// Whether the user is known.
+        is_known: bool,
+        /// What to remember it by when it is right.
+        digest: Option<Digest>,
+    },
+    /// A token that this one takes.
+    Token(Arc<Verifier>),
+}
+
+/// A login that waits for its hash, or for its token to be verified.
 pub struct Login {
     /// Who it is.
     pub caller: Caller,
-    /// The password that was given.
+    /// The password that was given, or the token.
     pub password: Secret,
-    /// The stored one; that of somebody else when the user is unknown.
-    pub stored: Arc<PasswordHash>,
-    /// Whether the user is known.
-    pub is_known: bool,
-    /// What to remember it by when it is right.
-    pub digest: Option<Digest>,
+    /// What it must be.
+    pub expected: Expected,
     /// Where the answer goes.
     pub decisions: Decisions,
     /// To which question.

@@ -1,5 +1,7 @@
-//! The server's decider: who may come in by password file, and what they may do by ACL file. What holds is one value
-//! that is replaced whole; passwords are compared on a few threads beside the shards, never on a core that serves
+//! The server's decider: who may come in by password file or by a signed token, and
+//! what they may do by ACL file or by that token. What holds is one value
+//! that is replaced whole; passwords are compared and
+//! tokens verified on a few threads beside the shards, never on a core that serves
 //! clients. It never says a password, and never keeps one.
 //!
 //! A shard asks about CONNECT and gets an answer later, about publishes and deliveries and gets one at once, from rules
@@ -13,6 +15,7 @@ mod login;
 mod options;
 mod queue;
 mod snapshot;
+mod tokens;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -4,6 +4,8 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::config::JwtRules;
+
 /// Hashing threads of one broker: each may keep 256 MiB of memory.
 const THREADS_MAX: usize = 4;
 
@@ -14,8 +16,18 @@ pub struct DoorRules {
     pub password_file: Option<PathBuf>,
     /// Who may read and write what; without it everybody may everything.
     pub acl_file: Option<PathBuf>,
+    /// Which tokens are taken as passwords, and what is read from them.
+    pub jwt: JwtRules,
     /// Whether clients without a user name come in; without a password file, whether anybody does.
     pub allow_anonymous: bool,
+}
+
+impl DoorRules {
+    /// Whether clients can say who they are.
+    #[must_use]
+    pub fn knows_users(&self) -> bool {
+        self.password_file.is_some() || self.jwt.takes_tokens()
+    }
 }
 
 /// What a guard is made of.

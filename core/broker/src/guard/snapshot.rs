@@ -6,9 +6,11 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ringmq_auth::jwt::Verifier;
 use ringmq_auth::{Acl, FileError, PasswordFile};
 
-use super::{DoorRules, GuardError, GuardOptions};
+use super::{DoorRules, GuardError, GuardOptions, tokens};
+use crate::config::JwtRules;
 
 /// Bytes of one file: a million users or rules.
 const FILE_BYTES_MAX: u64 = 256 << 20;
@@ -20,6 +22,10 @@ pub struct Rules {
     pub users: Option<Arc<PasswordFile>>,
     /// Who may read and write what.
     pub acl: Option<Arc<Acl>>,
+    /// Judges tokens.
+    pub tokens: Option<Arc<Verifier>>,
+    /// Whether a token may say what its bearer may do.
+    pub tokens_grant: bool,
     /// Whether clients without a user name come in; without users, whether anybody does.
     pub allow_anonymous: bool,
 }
@@ -38,6 +44,7 @@ pub struct Snapshot {
 struct Files {
     users: HashMap<PathBuf, Arc<PasswordFile>>,
     acls: HashMap<PathBuf, Arc<Acl>>,
+    verifiers: HashMap<JwtRules, Arc<Verifier>>,
 }
 
 impl Snapshot {
@@ -57,16 +64,16 @@ impl Snapshot {
         own.unwrap_or(&self.everywhere)
     }
 
-    /// Whether there are passwords to compare.
+    /// Whether there is something to compare or verify.
     pub fn has_users(&self) -> bool {
         let all = self.listeners.iter().flatten().chain([&self.everywhere]);
-        all.into_iter().any(|rules| rules.users.is_some())
+        all.into_iter().any(|rules| rules.users.is_some() || rules.tokens.is_some())
     }
 
     /// Whether somebody may not do everything.
     pub fn has_acl(&self) -> bool {
         let all = self.listeners.iter().flatten().chain([&self.everywhere]);
-        all.into_iter().any(|rules| rules.acl.is_some())
+        all.into_iter().any(|rules| rules.acl.is_some() || rules.tokens_grant)
     }
 }
 
@@ -78,7 +85,18 @@ impl Files {
             .map(|path| once(&mut self.users, path, || load("password_file", path, PasswordFile::parse)));
         let acl = own.acl_file.as_ref().map(|path| once(&mut self.acls, path, || load_acl(path)));
         let (users, acl) = (users.transpose()?, acl.transpose()?);
-        Ok(Rules { users, acl, allow_anonymous: own.allow_anonymous })
+        let tokens = own.jwt.takes_tokens().then(|| self.verifier(&own.jwt)).transpose()?;
+        let tokens_grant = tokens.is_some() && own.jwt.permissions_claim.is_some();
+        Ok(Rules { users, acl, tokens, tokens_grant, allow_anonymous: own.allow_anonymous })
+    }
+
+    fn verifier(&mut self, own: &JwtRules) -> Result<Arc<Verifier>, GuardError> {
+        if let Some(verifier) = self.verifiers.get(own) {
+            return Ok(Arc::clone(verifier));
+        }
+        let verifier = Arc::new(tokens::verifier(own)?);
+        self.verifiers.insert(own.clone(), Arc::clone(&verifier));
+        Ok(verifier)
     }
 }
 
@@ -113,7 +131,8 @@ pub(super) fn load<T>(
     parse(&text).map_err(|error| GuardError::Line { key, path: path.to_owned(), error })
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// The bytes of a file.
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut text)?;
     if text.len() as u64 > FILE_BYTES_MAX {

@@ -12,6 +12,7 @@ mod hear_out;
 mod late_connects;
 mod leaves_nothing;
 mod local_handles;
+mod logins;
 mod long_matches;
 mod mended;
 mod mesh_full;

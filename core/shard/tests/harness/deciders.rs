@@ -3,8 +3,10 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use ringmq_shard::{Answer, Decider, Question, Reader, Ticket, Verdict};
+use ringmq_proto::time::Wall;
+use ringmq_shard::{Answer, Decider, Identity, Question, Reader, Ticket, Verdict};
 
 use super::random::Random;
 
@@ -34,6 +36,8 @@ pub struct Book {
     pub mood: Mood,
     /// Texts containing one of these are denied.
     pub denied: Vec<String>,
+    /// Texts containing one of these are allowed as somebody, in whose grant stands a text.
+    pub identities: Vec<(String, Arc<Identity>)>,
     /// Whether reading is asked about: `read c t`, and `read c t as u` for a client with a user name.
     pub restricts_reading: bool,
     /// Questions not answered yet, oldest first.
@@ -48,6 +52,7 @@ impl Book {
         let book = Self {
             mood,
             denied: Vec::new(),
+            identities: Vec::new(),
             restricts_reading: false,
             open: Vec::new(),
             asked: Vec::new(),
@@ -59,11 +64,21 @@ impl Book {
     /// What this book says to a question.
     pub fn verdict(&self, text: &str) -> Verdict {
         if self.denied.iter().any(|part| text.contains(part.as_str())) {
-            Verdict::Deny
-        } else {
-            Verdict::Allow
+            return Verdict::Deny;
         }
+        let known = self.identities.iter().find(|(part, _)| text.contains(part.as_str()));
+        known.map_or(Verdict::Allow, |(_, identity)| Verdict::AllowAs(Arc::clone(identity)))
     }
+}
+
+/// An identity whose grant says `text`.
+pub fn identity(user_name: Option<&str>, expires_at: Option<Wall>, text: &'static str) -> Arc<Identity> {
+    Arc::new(Identity { user_name: user_name.map(Into::into), expires_at, grant: Some(Arc::new(text)) })
+}
+
+fn granted(identity: Option<&Identity>) -> Option<String> {
+    let text = identity?.grant.as_ref()?.downcast_ref::<&'static str>()?;
+    Some(format!(" with {text}"))
 }
 
 /// One shard's decider.
@@ -75,16 +90,19 @@ pub struct Clerk {
 impl Decider for Clerk {
     fn decide(&mut self, ticket: Ticket, question: &Question<'_>) -> Answer {
         let mut book = self.book.borrow_mut();
-        let (mut text, user_name) = match question {
-            Question::Connect { client_id, user_name, .. } => (format!("connect {client_id}"), user_name),
-            Question::Publish { client_id, user_name, topic, .. } => {
-                (format!("publish {client_id} {topic}"), user_name)
+        let (mut text, user_name, identity) = match question {
+            Question::Connect { client_id, user_name, .. } => {
+                (format!("connect {client_id}"), user_name, None)
             }
-            Question::Subscribe { client_id, user_name, filter, .. } => {
-                (format!("subscribe {client_id} {filter}"), user_name)
+            Question::Publish { client_id, user_name, identity, topic, .. } => {
+                (format!("publish {client_id} {topic}"), user_name, *identity)
+            }
+            Question::Subscribe { client_id, user_name, identity, filter, .. } => {
+                (format!("subscribe {client_id} {filter}"), user_name, *identity)
             }
         };
         text.extend(user_name.map(|name| format!(" as {name}")));
+        text.extend(granted(identity));
         book.asked.push(text.clone());
         let later = match book.mood {
             Mood::Now => false,
@@ -106,7 +124,8 @@ impl Decider for Clerk {
         let mut book = self.book.borrow_mut();
         let mut text = format!("read {} {topic}", reader.client_id);
         text.extend(reader.user_name.map(|name| format!(" as {name}")));
+        text.extend(granted(reader.identity));
         book.asked.push(text.clone());
-        book.verdict(&text) == Verdict::Allow
+        matches!(book.verdict(&text), Verdict::Allow)
     }
 }

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use ringmq_shard::Offer;
 
-use super::{Anonymous, Source};
+use super::{Anonymous, JwtRules, Source};
 
 pub use address::LookUp;
 pub(super) use address::system;
@@ -158,6 +158,8 @@ pub struct ListenerOptions {
     pub password_file: Option<PathBuf>,
     /// Permissions that hold here instead of those of the key `acl_file`.
     pub acl_file: Option<PathBuf>,
+    /// What holds for tokens here.
+    pub jwt: JwtRules,
 }
 
 impl ListenerOptions {
@@ -185,6 +187,7 @@ impl ListenerOptions {
             ("acl_file", &self.acl_file),
         ];
         files.extend(single.into_iter().filter_map(|(name, path)| Some((name, path.as_deref()?))));
+        files.extend(self.jwt.files().map(|(name, path)| (name, &**path)));
         files
     }
 }

@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use ringmq_shard::Offer;
-
 use super::address::{Location, LookUp, parse, resolve as resolve_address};
 use super::key::{Concerns, Draft, LISTENER_KEYS, listener_key_names};
 use super::{
@@ -109,7 +107,7 @@ fn resolve_one(
 ) -> Vec<ListenerOptions> {
     let before = errors.len();
     let mut here = Draft {
-        options: defaults(raw.source.clone(), options.settings.offer.clone()),
+        options: defaults(raw.source.clone(), options),
         address: String::new(),
         certificate: None,
         certificate_key: None,
@@ -147,12 +145,12 @@ fn resolve_one(
     }
 }
 
-fn defaults(source: Source, offer: Offer) -> ListenerOptions {
+fn defaults(source: Source, options: &Options) -> ListenerOptions {
     ListenerOptions {
         // Until the text has been read.
         address: Address::Activated(String::new()),
         source,
-        offer,
+        offer: options.settings.offer.clone(),
         tls: false,
         certificates: Vec::new(),
         client_certificate: ClientCertificate::default(),
@@ -174,6 +172,7 @@ fn defaults(source: Source, offer: Offer) -> ListenerOptions {
         allow_anonymous: None,
         password_file: None,
         acl_file: None,
+        jwt: options.jwt.clone(),
     }
 }
 
@@ -197,7 +196,10 @@ fn put(
         Ok(key) if key.is_per_listener() => {
             let mut with = options.clone();
             with.settings.offer = here.options.offer.clone();
-            if !((key.parse_into)(&mut with, &value.to_string()) && key.holds(&with)) {
+            with.jwt = here.options.jwt.clone();
+            // Behind an address a comma would end it.
+            let text = if key.is_list() { value.to_string().replace('+', ",") } else { value.to_string() };
+            if !((key.parse_into)(&mut with, &text) && key.holds(&with)) {
                 return Err(ConfigError::value(
                     key.name,
                     key.range,
@@ -206,7 +208,7 @@ fn put(
                     source.clone(),
                 ));
             }
-            here.options.offer = with.settings.offer;
+            (here.options.offer, here.options.jwt) = (with.settings.offer, with.jwt);
             Ok(())
         }
         Ok(_) => {

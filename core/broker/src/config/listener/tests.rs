@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Address, CertificateFiles, ClientCertificate, Identity, ListenerOptions, TlsVersion, resolve};
-use crate::config::{Addresses, Anonymous, Options, file};
+use crate::config::{Addresses, Anonymous, ClaimText, JwtRules, Options, file};
 
 fn nobody(host: &str, _: u16) -> Result<Vec<std::net::SocketAddr>, String> {
     Err(format!("`{host}` is no address"))
@@ -47,6 +47,9 @@ fn a_table_says_everything_about_a_listener() {
         allow_anonymous = false
         password_file = "users"
         acl_file = "acl"
+        jwt_keys = ["a.pem", "/keys/b.json"]
+        jwt_audience = "mqtt"
+        jwt_leeway = "1min"
         maximum_qos = 1
         versions = "5.0"
         packet_bytes_max = "64KiB"
@@ -68,13 +71,24 @@ fn a_table_says_everything_about_a_listener() {
     assert_eq!(listener.allow_anonymous, Some(Anonymous::Nobody));
     assert_eq!(listener.password_file, Some(PathBuf::from("/etc/users")));
     assert_eq!(listener.acl_file, Some(PathBuf::from("/etc/acl")));
+    assert_eq!(listener.jwt.keys, ["/etc/a.pem", "/keys/b.json"].into());
+    assert_eq!((listener.jwt.audience.clone(), listener.jwt.leeway_seconds), (ClaimText::new("mqtt"), 60));
     let offer = &listener.offer;
     assert_eq!((offer.maximum_qos, offer.packet_bytes_max), (1, 65_536));
     assert_eq!(offer.versions.to_string(), "5.0");
     let names: Vec<_> = listener.files().into_iter().map(|(name, _)| name).collect();
     assert_eq!(
         names,
-        ["certificate", "certificate_key", "client_ca", "client_crl", "password_file", "acl_file"]
+        [
+            "certificate",
+            "certificate_key",
+            "client_ca",
+            "client_crl",
+            "password_file",
+            "acl_file",
+            "jwt_keys",
+            "jwt_keys"
+        ]
     );
 }
 
@@ -121,6 +135,22 @@ fn keys_of_the_broker_are_what_a_listener_has_unless_it_says_otherwise() {
         of_file(text).unwrap().iter().map(|here| (here.to_string(), here.offer.maximum_qos)).collect();
     let expected = [("mqtt://127.0.0.9:7", 1), ("mqtt://[::1]:7", 1), ("mqtt://127.0.0.1:7", 0)];
     assert_eq!(found, expected.map(|(text, qos)| (String::from(text), qos)));
+}
+
+#[test]
+fn what_holds_for_tokens_may_differ_key_by_key() {
+    let text = "jwt_keys = 'a.pem, b.pem'\njwt_issuer = 'me'\nbind = '127.0.0.1'\n[[listener]]\naddress = '::1'\n\
+                jwt_keys = []\njwt_secret_file = 's'\n[[listener]]\naddress = '127.0.0.1:2'\njwt_issuer = 'you'\n";
+    let found: Vec<_> = of_file(text).unwrap().into_iter().map(|here| here.jwt).collect();
+    let keys: Vec<_> = found.iter().map(|jwt| jwt.keys.to_string()).collect();
+    assert_eq!(keys, ["/etc/a.pem,/etc/b.pem", "", "/etc/a.pem,/etc/b.pem"]);
+    let issuers: Vec<_> = found.iter().map(|jwt| jwt.issuer.clone()).collect();
+    assert_eq!(issuers, ["me", "me", "you"].map(ClaimText::new));
+    assert_eq!(found[1].secret_file, Some(PathBuf::from("/etc/s")));
+    assert!(found.iter().all(JwtRules::takes_tokens));
+    let bound = of_bind("127.0.0.1?jwt_keys=a.pem+b.pem&jwt_user_claim=name").unwrap();
+    assert_eq!(bound[0].jwt.keys, ["a.pem", "b.pem"].into());
+    assert_eq!(bound[0].jwt.user_claim.as_str(), "name");
 }
 
 #[test]

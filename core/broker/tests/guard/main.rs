@@ -1,0 +1,6 @@
+//! The server's own decider through the door: who comes in by a password file, what an ACL file lets through, what a
+//! reload changes, and that nothing of it is left when the broker is gone.
+
+mod client;
+mod passwords;
+mod tokens;

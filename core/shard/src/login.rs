@@ -1,0 +1,69 @@
+//! What a connection knows of its login beyond names: who the decider says that it is, and until when. Nothing for
+//! most connections; whatever there is goes with the connection, at whose end its timer is taken along.
+
+use std::sync::Arc;
+
+use ringmq_proto::conn::Phase;
+use ringmq_proto::time::Now;
+
+use crate::Shard;
+use crate::authz::{Identity, Verdict};
+use crate::fault;
+use crate::input::ConnId;
+use crate::links::{Link, Said};
+use crate::timer::{TIMER_AHEAD_MAX, Timer};
+use crate::wheel::TimerKey;
+
+/// What a connection knows of its login.
+pub struct Login {
+    /// Who it is.
+    pub identity: Option<Arc<Identity>>,
+    /// The timer of its end.
+    pub expiry: TimerKey,
+}
+
+impl Default for Login {
+    fn default() -> Self {
+        Self { identity: None, expiry: TimerKey::NONE }
+    }
+}
+
+impl Link {
+    /// Who the decider says that it is.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.login.as_ref()?.identity.as_deref()
+    }
+}
+
+impl Shard {
+    /// What a verdict says to a packet of this connection; who it is stays with it.
+    pub(crate) fn take_verdict(&mut self, id: ConnId, verdict: Verdict) -> Said {
+        if let Verdict::AllowAs(identity) = &verdict
+            && let Some(link) = self.links.at_mut(id).filter(|link| link.conn.phase == Phase::AwaitConnect)
+        {
+            link.login.get_or_insert_default().identity = Some(Arc::clone(identity));
+        }
+        verdict.into()
+    }
+
+    /// Arms the timer for the end of a login that has one.
+    pub(crate) fn arm_login(&mut self, now: Now, id: ConnId) {
+        let Some(login) = self.links.at_mut(id).and_then(|link| link.login.as_mut()) else { return };
+        self.timers.cancel(login.expiry);
+        if let Some(at) = login.identity.as_ref().and_then(|identity| identity.expires_at) {
+            let due = now.mono.plus(at.since(now.wall).min(TIMER_AHEAD_MAX));
+            login.expiry = self.timers.arm(due, Timer::LoginOver(id));
+        }
+    }
+
+    /// What a client came in with may have expired.
+    pub(crate) fn login_over(&mut self, now: Now, id: ConnId) {
+        let Some(link) = self.links.at(id).filter(|link| link.conn.phase == Phase::Connected) else { return };
+        let expires_at = link.identity().and_then(|identity| identity.expires_at);
+        match expires_at {
+            Some(at) if at <= now.wall => self.fault(now, id, fault::LOGIN_OVER),
+            Some(_) => self.arm_login(now, id),
+            None => {}
+        }
+    }
+}
