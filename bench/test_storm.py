@@ -1,7 +1,7 @@
 """Storms, short: every promise is kept while clients are killed, stalled and taken over, on both drivers, with
 connections that move to their session's shard and with connections that do not.
 
-By hand and for longer: `ringmq-storm soak --help`, and the same for `slow-reader` and `retained`.
+By hand and for longer: `ringmq-storm soak --help`, and the same for `slow-reader`, `retained` and `logins`.
 """
 
 import json
@@ -74,3 +74,24 @@ def test_retained(storm):
     figures = storm("retained", "--topics", 5000, "--seconds", 4, "--rate", 3000, hold=60_000)
     assert figures["kept"] == 1 and figures["behind"] == figures["went_back"] == 0
     assert figures["changes"] > 1000
+
+
+def test_logins(storm_binary, tmp_path):
+    """Everybody comes in, hashed and then remembered, and the pairs lose nothing meanwhile."""
+    one, users = tmp_path / "one", tmp_path / "users"
+    subprocess.run([broker_process.ringmq_binary(), "passwd", "-c", "-b", one, "storm", "secret"], check=True, timeout=30)
+    name, stored = one.read_text().splitlines()[-1].split(":")
+    users.write_text("".join(f"{name}-{number}:{stored}\n" for number in range(60)))
+    broker = broker_process.start_ringmq(shards=2, arguments=["--password-file", users, "--allow-anonymous"])
+    try:
+        done = subprocess.run(
+            [storm_binary, "logins", "--port", str(broker.port), "--broker-pid", str(broker.process.pid), "--clients", "60",
+             "--pairs", "10", "--rate", "500", "--seconds", "1", "--addresses", "20"],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+    finally:
+        broker.stop()
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert figures["lost"] == figures["faults"] == 0
+    assert figures["first_attempts"] >= 60 and figures["again_attempts"] == 60 and figures["again_refused"] == 0
+    assert figures["first_hashing_seconds"] > 0 and figures["again_hashing_seconds"] == 0

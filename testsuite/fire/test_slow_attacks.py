@@ -34,7 +34,7 @@ PROGRAM = Path(__file__).resolve().parent / "slow_attacker.py"
 LONG = int(os.environ.get("RINGMQ_SLOW_ATTACK", "0"))
 CROWD = LONG or 500
 # The long form sees deadlines go by: a CONNECT may take 10 s.
-SECONDS = 25.0 if LONG else 1.5
+SECONDS = 12.0 if LONG else 1.5
 # Connections the attack makes in a second: so slow that an honest client is through before as many newer ones as one
 # address may have put it out. Who floods faster than that from its address keeps others behind that address out.
 PER_SECOND = 2500 if LONG else 500
