@@ -92,7 +92,7 @@ fn judge(shared: &Shared, login: &Login, memory: &mut HashMemory) -> Verdict {
             // The decoy of an unknown user is computed to the end, and counts for nothing.
             if stored.verify(&login.password.0, memory) && *is_known {
                 count(&shared.counters.logins_hashed);
-                digest.into_iter().for_each(|digest| lock(&shared.verified).insert(*digest));
+                digest.iter().for_each(|digest| lock(&shared.verified).insert(*digest));
                 return Verdict::Allow;
             }
             let reason = if *is_known { "wrong password" } else { "unknown user" };
