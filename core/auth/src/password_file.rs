@@ -20,6 +20,7 @@ pub struct PasswordFile {
     /// Names come from the file alone, so nobody chooses them to collide: a fixed hash will do.
     by_name: HashMap<Box<str>, u32, FixedState>,
     hashes: Vec<Arc<PasswordHash>>,
+    has_scram: bool,
 }
 
 impl PasswordFile {
@@ -42,6 +43,7 @@ impl PasswordFile {
                 let problem = format!("user {name:?} stands in the file twice; remove one of the lines");
                 return Err(FileError::new(number, problem));
             }
+            file.has_scram |= hash.scram().is_some();
             file.hashes.push(Arc::new(hash));
         }
         Ok(file)
@@ -59,6 +61,12 @@ impl PasswordFile {
     pub fn decoy(&self, pick: u64) -> Option<&Arc<PasswordHash>> {
         let count = self.hashes.len() as u64;
         self.hashes.get(pick.checked_rem(count)? as usize)
+    }
+
+    /// Whether any password is stored for SCRAM.
+    #[must_use]
+    pub const fn has_scram(&self) -> bool {
+        self.has_scram
     }
 
     /// How many users there are.
