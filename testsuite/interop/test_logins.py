@@ -93,7 +93,8 @@ def proved(port):
 
 
 def test_scram(guarded):
-    """A password is proved and not sent, by which the server proves that it knows it; or it is sent, as others do."""
+    """A password is proved and not sent, by which the server proves that it knows it; or it is sent, as others do. AUTH
+    of the server says 0x18 [MQTT-4.12.0-2], and it and CONNACK name the method [MQTT-4.12.0-5]."""
     proved(guarded).disconnect()
     Peer.connected(guarded, username="zoe", password="pencil").disconnect()
     Peer.connected(guarded, username="zoe", password="Pencil", reason=0x86).expect_closed()

@@ -129,8 +129,7 @@ impl Shard {
         assigned: bool,
     ) {
         let connect_stamp = self.links.at(id).map_or(0, |link| link.connect_stamp);
-        let identity = self.links.at(id).and_then(|link| link.login.as_ref()?.identity.clone());
-        let known_as = identity.as_ref().and_then(|identity| identity.user_name.clone());
+        let known_as = self.links.at(id).and_then(|link| link.identity()?.user_name.clone());
         let connect = &Connect { user_name: known_as.as_deref().or(connect.user_name), ..*connect };
         let keep_alive = self.keep_alive_of(id, connect);
         let expiry_seconds = expiry_of(connect).min(self.offer_to(id).session_expiry_seconds_max);
@@ -148,10 +147,8 @@ impl Shard {
             self.take_over(now, session, connect.clean_start);
         }
         let existing = self.session_of(client_id);
-        let full = existing.is_none() && self.sessions.len() >= self.settings.sessions_max;
-        if full {
-            let text = "The broker has as many sessions as it may have.";
-            self.refuse(now, id, Fault::new(ReasonCode::QUOTA_EXCEEDED, "", text));
+        if existing.is_none() && self.sessions.len() >= self.settings.sessions_max {
+            self.refuse(now, id, fault::SESSIONS_FULL);
             return;
         }
         let session_id = existing.unwrap_or_else(|| self.session_open(client_id));
@@ -163,6 +160,7 @@ impl Shard {
         link.session = Some(session_id);
         let window = link.conn.limits.receive_maximum.min(self.settings.inflight_messages_max);
         let (deadline, listener) = (link.conn.keep_alive.deadline(), link.peer.listener);
+        let identity = link.login.as_ref().and_then(|login| login.identity.clone());
         let will = connect.will.map(|will| will_of(&will, self.uid_of(session_id)));
         self.epochs += 1;
         let epoch = self.epochs;

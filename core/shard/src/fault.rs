@@ -142,6 +142,9 @@ pub const UNREAD_FULL: Fault = Fault::new(
 /// The policy `refuse`, for versions that cannot say it.
 pub const PUBLISH_REFUSED: Fault =
     Fault::new(ReasonCode::QUOTA_EXCEEDED, "", "A publish was refused because a subscriber's queue is full.");
+/// One session more than there may be.
+pub const SESSIONS_FULL: Fault =
+    Fault::new(ReasonCode::QUOTA_EXCEEDED, "", "The broker has as many sessions as it may have.");
 /// A client that may not connect [MQTT-3.1.4-2].
 pub const NOT_AUTHORIZED: Fault =
     Fault::new(ReasonCode::NOT_AUTHORIZED, "MQTT-3.1.4-2", "The client may not connect.");

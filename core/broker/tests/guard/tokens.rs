@@ -140,7 +140,7 @@ fn a_token_says_what_its_bearer_may_do_and_else_the_acl_file_does() {
     assert_eq!(code, 0);
     let (mut anna, code) = log_in(&broker, "d", None, &token(json!({"sub": "anna"})));
     assert_eq!(code, 0);
-    let mut may = |client: &mut Client, topic: &str| {
+    let may = |client: &mut Client, topic: &str| {
         client.publish(topic, Qos::AtLeastOnce, false);
         client.next() == Seen::Puback(0x10)
     };
