@@ -138,6 +138,25 @@ mod tests {
     }
 
     #[test]
+    fn a_password_for_scram_is_one_like_others() {
+        let hash = PasswordHash::new(Scheme::ScramSha256, b"pencil", *b"0123456789ab");
+        let file = PasswordFile::parse(format!("anna:{hash}\nbert:{}", stored("b")).as_bytes()).unwrap();
+        assert!(
+            file.has_scram()
+                && !PasswordFile::parse(stored("b").replace("$6", "b:$6").as_bytes()).unwrap().has_scram()
+        );
+        let (anna, bert) = (file.find("anna").unwrap(), file.find("bert").unwrap());
+        assert!(**anna == hash && anna.scram().is_some() && bert.scram().is_none());
+        let memory = &mut HashMemory::default();
+        assert!(anna.verify(b"pencil", memory));
+        for wrong in [&b"Pencil"[..], b"", b"pencil\0"] {
+            assert!(!anna.verify(wrong, memory), "{wrong:?}");
+        }
+        let error = PasswordFile::parse(b"anna:SCRAM-SHA-256$1:x$y:z").unwrap_err().to_string();
+        assert!(error.contains("line 1: user \"anna\": expected SCRAM-SHA-256$ITERATIONS"), "{error}");
+    }
+
+    #[test]
     fn a_bad_line_is_named() {
         let good = stored("a");
         let rows: &[(&str, &str)] = &[
