@@ -20,6 +20,7 @@ pub struct PasswordFile {
     /// Names come from the file alone, so nobody chooses them to collide: a fixed hash will do.
     by_name: HashMap<Box<str>, u32, FixedState>,
     hashes: Vec<Arc<PasswordHash>>,
+    has_scram: bool,
 }
 
 impl PasswordFile {
@@ -42,6 +43,7 @@ impl PasswordFile {
                 let problem = format!("user {name:?} stands in the file twice; remove one of the lines");
                 return Err(FileError::new(number, problem));
             }
+            file.has_scram |= hash.scram().is_some();
             file.hashes.push(Arc::new(hash));
         }
         Ok(file)
@@ -59,6 +61,12 @@ impl PasswordFile {
     pub fn decoy(&self, pick: u64) -> Option<&Arc<PasswordHash>> {
         let count = self.hashes.len() as u64;
         self.hashes.get(pick.checked_rem(count)? as usize)
+    }
+
+    /// Whether any password is stored for SCRAM.
+    #[must_use]
+    pub const fn has_scram(&self) -> bool {
+        self.has_scram
     }
 
     /// How many users there are.
@@ -127,6 +135,25 @@ mod tests {
             let found = file.find(user).map(|hash| hash.verify(password.as_bytes(), memory));
             assert_eq!(found, expected, "{user} {password}");
         }
+    }
+
+    #[test]
+    fn a_password_for_scram_is_one_like_others() {
+        let hash = PasswordHash::new(Scheme::ScramSha256, b"pencil", *b"0123456789ab");
+        let file = PasswordFile::parse(format!("anna:{hash}\nbert:{}", stored("b")).as_bytes()).unwrap();
+        assert!(
+            file.has_scram()
+                && !PasswordFile::parse(stored("b").replace("$6", "b:$6").as_bytes()).unwrap().has_scram()
+        );
+        let (anna, bert) = (file.find("anna").unwrap(), file.find("bert").unwrap());
+        assert!(**anna == hash && anna.scram().is_some() && bert.scram().is_none());
+        let memory = &mut HashMemory::default();
+        assert!(anna.verify(b"pencil", memory));
+        for wrong in [&b"Pencil"[..], b"", b"pencil\0"] {
+            assert!(!anna.verify(wrong, memory), "{wrong:?}");
+        }
+        let error = PasswordFile::parse(b"anna:SCRAM-SHA-256$1:x$y:z").unwrap_err().to_string();
+        assert!(error.contains("line 1: user \"anna\": expected SCRAM-SHA-256$ITERATIONS"), "{error}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `$6$salt$hash` | SHA-512 of the password followed by the salt; mosquitto up to 1.6 |
 //! | `$7$iterations$salt$hash` | PBKDF2-HMAC-SHA512 (RFC 8018); mosquitto from 2.0 on |
+//! | `SCRAM-SHA-256$iterations:salt$stored:server` | PBKDF2-HMAC-SHA256 (RFC 7677); not mosquitto's but PostgreSQL's |
 //! | `$argon2id$v=19$m=KIB,t=PASSES,p=LANES$salt$hash` | Argon2id (RFC 9106); mosquitto from 2.1 on |
 //!
 //! Salt and hash are base64, with padding in the first two and without in the third.
@@ -14,6 +15,8 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use pbkdf2::pbkdf2_hmac;
 use sha2::{Digest as _, Sha512};
 use subtle::ConstantTimeEq as _;
+
+use crate::scram::{Credential, METHOD};
 
 /// Bytes of a SHA-512 hash.
 const SHA512_BYTES: usize = 64;
@@ -40,6 +43,7 @@ enum Kind {
     Sha512 { salt: Box<[u8]>, hash: [u8; SHA512_BYTES] },
     Pbkdf2 { iterations: u32, salt: Box<[u8]>, hash: [u8; SHA512_BYTES] },
     Argon2id { cost: Argon2Cost, salt: Box<[u8]>, hash: Box<[u8]> },
+    Scram(Box<Credential>),
 }
 
 /// What one Argon2 hash takes.
@@ -60,6 +64,9 @@ pub enum Scheme {
     Pbkdf2,
     /// One SHA-512: as good as no protection once the file is stolen; for mosquitto up to 1.6.
     Sha512,
+    /// SCRAM-SHA-256 with 15,000 iterations, the rule of thumb of RFC 7677, 4: each login costs the client so much. Such
+    /// a user can prove its password without sending it, or send it as others do.
+    ScramSha256,
 }
 
 impl Scheme {
@@ -67,6 +74,8 @@ impl Scheme {
     pub const SALT_BYTES: usize = 12;
     const ARGON2: Argon2Cost = Argon2Cost { memory_kib: 19 << 10, passes: 2, lanes: 1 };
     const ITERATIONS: u32 = 210_000;
+    /// Iterations of a new password for SCRAM.
+    pub const SCRAM_ITERATIONS: u32 = 15_000;
 }
 
 /// Memory that is used again for one hash after the other; grows to what the largest one takes, 256 MiB at most.
@@ -94,6 +103,9 @@ impl PasswordHash {
     /// # Errors
     /// What is wrong and what was expected, without a word of the text itself.
     pub fn parse(text: &str) -> Result<Self, String> {
+        if text.starts_with(METHOD) {
+            return Ok(Self(Kind::Scram(Box::new(Credential::parse(text)?))));
+        }
         let Some(rest) = text.strip_prefix('$') else {
             return Err(
                 "the password is not hashed: `ringmq passwd -U FILE` hashes all plain passwords of a file"
@@ -128,6 +140,9 @@ impl PasswordHash {
                 let iterations = Scheme::ITERATIONS;
                 Kind::Pbkdf2 { iterations, hash: compute_pbkdf2(password, &salt, iterations), salt }
             }
+            Scheme::ScramSha256 => {
+                Kind::Scram(Box::new(Credential::new(password, &salt, Scheme::SCRAM_ITERATIONS)))
+            }
             Scheme::Argon2id => {
                 let mut hash = [0; SHA512_BYTES];
                 let hashed = compute_argon2(Scheme::ARGON2, password, &salt, &mut hash, memory);
@@ -152,6 +167,7 @@ impl PasswordHash {
                 let computed = &mut computed[..hash.len()];
                 compute_argon2(*cost, password, salt, computed, memory) && bool::from(computed.ct_eq(hash))
             }
+            Kind::Scram(credential) => credential.verify(password),
         }
     }
 
@@ -160,6 +176,16 @@ impl PasswordHash {
         match &self.0 {
             Kind::Sha512 { salt, hash } | Kind::Pbkdf2 { salt, hash, .. } => [salt, hash],
             Kind::Argon2id { salt, hash, .. } => [salt, hash],
+            Kind::Scram(credential) => credential.identity(),
+        }
+    }
+
+    /// What an exchange of SCRAM needs, where the password is stored for that.
+    #[must_use]
+    pub fn scram(&self) -> Option<&Credential> {
+        match &self.0 {
+            Kind::Scram(credential) => Some(credential),
+            _ => None,
         }
     }
 }
@@ -178,6 +204,7 @@ impl std::fmt::Display for PasswordHash {
                 let (salt, hash) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash));
                 write!(f, "$argon2id$v=19$m={memory_kib},t={passes},p={lanes}${salt}${hash}")
             }
+            Kind::Scram(credential) => credential.fmt(f),
         }
     }
 }

@@ -62,17 +62,30 @@ impl std::fmt::Debug for Credential {
 }
 
 impl Credential {
-    /// Of a new password, with a random salt.
+    /// Of a new password, with a random salt of 8 to 64 bytes.
     ///
     /// # Panics
     /// When the iterations are not 4,096 to 2,000,000.
     #[must_use]
-    pub fn new(password: &[u8], salt: [u8; 16], iterations: u32) -> Self {
+    pub fn new(password: &[u8], salt: &[u8], iterations: u32) -> Self {
         assert!(ITERATIONS.contains(&iterations), "{iterations} iterations");
         let mut salted = Key::default();
-        pbkdf2_hmac::<Sha256>(password, &salt, iterations, &mut salted);
+        pbkdf2_hmac::<Sha256>(password, salt, iterations, &mut salted);
         let stored_key = Sha256::digest(hmac(&salted, b"Client Key")).into();
         Self { iterations, salt: salt.into(), stored_key, server_key: hmac(&salted, b"Server Key") }
+    }
+
+    /// Whether this is the password, where it is given and not proved. Takes as long as the client's side of an exchange.
+    #[must_use]
+    pub fn verify(&self, password: &[u8]) -> bool {
+        // HMAC fills a short key up with zeros, so a password with zeros behind it would do as well.
+        let same = Self::new(password, &self.salt, self.iterations).stored_key.ct_eq(&self.stored_key);
+        bool::from(same) && !password.ends_with(&[0])
+    }
+
+    /// The salt and what is stored, by which it is told from that of another password.
+    pub(crate) fn identity(&self) -> [&[u8]; 2] {
+        [&self.salt, &self.stored_key]
     }
 
     /// What an unknown user is challenged with, so that it does not learn that it is unknown: the same each time, and
@@ -253,8 +266,8 @@ mod tests {
     const CLIENT_FINAL: &str = "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=";
 
     fn credential(password: &[u8]) -> Credential {
-        let salt = STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap().try_into().unwrap();
-        Credential::new(password, salt, 4096)
+        let salt = STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap();
+        Credential::new(password, &salt, 4096)
     }
 
     fn exchange(credential: Credential) -> (String, Exchange) {

@@ -47,8 +47,8 @@ pub use reload::ReloadReport;
 pub use ringmq_rt::{Decisions, Driver, DriverChoice, StopReport, trim};
 pub use ringmq_shard::counters::ShardCounters;
 pub use ringmq_shard::{
-    Answer, Counters, Decider, DenyPublish, Identity, PeerAddress, Question, QueuePolicy, Reader, ShardId,
-    Ticket, Verdict,
+    Answer, Challenge, Counters, Decider, DenyPublish, Identity, PeerAddress, Proof, Question, QueuePolicy,
+    Reader, ShardId, Ticket, Verdict,
 };
 pub use ringmq_wire::{Properties, Property, PropertyValue, Qos, ReasonCode, RetainHandling, Violation};
 

@@ -65,7 +65,9 @@ struct Fragile {
 impl Decider for Fragile {
     fn decide(&mut self, _: Ticket, question: &Question<'_>) -> Answer {
         let fatal = match question {
-            Question::Connect { client_id, .. } => *client_id == "fatal",
+            Question::Connect { client_id, .. } | Question::Authenticate { client_id, .. } => {
+                *client_id == "fatal"
+            }
             Question::Publish { topic, .. } => *topic == "fatal",
             Question::Subscribe { .. } => false,
         };

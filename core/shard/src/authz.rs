@@ -50,6 +50,36 @@ impl std::fmt::Debug for Identity {
     }
 }
 
+/// What a client that authenticates is to answer.
+#[derive(Default)]
+pub struct Challenge {
+    /// The data of AUTH; none when empty.
+    pub data: Box<[u8]>,
+    /// What the decider wants to know again when the answer comes. The shard does not look into it.
+    pub state: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl std::fmt::Debug for Challenge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Challenge(…)")
+    }
+}
+
+/// Who a client has proved to be.
+#[derive(Default)]
+pub struct Proof {
+    /// Who it is.
+    pub identity: Arc<Identity>,
+    /// The data of CONNACK, or of the AUTH that ends the exchange; none when empty.
+    pub data: Box<[u8]>,
+}
+
+impl std::fmt::Debug for Proof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proof").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
 /// A client that a message is for.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
@@ -76,6 +106,24 @@ pub enum Question<'a> {
         user_name: Option<&'a str>,
         /// The password it gave.
         password: Option<&'a [u8]>,
+    },
+    /// Is this client who it says it is? A step of an exchange that CONNECT begins by naming a method (MQTT 5.0, 4.12),
+    /// asked instead of [`Question::Connect`]; and of one that begins anew later.
+    Authenticate {
+        /// Where it comes from.
+        peer: &'a PeerAddress,
+        /// Its ClientID, already assigned where it sent none.
+        client_id: &'a str,
+        /// The user name that the transport has proved, else the one that CONNECT gave or that it has by now.
+        user_name: Option<&'a str>,
+        /// Whether it is connected and authenticates anew.
+        again: bool,
+        /// The method that CONNECT named.
+        method: &'a str,
+        /// What it says in this step.
+        data: Option<&'a [u8]>,
+        /// What the last [`Challenge`] of this exchange had with it; nothing in the first step.
+        state: Option<&'a (dyn Any + Send + Sync)>,
     },
     /// May this client publish to this topic?
     Publish {
@@ -114,11 +162,17 @@ pub enum Verdict {
     Allow,
     /// Yes, and this is who it is. Elsewhere than for a connection the same as [`Verdict::Allow`].
     AllowAs(Arc<Identity>),
+    /// Yes, this is who it is, and this is the last word of the exchange. An answer to [`Question::Authenticate`].
+    Proved(Arc<Proof>),
+    /// Perhaps: it is to answer this. An answer to [`Question::Authenticate`]; elsewhere it is no.
+    Continue(Arc<Challenge>),
     /// No: 0x87 Not authorized.
     Deny,
     /// No, a connection's credentials are wrong: 0x86 Bad user name or password. Elsewhere the same as
     /// [`Verdict::Deny`], and so are those below.
     BadCredentials,
+    /// No, the method that it named is not known here: 0x8C Bad authentication method.
+    BadMethod,
     /// Not now, because too many connections want to be judged: 0x89 Server busy.
     Busy,
     /// Not now, because too much came from there: 0x9F Connection rate exceeded.
@@ -159,13 +213,16 @@ pub trait Decider {
     }
 }
 
-/// Says yes to everything.
+/// Says yes to everything, and knows no method to authenticate by.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AllowAll;
 
 impl Decider for AllowAll {
-    fn decide(&mut self, _: Ticket, _: &Question<'_>) -> Answer {
-        Answer::Now(Verdict::Allow)
+    fn decide(&mut self, _: Ticket, question: &Question<'_>) -> Answer {
+        Answer::Now(match question {
+            Question::Authenticate { .. } => Verdict::BadMethod,
+            _ => Verdict::Allow,
+        })
     }
 
     fn allows_all(&self) -> bool {

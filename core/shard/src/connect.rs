@@ -13,6 +13,7 @@ use ringmq_wire::{
 };
 
 use crate::authz::Question;
+use crate::exchange::Response;
 use crate::fault::{self, Fault};
 use crate::input::ConnId;
 use crate::limits::Settings;
@@ -28,7 +29,8 @@ use crate::{LogLevel, Shard};
 const CLIENT_ID_V31_CHARACTERS_MAX: usize = 23;
 
 impl Shard {
-    pub(crate) fn connect(&mut self, now: Now, id: ConnId, connect: &Connect<'_>) -> Step {
+    /// CONNECT for the first time, or again after it waited. `raw` is the packet with its fixed header.
+    pub(crate) fn connect(&mut self, now: Now, id: ConnId, connect: &Connect<'_>, raw: &[u8]) -> Step {
         if let Some(link) = self.links.at_mut(id) {
             link.conn.version = connect.version;
             link.conn.limits = ClientLimits::of(connect);
@@ -41,6 +43,23 @@ impl Shard {
             self.note_received(id, &Packet::Connect(*connect));
             return self.refuse(now, id, fault);
         }
+        match connect.properties.str(Property::AuthenticationMethod) {
+            None => self.admit(now, id, connect, None),
+            Some(method) => {
+                let data = connect.properties.bytes(Property::AuthenticationData);
+                self.admit(now, id, connect, Some(Response { method, data, connect: Some(raw) }))
+            }
+        }
+    }
+
+    /// A CONNECT that is as it should be. `response` is what the client says in the exchange of the method it named.
+    pub(crate) fn admit(
+        &mut self,
+        now: Now,
+        id: ConnId,
+        connect: &Connect<'_>,
+        response: Option<Response<'_>>,
+    ) -> Step {
         // A name that the transport has proved counts, whatever CONNECT says.
         let proved = self.links.at(id).and_then(|link| link.peer.user_name.clone());
         let connect = &Connect { user_name: proved.as_deref().or(connect.user_name), ..*connect };
@@ -50,12 +69,20 @@ impl Shard {
         if home != self.id {
             return Step::Away(home);
         }
-        self.note_received(id, &Packet::Connect(*connect));
-        match self
-            .ask_connect(now, id, connect, &client_id)
-            .and(|| self.ask_will(now, id, connect, &client_id))
-        {
+        let of_connect = response.is_none_or(|response| response.connect.is_some());
+        if of_connect {
+            self.note_received(id, &Packet::Connect(*connect));
+        }
+        let said = match &response {
+            None => self.ask_connect(now, id, connect, &client_id),
+            Some(response) => self.ask_exchange(now, id, connect, &client_id, response),
+        };
+        match said.and(|| self.ask_will(now, id, connect, &client_id)) {
             Said::Open => return Step::Wait(Park::Decision),
+            Said::Continue => {
+                self.challenge(now, id, response.and_then(|response| response.connect));
+                return Step::Done;
+            }
             Said::Allow if self.must_hear_out(id, &client_id) => return Step::Wait(Park::Hearing),
             Said::Allow => self.asked_enough(id),
             Said::Deny(denial) => return self.refuse(now, id, connect_fault(denial)),
@@ -102,8 +129,7 @@ impl Shard {
         assigned: bool,
     ) {
         let connect_stamp = self.links.at(id).map_or(0, |link| link.connect_stamp);
-        let identity = self.links.at(id).and_then(|link| link.login.as_ref()?.identity.clone());
-        let known_as = identity.as_ref().and_then(|identity| identity.user_name.clone());
+        let known_as = self.links.at(id).and_then(|link| link.identity()?.user_name.clone());
         let connect = &Connect { user_name: known_as.as_deref().or(connect.user_name), ..*connect };
         let keep_alive = self.keep_alive_of(id, connect);
         let expiry_seconds = expiry_of(connect).min(self.offer_to(id).session_expiry_seconds_max);
@@ -121,10 +147,8 @@ impl Shard {
             self.take_over(now, session, connect.clean_start);
         }
         let existing = self.session_of(client_id);
-        let full = existing.is_none() && self.sessions.len() >= self.settings.sessions_max;
-        if full {
-            let text = "The broker has as many sessions as it may have.";
-            self.refuse(now, id, Fault::new(ReasonCode::QUOTA_EXCEEDED, "", text));
+        if existing.is_none() && self.sessions.len() >= self.settings.sessions_max {
+            self.refuse(now, id, fault::SESSIONS_FULL);
             return;
         }
         let session_id = existing.unwrap_or_else(|| self.session_open(client_id));
@@ -136,6 +160,7 @@ impl Shard {
         link.session = Some(session_id);
         let window = link.conn.limits.receive_maximum.min(self.settings.inflight_messages_max);
         let (deadline, listener) = (link.conn.keep_alive.deadline(), link.peer.listener);
+        let identity = link.login.as_ref().and_then(|login| login.identity.clone());
         let will = connect.will.map(|will| will_of(&will, self.uid_of(session_id)));
         self.epochs += 1;
         let epoch = self.epochs;
@@ -157,7 +182,7 @@ impl Shard {
             Some(at) => self.arm_link(id, at.min(now.mono.plus(TIMER_AHEAD_MAX)), Timer::KeepAlive(id)),
             None => self.disarm_link(id),
         }
-        self.arm_login(now, id);
+        self.end_exchange(now, id);
         // 3.1 has no session present flag: its reserved byte stays zero.
         let session_present = existing.is_some() && connect.version != Version::V31;
         self.send(id, &connack(session_present, &answer));
@@ -270,6 +295,7 @@ impl Shard {
         if let Some(client_id) = assigned {
             buffer.push_str(Property::AssignedClientIdentifier, client_id);
         }
+        self.push_exchange(id, &mut buffer);
         announce(self.offer_to(id), &mut buffer);
         self.push_response_information(id, &mut buffer);
         buffer
@@ -317,6 +343,7 @@ const fn connect_fault(denial: Denial) -> Fault {
     match denial {
         Denial::NotAuthorized => fault::NOT_AUTHORIZED,
         Denial::BadCredentials => fault::BAD_CREDENTIALS,
+        Denial::BadMethod => fault::BAD_METHOD,
         Denial::Busy => fault::BUSY,
         Denial::TooOften => fault::TOO_OFTEN,
     }
@@ -359,10 +386,6 @@ fn check(settings: &Settings, offer: &Offer, connect: &Connect<'_>) -> Result<()
     }
     if id.starts_with(LOCAL_PREFIX) {
         return Err(id_not_valid("", "A ClientID of an in-process handle."));
-    }
-    if connect.properties.contains(Property::AuthenticationMethod) {
-        let text = "No authentication method is available.";
-        return Err(Fault::new(ReasonCode::BAD_AUTHENTICATION_METHOD, "MQTT-4.12.0-1", text));
     }
     let Some(will) = &connect.will else { return Ok(()) };
     let topic = will.topic.as_str();

@@ -76,6 +76,39 @@ pub const EXPIRY_FROM_ZERO: Fault = Fault::new(
     "MQTT-3.14.2.2.2",
     "DISCONNECT sets a session expiry where CONNECT had zero.",
 );
+/// A method that is not known [MQTT-4.12.0-1].
+pub const BAD_METHOD: Fault = Fault::new(
+    ReasonCode::BAD_AUTHENTICATION_METHOD,
+    "MQTT-4.12.0-1",
+    "This authentication method is not known here.",
+);
+/// Another method than that of CONNECT [MQTT-4.12.0-5].
+pub const OTHER_METHOD: Fault = Fault::new(
+    ReasonCode::BAD_AUTHENTICATION_METHOD,
+    "MQTT-4.12.0-5",
+    "AUTH names another authentication method than CONNECT.",
+);
+/// AUTH that begins anew within an exchange, or goes on where there is none [MQTT-4.12.0-3].
+pub const AUTH_OUT_OF_TURN: Fault =
+    Fault::new(ReasonCode::PROTOCOL_ERROR, "MQTT-4.12.0-3", "AUTH with a reason code that is not its turn.");
+/// Something else than AUTH and DISCONNECT within the exchange [MQTT-3.1.2-30].
+pub const NOT_AUTH: Fault = Fault::new(
+    ReasonCode::PROTOCOL_ERROR,
+    "MQTT-3.1.2-30",
+    "Neither AUTH nor DISCONNECT while the authentication goes on.",
+);
+/// No end of the exchange in time, in a code that CONNACK may have.
+pub const EXCHANGE_TIMEOUT: Fault =
+    Fault::new(ReasonCode::NOT_AUTHORIZED, "MQTT-4.12.0-4", "The authentication did not end in time.");
+/// An authentication that began anew and failed [MQTT-4.12.1-2].
+pub const NOT_AUTHENTICATED_ANEW: Fault =
+    Fault::new(ReasonCode::NOT_AUTHORIZED, "MQTT-4.12.1-2", "The client could not authenticate anew.");
+/// An authentication that began anew, of somebody else.
+pub const SOMEBODY_ELSE: Fault = Fault::new(
+    ReasonCode::NOT_AUTHORIZED,
+    "MQTT-4.12.1-2",
+    "The client authenticated anew as another user; a connection has one.",
+);
 /// AUTH without an exchange [MQTT-4.12.0-6].
 pub const AUTH_UNEXPECTED: Fault =
     Fault::new(ReasonCode::PROTOCOL_ERROR, "MQTT-4.12.1-1", "AUTH without an authentication method.");
@@ -109,6 +142,9 @@ pub const UNREAD_FULL: Fault = Fault::new(
 /// The policy `refuse`, for versions that cannot say it.
 pub const PUBLISH_REFUSED: Fault =
     Fault::new(ReasonCode::QUOTA_EXCEEDED, "", "A publish was refused because a subscriber's queue is full.");
+/// One session more than there may be.
+pub const SESSIONS_FULL: Fault =
+    Fault::new(ReasonCode::QUOTA_EXCEEDED, "", "The broker has as many sessions as it may have.");
 /// A client that may not connect [MQTT-3.1.4-2].
 pub const NOT_AUTHORIZED: Fault =
     Fault::new(ReasonCode::NOT_AUTHORIZED, "MQTT-3.1.4-2", "The client may not connect.");

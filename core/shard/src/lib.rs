@@ -12,6 +12,7 @@ pub mod counters;
 mod deliver;
 mod disconnect;
 pub mod effect;
+mod exchange;
 mod fault;
 mod fill;
 mod graves;
@@ -59,7 +60,9 @@ use ringmq_route::{Interest, InterestScratch, InterestWriter, SubscriptionTree};
 use ringmq_store::{Memory, PartitionTable, Store, StoreTicket};
 use ringmq_sync::Stamps;
 
-pub use authz::{AllowAll, Answer, Decider, Identity, PeerAddress, Question, Reader, Ticket, Verdict};
+pub use authz::{
+    AllowAll, Answer, Challenge, Decider, Identity, PeerAddress, Proof, Question, Reader, Ticket, Verdict,
+};
 pub use counters::Counters;
 pub use effect::{Effect, LogLevel, Parcel};
 pub use input::{ConnId, Input, Introduced, ShardId};
@@ -317,7 +320,7 @@ impl Shard {
             Input::Wrote { conn, bytes } => self.wrote(now, conn, bytes),
             Input::Mesh { from, batch } => self.mesh(now, from, batch),
             Input::MeshDrained => self.mesh_drained(now),
-            Input::Decided { ticket, verdict } => self.decided(now, ticket, verdict),
+            Input::Decided { ticket, verdict } => self.decided(now, ticket, &verdict),
             Input::Local(input) => self.local(now, input),
             Input::Tick => self.tick(now),
             Input::StopWork => self.stop_work(now),

@@ -42,6 +42,8 @@ pub enum Said {
     Open,
     /// Yes.
     Allow,
+    /// Perhaps: there is a challenge.
+    Continue,
     /// No, and why.
     Deny(Denial),
     /// Nothing in time.
@@ -55,17 +57,20 @@ pub enum Denial {
     NotAuthorized,
     /// It is not who it says it is.
     BadCredentials,
+    /// It names a method that is not known.
+    BadMethod,
     /// There is no time to find out.
     Busy,
     /// It tries too often.
     TooOften,
 }
 
-impl From<Verdict> for Said {
-    fn from(verdict: Verdict) -> Self {
+impl From<&Verdict> for Said {
+    fn from(verdict: &Verdict) -> Self {
         match verdict {
-            Verdict::Allow | Verdict::AllowAs(_) => Self::Allow,
-            Verdict::Deny => Self::Deny(Denial::NotAuthorized),
+            Verdict::Allow | Verdict::AllowAs(_) | Verdict::Proved(_) => Self::Allow,
+            Verdict::BadMethod => Self::Deny(Denial::BadMethod),
+            Verdict::Deny | Verdict::Continue(_) => Self::Deny(Denial::NotAuthorized),
             Verdict::BadCredentials => Self::Deny(Denial::BadCredentials),
             Verdict::Busy => Self::Deny(Denial::Busy),
             Verdict::TooOften => Self::Deny(Denial::TooOften),

@@ -278,6 +278,7 @@ impl Shard {
         }
         let step = match &packet {
             Packet::Publish(publish) if connected => self.on_publish(now, id, publish, raw),
+            Packet::Connect(connect) if !connected => self.connect_or_fault(now, id, connect, raw),
             _ => self.dispatch_packet(now, id, &packet, connected),
         };
         step.unwrap_or_else(|fault| {
@@ -303,9 +304,8 @@ impl Shard {
         connected: bool,
     ) -> Result<Step, Fault> {
         match packet {
-            Packet::Connect(connect) if !connected => return Ok(self.connect(now, id, connect)),
             Packet::Connect(_) => return Err(fault::SECOND_CONNECT),
-            _ if !connected => return Err(fault::NOT_CONNECT),
+            _ if !connected => return self.before_connack(now, id, packet),
             Packet::Subscribe(subscribe) => return self.on_subscribe(now, id, subscribe),
             Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(id, unsubscribe)?,
             Packet::Puback(ack) => self.on_puback(now, id, ack),
@@ -314,7 +314,7 @@ impl Shard {
             Packet::Pubcomp(ack) => self.on_pubcomp(now, id, ack),
             Packet::Pingreq => self.send(id, &Packet::Pingresp),
             Packet::Disconnect(disconnect) => self.on_disconnect(now, id, disconnect)?,
-            Packet::Auth(_) => return Err(fault::AUTH_UNEXPECTED),
+            Packet::Auth(auth) => return self.on_auth(now, id, auth),
             // PUBLISH is not dispatched; decode refuses what only a server sends.
             Packet::Publish(_)
             | Packet::Connack(_)
@@ -339,7 +339,7 @@ impl Shard {
     /// Keeps a decider's answer to the next question of the packet at hand, or waits for it.
     pub(crate) fn note_answer(&mut self, now: Now, id: ConnId, ticket: Ticket, answer: Answer) -> Said {
         let said = match answer {
-            Answer::Now(verdict) => self.take_verdict(id, verdict),
+            Answer::Now(verdict) => self.take_verdict(id, &verdict),
             Answer::Later => {
                 let due = now.mono.plus(self.settings.decision_timeout);
                 self.asked.insert(ticket, (id, self.timers.arm(due, Timer::Decision(ticket))));
@@ -368,7 +368,7 @@ impl Shard {
     }
 
     /// A late answer.
-    pub(crate) fn decided(&mut self, now: Now, ticket: Ticket, verdict: Verdict) {
+    pub(crate) fn decided(&mut self, now: Now, ticket: Ticket, verdict: &Verdict) {
         let Some((id, _)) = self.asked.get(&ticket) else { return };
         let said = self.take_verdict(*id, verdict);
         self.answered(now, ticket, said);

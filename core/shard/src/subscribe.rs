@@ -302,7 +302,7 @@ fn bridge_options(options: SubscriptionOptions, bridge: bool) -> SubscriptionOpt
 fn refusal(said: Said) -> Option<ReasonCode> {
     match said {
         Said::Allow => None,
-        Said::Deny(_) => Some(ReasonCode::NOT_AUTHORIZED),
+        Said::Deny(_) | Said::Continue => Some(ReasonCode::NOT_AUTHORIZED),
         Said::Open | Said::Nothing => Some(ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR),
     }
 }

@@ -86,10 +86,15 @@ impl Shard {
 
     fn connect_timeout(&mut self, now: Now, conn: ConnId) {
         let Some(link) = self.links.at(conn) else { return };
-        // A client whose CONNECT is complete and waits for a decision has that decision's own deadline.
-        if link.conn.phase == Phase::AwaitConnect && link.park != Some(Park::Decision) && link.relay.is_none()
-        {
-            let fault = if link.introduced { fault::CONNECT_TIMEOUT } else { fault::HANDSHAKE_TIMEOUT };
+        // A client whose CONNECT is complete and waits for a decision has that decision's own deadline. One that
+        // answers challenges has this one for all its answers.
+        let decided_in_time = link.park == Some(Park::Decision) && !link.is_challenged();
+        if link.conn.phase == Phase::AwaitConnect && !decided_in_time && link.relay.is_none() {
+            let fault = match link.introduced {
+                _ if link.is_challenged() => fault::EXCHANGE_TIMEOUT,
+                true => fault::CONNECT_TIMEOUT,
+                false => fault::HANDSHAKE_TIMEOUT,
+            };
             self.fault(now, conn, fault);
         }
     }

@@ -37,7 +37,11 @@ pub fn trim(parked: &mut Vec<u8>) {
 impl Link {
     /// Bytes of memory that what it cannot use yet takes.
     const fn takes(&self) -> usize {
-        self.conn.inbox.capacity() + self.parked.capacity()
+        let connect = match &self.login {
+            Some(login) => login.connect.len(),
+            None => 0,
+        };
+        self.conn.inbox.capacity() + self.parked.capacity() + connect
     }
 
     /// Whether that has changed since it was last looked at.

@@ -33,7 +33,8 @@ pub struct Args {
     /// Hashes all passwords of a file that has plain ones
     #[arg(short = 'U', long)]
     upgrade: bool,
-    /// How the password is hashed: sha512 and pbkdf2 are for mosquitto before 2.1
+    /// How the password is hashed: sha512 and pbkdf2 are for mosquitto before 2.1; with scram-sha-256, which mosquitto
+    /// cannot read, clients of MQTT 5.0 can prove that they know it without sending it
     #[arg(long, value_name = "SCHEME", default_value = "argon2id")]
     hash: Hash,
     /// The password file
@@ -52,6 +53,8 @@ enum Hash {
     Argon2id,
     Pbkdf2,
     Sha512,
+    #[value(name = "scram-sha-256")]
+    ScramSha256,
 }
 
 impl From<Hash> for Scheme {
@@ -60,6 +63,7 @@ impl From<Hash> for Scheme {
             Hash::Argon2id => Self::Argon2id,
             Hash::Pbkdf2 => Self::Pbkdf2,
             Hash::Sha512 => Self::Sha512,
+            Hash::ScramSha256 => Self::ScramSha256,
         }
     }
 }

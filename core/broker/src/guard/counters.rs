@@ -21,6 +21,8 @@ counters! {
     logins_remembered,
     /// Logins with a good token.
     logins_by_token,
+    /// Logins that proved their password by SCRAM.
+    logins_by_scram,
     /// Logins that failed.
     logins_failed,
     /// Logins refused because too many waited for their hash.

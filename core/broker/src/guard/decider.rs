@@ -1,9 +1,11 @@
 //! What one shard asks. Everything but a password's hash is answered at once.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use ringmq_auth::scram::METHOD;
 use ringmq_auth::{Action, Who, jwt};
 use ringmq_rt::Decisions;
 use ringmq_shard::{Answer, Decider, PeerAddress, Question, Reader, Ticket, Verdict};
@@ -12,7 +14,7 @@ use super::counters::count;
 use super::login::{Caller, Expected, Login, Secret};
 use super::queue::Full;
 use super::snapshot::Snapshot;
-use super::{Shared, lock, tokens};
+use super::{Shared, lock, scram, tokens};
 
 /// One shard's decider.
 pub struct GuardDecider {
@@ -25,20 +27,35 @@ pub struct GuardDecider {
 
 /// What CONNECT says.
 #[derive(Clone, Copy)]
-struct Credentials<'a> {
-    peer: &'a PeerAddress,
-    client_id: &'a str,
-    user_name: Option<&'a str>,
-    password: Option<&'a [u8]>,
+pub struct Credentials<'a> {
+    pub peer: &'a PeerAddress,
+    pub client_id: &'a str,
+    pub user_name: Option<&'a str>,
+    pub password: Option<&'a [u8]>,
 }
 
+/// The method by which a token comes in an exchange, in one step.
+pub const TOKEN_METHOD: &str = "jwt";
+
 impl Credentials<'_> {
-    fn caller(&self) -> Caller {
+    pub fn caller(&self) -> Caller {
         Caller {
             user_name: self.user_name.map(Into::into),
             client_id: self.client_id.into(),
             address: self.peer.socket,
         }
+    }
+}
+
+impl Shared {
+    pub fn must_wait(&self, peer: &PeerAddress) -> bool {
+        let now = self.now_ms();
+        peer.socket.is_some_and(|address| lock(&self.backoff).wait(address.ip(), now).is_some())
+    }
+
+    pub fn fail(&self, asked: Credentials<'_>, reason: &str) {
+        count(&self.counters.logins_failed);
+        asked.caller().log_failure(reason);
     }
 }
 
@@ -131,14 +148,33 @@ impl GuardDecider {
         }
     }
 
+    /// A step of an exchange. A token comes in one; whose password is stored for that may prove it in two.
+    fn authenticate(
+        &self,
+        ticket: Ticket,
+        asked: Credentials<'_>,
+        method: &str,
+        state: Option<&(dyn Any + Send + Sync)>,
+    ) -> Answer {
+        let rules = self.snapshot.rules(asked.peer.listener);
+        match (method, &rules.tokens, &rules.users) {
+            (TOKEN_METHOD, Some(verifier), _) => {
+                let token = asked.password.unwrap_or_default();
+                self.verify_later(ticket, asked, token, Expected::Token(Arc::clone(verifier)))
+            }
+            (METHOD, _, Some(users)) if users.has_scram() => {
+                Answer::Now(scram::step(&self.shared, asked, users, state))
+            }
+            _ => self.fail(asked, "no such authentication method", Verdict::BadMethod),
+        }
+    }
+
     fn must_wait(&self, peer: &PeerAddress) -> bool {
-        let now = self.shared.now_ms();
-        peer.socket.is_some_and(|address| lock(&self.shared.backoff).wait(address.ip(), now).is_some())
+        self.shared.must_wait(peer)
     }
 
     fn fail(&self, asked: Credentials<'_>, reason: &str, verdict: Verdict) -> Answer {
-        count(&self.shared.counters.logins_failed);
-        asked.caller().log_failure(reason);
+        self.shared.fail(asked, reason);
         Answer::Now(verdict)
     }
 
@@ -158,6 +194,10 @@ impl Decider for GuardDecider {
         match *question {
             Question::Connect { peer, client_id, user_name, password } => {
                 self.connect(ticket, Credentials { peer, client_id, user_name, password })
+            }
+            Question::Authenticate { peer, client_id, user_name, method, data, state, .. } => {
+                let asked = Credentials { peer, client_id, user_name, password: data };
+                self.authenticate(ticket, asked, method, state)
             }
             Question::Publish { client_id, user_name, identity, listener, topic, .. } => {
                 let client = Reader { client_id, user_name, identity, listener };

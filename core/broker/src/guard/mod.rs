@@ -14,6 +14,7 @@ mod hashing;
 mod login;
 mod options;
 mod queue;
+mod scram;
 mod snapshot;
 mod tokens;
 
@@ -53,6 +54,8 @@ struct Shared {
     number: AtomicU64,
     queue: Queue<Login>,
     digester: Digester,
+    /// Makes what unknown users are challenged with.
+    decoy_key: [u8; 32],
     verified: Mutex<Verified>,
     backoff: Mutex<Backoff>,
     counters: GuardCounters,
@@ -78,11 +81,13 @@ impl Guard {
     pub fn load(options: &GuardOptions) -> Result<Self, GuardError> {
         let snapshot = Arc::new(Snapshot::load(options)?);
         let key = random_bytes().map_err(GuardError::Random)?;
+        let decoy_key = random_bytes().map_err(GuardError::Random)?;
         let shared = Arc::new(Shared {
             snapshot: Mutex::new(Arc::clone(&snapshot)),
             number: AtomicU64::new(1),
             queue: Queue::default(),
             digester: Digester::new(key),
+            decoy_key,
             verified: Mutex::default(),
             backoff: Mutex::new(Backoff::new(random_word())),
             counters: GuardCounters::default(),

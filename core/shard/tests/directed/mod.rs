@@ -3,6 +3,7 @@
 
 mod circles;
 mod deciders;
+mod exchanges;
 mod feeders;
 mod forgotten;
 mod found_by_fuzzing;

@@ -1,12 +1,13 @@
 //! Deciders that answer at once, later, in any order, or never. They keep what they were asked, and a test
 //! reads it.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use ringmq_proto::time::Wall;
-use ringmq_shard::{Answer, Decider, Identity, Question, Reader, Ticket, Verdict};
+use ringmq_shard::{Answer, Challenge, Decider, Identity, Proof, Question, Reader, Ticket, Verdict};
 
 use super::random::Random;
 
@@ -26,7 +27,8 @@ pub enum Mood {
 pub struct Open {
     pub shard: usize,
     pub ticket: Ticket,
-    /// What was asked, as text: `connect c`, `publish c t`, `subscribe c f`.
+    /// What was asked, as text: `connect c`, `publish c t`, `subscribe c f`, and for a step of an authentication
+    /// `auth c method data after challenge`, or `again` when it begins anew.
     pub text: String,
 }
 
@@ -38,6 +40,8 @@ pub struct Book {
     pub denied: Vec<String>,
     /// Texts containing one of these are allowed as somebody, in whose grant stands a text.
     pub identities: Vec<(String, Arc<Identity>)>,
+    /// Texts containing one of these are challenged with this. Of methods `known` alone is known.
+    pub challenges: Vec<(String, &'static str)>,
     /// Whether reading is asked about: `read c t`, and `read c t as u` for a client with a user name.
     pub restricts_reading: bool,
     /// Questions not answered yet, oldest first.
@@ -53,6 +57,7 @@ impl Book {
             mood,
             denied: Vec::new(),
             identities: Vec::new(),
+            challenges: Vec::new(),
             restricts_reading: false,
             open: Vec::new(),
             asked: Vec::new(),
@@ -66,8 +71,25 @@ impl Book {
         if self.denied.iter().any(|part| text.contains(part.as_str())) {
             return Verdict::Deny;
         }
+        let is_step = text.starts_with("auth ") || text.starts_with("again ");
+        if is_step && !text.contains(" known ") {
+            return Verdict::BadMethod;
+        }
+        if let Some((_, data)) = self.challenges.iter().find(|(part, _)| text.contains(part.as_str())) {
+            let state: Box<dyn Any + Send + Sync> = Box::new(*data);
+            return Verdict::Continue(Arc::new(Challenge {
+                data: data.as_bytes().into(),
+                state: Some(state),
+            }));
+        }
         let known = self.identities.iter().find(|(part, _)| text.contains(part.as_str()));
-        known.map_or(Verdict::Allow, |(_, identity)| Verdict::AllowAs(Arc::clone(identity)))
+        known.map_or(Verdict::Allow, |(_, identity)| {
+            let identity = Arc::clone(identity);
+            match is_step {
+                true => Verdict::Proved(Arc::new(Proof { identity, data: b"proof"[..].into() })),
+                false => Verdict::AllowAs(identity),
+            }
+        })
     }
 }
 
@@ -93,6 +115,13 @@ impl Decider for Clerk {
         let (mut text, user_name, identity) = match question {
             Question::Connect { client_id, user_name, .. } => {
                 (format!("connect {client_id}"), user_name, None)
+            }
+            Question::Authenticate { client_id, user_name, again, method, data, state, .. } => {
+                let step = if *again { "again" } else { "auth" };
+                let data = String::from_utf8_lossy(data.unwrap_or_default());
+                let state = state.and_then(|state| state.downcast_ref::<&'static str>());
+                let after = state.map_or_else(String::new, |state| format!(" after {state}"));
+                (format!("{step} {client_id} {method} {data}{after}"), user_name, None)
             }
             Question::Publish { client_id, user_name, identity, topic, .. } => {
                 (format!("publish {client_id} {topic}"), user_name, *identity)

@@ -2,7 +2,7 @@
 //! compared. Never anything but the codec makes or takes the bytes.
 
 use ringmq_wire::{
-    Ack, Connect, Disconnect, Packet, PacketId, Properties, PropertiesBuffer, Property, Publish, Qos,
+    Ack, Auth, Connect, Disconnect, Packet, PacketId, Properties, PropertiesBuffer, Property, Publish, Qos,
     ReasonCode, Sender, Subscribe, SubscribeFilters, SubscriptionOptions, TopicName, Unsubscribe,
     UnsubscribeFilters, Version, Will, decode, frame,
 };
@@ -65,6 +65,12 @@ impl Hello {
         if self.version == Version::V5 {
             self.properties.push_u16(Property::ReceiveMaximum, messages);
         }
+        self
+    }
+
+    /// Authentication method, and data where there is some.
+    pub fn method(mut self, method: &str, data: &[u8]) -> Self {
+        push_exchange(&mut self.properties, method, data);
         self
     }
 
@@ -234,6 +240,20 @@ pub fn disconnect(version: Version, reason: ReasonCode) -> Vec<u8> {
     encode(version, &Packet::Disconnect(Disconnect { reason, properties: Properties::EMPTY }))
 }
 
+/// AUTH with a method, and data where there is some.
+pub fn auth(reason: ReasonCode, method: &str, data: &[u8]) -> Vec<u8> {
+    let mut properties = PropertiesBuffer::default();
+    push_exchange(&mut properties, method, data);
+    encode(Version::V5, &Packet::Auth(Auth { reason, properties: properties.as_properties() }))
+}
+
+fn push_exchange(properties: &mut PropertiesBuffer, method: &str, data: &[u8]) {
+    properties.push_str(Property::AuthenticationMethod, method);
+    if !data.is_empty() {
+        properties.push_bytes(Property::AuthenticationData, data);
+    }
+}
+
 pub fn pingreq(version: Version) -> Vec<u8> {
     encode(version, &Packet::Pingreq)
 }
@@ -262,6 +282,16 @@ pub struct SeenConnack {
     pub keep_alive_seconds: Option<u16>,
     pub receive_maximum: Option<u16>,
     pub session_expiry_seconds: Option<u32>,
+    pub method: Option<String>,
+    pub data: Option<Vec<u8>>,
+}
+
+/// AUTH as a client saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenAuth {
+    pub reason: u8,
+    pub method: Option<String>,
+    pub data: Option<Vec<u8>>,
 }
 
 /// One packet as a client saw it.
@@ -274,7 +304,7 @@ pub enum Seen {
     Unsuback(u16, Vec<u8>),
     Pingresp,
     Disconnect(u8),
-    Auth(u8),
+    Auth(SeenAuth),
 }
 
 /// Takes the first whole packet out of what a client has received; a broken one is the broker's fault.
@@ -299,6 +329,8 @@ fn seen(packet: Packet<'_>) -> Seen {
             keep_alive_seconds: connack.properties.u16(Property::ServerKeepAlive),
             receive_maximum: connack.properties.u16(Property::ReceiveMaximum),
             session_expiry_seconds: connack.properties.u32(Property::SessionExpiryInterval),
+            method: connack.properties.str(Property::AuthenticationMethod).map(str::to_owned),
+            data: connack.properties.bytes(Property::AuthenticationData).map(<[u8]>::to_vec),
         }),
         Packet::Publish(publish) => Seen::Publish(seen_publish(&publish)),
         Packet::Puback(ack) => seen_ack(AckKind::Puback, ack),
@@ -309,7 +341,11 @@ fn seen(packet: Packet<'_>) -> Seen {
         Packet::Unsuback(unsuback) => Seen::Unsuback(unsuback.packet_id.value(), unsuback.codes.to_vec()),
         Packet::Pingresp => Seen::Pingresp,
         Packet::Disconnect(disconnect) => Seen::Disconnect(disconnect.reason.value()),
-        Packet::Auth(auth) => Seen::Auth(auth.reason.value()),
+        Packet::Auth(auth) => Seen::Auth(SeenAuth {
+            reason: auth.reason.value(),
+            method: auth.properties.str(Property::AuthenticationMethod).map(str::to_owned),
+            data: auth.properties.bytes(Property::AuthenticationData).map(<[u8]>::to_vec),
+        }),
         Packet::Connect(_) | Packet::Subscribe(_) | Packet::Unsubscribe(_) | Packet::Pingreq => {
             panic!("a broker may not send this packet")
         }
