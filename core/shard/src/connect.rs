@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use ringmq_proto::conn::ClientLimits;
 use ringmq_proto::session::{Change, NEVER, Will};
-use ringmq_proto::time::Now;
+use ringmq_proto::time::{Mono, Now};
 use ringmq_wire::message::{Message, MessageParts, Payload};
 use ringmq_wire::{
     Connack, Connect, Disconnect, Packet, PropertiesBuffer, Property, Qos, ReasonCode, Version,
@@ -178,10 +178,7 @@ impl Shard {
             home.session.attach(window);
         }
         self.counters().sessions_connected.add(1);
-        match deadline {
-            Some(at) => self.arm_link(id, at.min(now.mono.plus(TIMER_AHEAD_MAX)), Timer::KeepAlive(id)),
-            None => self.disarm_link(id),
-        }
+        self.arm_keep_alive(now, id, deadline);
         self.end_exchange(now, id);
         // 3.1 has no session present flag: its reserved byte stays zero.
         let session_present = existing.is_some() && connect.version != Version::V31;
@@ -189,6 +186,13 @@ impl Shard {
         self.announce_member(session_id);
         self.log_connected(id, connect, client_id);
         self.mark_link_dirty(id);
+    }
+
+    fn arm_keep_alive(&mut self, now: Now, id: ConnId, deadline: Option<Mono>) {
+        match deadline {
+            Some(at) => self.arm_link(id, at.min(now.mono.plus(TIMER_AHEAD_MAX)), Timer::KeepAlive(id)),
+            None => self.disarm_link(id),
+        }
     }
 
     fn log_connected(&mut self, id: ConnId, connect: &Connect<'_>, client_id: &str) {
