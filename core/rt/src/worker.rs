@@ -160,6 +160,7 @@ impl<S: Sockets> Worker<S> {
     fn turn_unguarded(&mut self) -> Next {
         let now = self.shared.clock.now();
         self.more = false;
+        self.shard.begin_turn();
         self.take_mail(now);
         self.drain_lanes(now);
         self.drain_for_queries(now);

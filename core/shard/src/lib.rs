@@ -308,6 +308,12 @@ impl Shard {
         id
     }
 
+    /// Begins a turn: what the decider allows and restricts may have changed while the shard slept, and what comes now
+    /// is judged by what holds now.
+    pub fn begin_turn(&mut self) {
+        self.look_at_decider();
+    }
+
     /// Something happened.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
         self.now = now;
