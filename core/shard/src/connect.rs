@@ -168,8 +168,7 @@ impl Shard {
         if let Some(home) = self.sessions.at_mut(session_id) {
             home.attached = Attached::Link(id);
             home.connect_stamp = connect_stamp;
-            (home.user_name, home.listener) = (connect.user_name.map(Into::into), listener);
-            home.identity = identity;
+            home.know(connect.user_name, identity, listener);
             home.overflow.iter_mut().for_each(|overflow| overflow.full_since = None);
             home.session.expiry_seconds = home.session.expiry_seconds.max(expiry_seconds);
         }

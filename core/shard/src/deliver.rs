@@ -304,20 +304,20 @@ impl Shard {
                 }
                 let qos = options.qos.min(publication.qos);
                 let retain = options.retain_as_published && publication.retain;
-                if home.mark.0 == publishes {
-                    if home.mark.1 == MAY_NOT_READ {
+                if home.mark == publishes {
+                    if home.mark_place == MAY_NOT_READ {
                         return;
                     }
-                    let m = &mut scratch.matches[home.mark.1 as usize];
+                    let m = &mut scratch.matches[home.mark_place as usize];
                     (m.qos, m.retain, m.more_ids) = (m.qos.max(qos), m.retain | retain, true);
-                    scratch.more_ids.push((home.mark.1, subscriber.id));
+                    scratch.more_ids.push((home.mark_place, subscriber.id));
                     return;
                 }
                 if !gate.lets_pass(home, publication.topic) {
-                    home.mark = (publishes, MAY_NOT_READ);
+                    (home.mark, home.mark_place) = (publishes, MAY_NOT_READ);
                     return;
                 }
-                home.mark = (publishes, scratch.matches.len() as u32);
+                (home.mark, home.mark_place) = (publishes, scratch.matches.len() as u32);
                 let idle_link = home.idle_link();
                 scratch.matches.push(Match {
                     session,

@@ -227,7 +227,7 @@ impl Shard {
         let session = self.links.at(id).and_then(|link| link.session);
         let Some(home) = session.and_then(|session| self.sessions.at(session)) else { return Said::Nothing };
         let client_id = home.session.client_id.to_string();
-        let user_name = home.user_name.as_deref().map(str::to_owned);
+        let user_name = home.user_name().map(str::to_owned);
         self.ask_step(now, id, &client_id, user_name.as_deref(), true, response)
     }
 
@@ -243,11 +243,11 @@ impl Shard {
         let proof = login.proof.take();
         if let Some(proof) = &proof {
             let name = proof.identity.user_name.as_deref();
-            if name.is_some_and(|name| home.user_name.as_deref() != Some(name)) {
+            if name.is_some_and(|name| home.user_name() != Some(name)) {
                 return Err(fault::SOMEBODY_ELSE);
             }
             login.identity = Some(std::sync::Arc::clone(&proof.identity));
-            home.identity.clone_from(&login.identity);
+            home.who().identity.clone_from(&login.identity);
         }
         self.arm_login(now, id);
         self.send_auth(id, ReasonCode::SUCCESS, proof.as_ref().map_or(&[], |proof| &proof.data));

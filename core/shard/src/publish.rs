@@ -171,8 +171,8 @@ impl Shard {
             return Said::Nothing;
         };
         let ticket = Self::next_ticket(&mut self.tickets);
-        let (client_id, user_name) = (&*home.session.client_id, home.user_name.as_deref());
-        let (identity, listener) = (home.identity.as_deref(), link.peer.listener);
+        let (client_id, user_name) = (&*home.session.client_id, home.user_name());
+        let (identity, listener) = (home.identity(), link.peer.listener);
         let question = Question::Publish { client_id, user_name, identity, listener, topic, retain };
         let answer = self.decider.decide(ticket, &question);
         self.note_answer(now, id, ticket, answer)
@@ -215,17 +215,14 @@ impl Shard {
         let Some(link) = self.links.at(id) else { return };
         let address = link.peer.socket.map_or_else(|| "<unknown>".to_owned(), |a| a.to_string());
         let Some(home) = link.session.and_then(|session| self.sessions.at_mut(session)) else { return };
-        let denials = home.denials.get_or_insert_default();
+        let denials = &mut home.who().denials;
         denials.count += 1;
         if denials.told.is_some_and(|told| now.mono.since(told) < DENIALS_TOLD_EVERY) {
             return;
         }
         let count = std::mem::take(&mut denials.count);
         denials.told = Some(now.mono);
-        let user = home
-            .user_name
-            .as_deref()
-            .map_or_else(|| "anonymous".to_owned(), |u| format!("user {}", quoted(u)));
+        let user = home.user_name().map_or_else(|| "anonymous".to_owned(), |u| format!("user {}", quoted(u)));
         let (client_id, topic) = (quoted(&home.session.client_id), quoted(topic));
         self.log(LogLevel::Warning, || {
             format!("Publish denied for {user} as {client_id} from {address}: {count} message(s), the last to {topic}")

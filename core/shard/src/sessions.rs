@@ -117,6 +117,22 @@ pub struct Denials {
     pub count: u64,
 }
 
+/// Who a session's client is, beside its ClientID, and what became of what it was not allowed. Most sessions of an
+/// open broker have none of it.
+#[derive(Default)]
+pub struct Who {
+    /// The user name with which it connected last.
+    pub user_name: Option<Box<str>>,
+    /// Who the decider says that it is.
+    pub identity: Option<Arc<Identity>>,
+    /// Number of the listener through which it connected last.
+    pub listener: u16,
+    /// Its publishes that were not allowed.
+    pub denials: Denials,
+    /// Whether the log was told that it may not have as many wildcards or as deep ones as it wants.
+    pub refusal_told: bool,
+}
+
 /// QoS 2 publishes on their way.
 #[derive(Default)]
 pub struct Routing(pub Vec<PacketId>);
@@ -137,24 +153,18 @@ pub struct Home {
     pub routing: Option<Box<Routing>>,
     /// The page of retained messages that was asked for.
     pub page: Option<Box<PageWait>>,
-    /// Number of the publish that matched this session last, and where it stands in the match list.
-    pub mark: (u64, u32),
+    /// Number of the publish that matched this session last.
+    pub mark: u64,
+    /// Where it stands in the match list.
+    pub mark_place: u32,
     /// The same for a match that is made in parts: its number.
     pub part_mark: u64,
     /// And the place.
     pub part_place: u32,
     /// Its subscriptions whose filters have wildcards.
     pub wildcards: u32,
-    /// Whether the log was told that it may not have as many or as deep ones as it wants.
-    pub refusal_told: bool,
-    /// Number of the listener through which its client connected last.
-    pub listener: u16,
-    /// The user name with which it did.
-    pub user_name: Option<Box<str>>,
-    /// Who the decider says that it is.
-    pub identity: Option<Arc<Identity>>,
-    /// Its publishes that were not allowed, once one was not.
-    pub denials: Option<Box<Denials>>,
+    /// Who its client is, where there is more to say than its ClientID.
+    pub who: Option<Box<Who>>,
     /// Messages its queue may hold.
     pub queue_messages_max: u32,
     /// The timers for its end and its will, once either was armed.
@@ -168,14 +178,32 @@ impl Home {
     }
     /// The client that its messages are for; nothing for an in-process handle, which may read everything.
     pub fn reader(&self) -> Option<Reader<'_>> {
-        let Self { session, user_name, identity, listener, .. } = self;
         let is_local = matches!(self.attached, Attached::Local(_));
         (!is_local).then_some(Reader {
-            client_id: &session.client_id,
-            user_name: user_name.as_deref(),
-            identity: identity.as_deref(),
-            listener: *listener,
+            client_id: &self.session.client_id,
+            user_name: self.user_name(),
+            identity: self.identity(),
+            listener: self.who.as_ref().map_or(0, |who| who.listener),
         })
+    }
+    /// The user name with which its client connected last.
+    pub fn user_name(&self) -> Option<&str> {
+        self.who.as_ref()?.user_name.as_deref()
+    }
+    /// Who the decider says that its client is.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.who.as_ref()?.identity.as_deref()
+    }
+    /// Who its client is, to say more about it.
+    pub fn who(&mut self) -> &mut Who {
+        self.who.get_or_insert_default()
+    }
+    /// Its client has connected: by this name, as this identity, through this listener.
+    pub fn know(&mut self, user_name: Option<&str>, identity: Option<Arc<Identity>>, listener: u16) {
+        if self.who.is_some() || user_name.is_some() || identity.is_some() || listener != 0 {
+            let who = self.who();
+            (who.user_name, who.identity, who.listener) = (user_name.map(Into::into), identity, listener);
+        }
     }
     /// What a full queue makes of it.
     pub fn overflow(&mut self) -> &mut Overflow {
@@ -208,15 +236,12 @@ impl Shard {
             overflow: None,
             routing: None,
             page: None,
-            mark: (0, 0),
+            mark: 0,
+            mark_place: 0,
             part_mark: 0,
             part_place: 0,
             wildcards: 0,
-            refusal_told: false,
-            listener: 0,
-            user_name: None,
-            identity: None,
-            denials: None,
+            who: None,
             queue_messages_max: self.settings.queue_messages_max,
             ends: None,
         };

@@ -131,8 +131,8 @@ impl Shard {
             return Said::Nothing;
         };
         let ticket = Self::next_ticket(&mut self.tickets);
-        let (client_id, user_name) = (&*home.session.client_id, home.user_name.as_deref());
-        let (identity, listener) = (home.identity.as_deref(), link.peer.listener);
+        let (client_id, user_name) = (&*home.session.client_id, home.user_name());
+        let (identity, listener) = (home.identity(), link.peer.listener);
         let question = Question::Subscribe { client_id, user_name, identity, listener, filter };
         let answer = self.decider.decide(ticket, &question);
         self.note_answer(now, id, ticket, answer)
@@ -225,7 +225,7 @@ impl Shard {
     /// One line for each session: a client that tries again and again is not to fill the log.
     fn tell_refusal(&mut self, session: SessionId, filter: &str) {
         let Some(home) = self.sessions.at_mut(session) else { return };
-        if std::mem::replace(&mut home.refusal_told, true) {
+        if std::mem::replace(&mut home.who().refusal_told, true) {
             return;
         }
         let client_id = home.session.client_id.clone();
