@@ -39,9 +39,12 @@ impl<S> Connection<S> {
     }
 }
 
+/// Connections of one chunk: a table that doubles would hold twice the memory while it grows, and keep it.
+const CHUNK: usize = 64;
+
 /// All connections of a shard, by slot.
 pub(crate) struct Connections<S> {
-    slots: Vec<Option<Connection<S>>>,
+    chunks: Vec<Box<[Option<Connection<S>>; CHUNK]>>,
     /// Former users of slots that were given out anew before their closing was carried out.
     displaced: Vec<Connection<S>>,
     count: usize,
@@ -49,7 +52,7 @@ pub(crate) struct Connections<S> {
 
 impl<S> Connections<S> {
     pub(crate) fn new() -> Self {
-        Self { slots: Vec::new(), displaced: Vec::new(), count: 0 }
+        Self { chunks: Vec::new(), displaced: Vec::new(), count: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -58,23 +61,25 @@ impl<S> Connections<S> {
 
     pub(crate) fn insert(&mut self, connection: Connection<S>) {
         let slot = connection.id.slot as usize;
-        if slot >= self.slots.len() {
-            self.slots.resize_with(slot + 1, || None);
+        while slot >= self.chunks.len() * CHUNK {
+            self.chunks.push(Box::new(std::array::from_fn(|_| None)));
         }
         self.count += 1;
-        self.displaced.extend(self.slots[slot].replace(connection));
+        self.displaced.extend(self.chunks[slot / CHUNK][slot % CHUNK].replace(connection));
     }
 
     #[inline]
     pub(crate) fn find(&mut self, id: ConnId) -> Option<&mut Connection<S>> {
-        match self.slots.get_mut(id.slot as usize) {
+        let slot = id.slot as usize;
+        match self.chunks.get_mut(slot / CHUNK).map(|chunk| &mut chunk[slot % CHUNK]) {
             Some(Some(connection)) if connection.id == id => Some(connection),
             _ => self.displaced.iter_mut().find(|connection| connection.id == id),
         }
     }
 
     pub(crate) fn remove(&mut self, id: ConnId) -> Option<Connection<S>> {
-        let slot = self.slots.get_mut(id.slot as usize)?;
+        let slot = id.slot as usize;
+        let slot = &mut self.chunks.get_mut(slot / CHUNK)?[slot % CHUNK];
         let removed = match slot.take_if(|connection| connection.id == id) {
             Some(connection) => Some(connection),
             None => {
@@ -89,8 +94,9 @@ impl<S> Connections<S> {
     /// Takes all of them out, in the order of their slots.
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Connection<S>> + use<S> {
         self.count = 0;
-        let slots = std::mem::take(&mut self.slots);
-        slots.into_iter().flatten().chain(std::mem::take(&mut self.displaced))
+        let chunks = std::mem::take(&mut self.chunks);
+        let slots = chunks.into_iter().flat_map(|chunk| *chunk).flatten();
+        slots.chain(std::mem::take(&mut self.displaced))
     }
 }
 
