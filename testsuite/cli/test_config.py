@@ -244,7 +244,7 @@ def test_debians_own_file_is_understood(write):
     path = write(text.replace("/etc/mosquitto/conf.d", str(folder)), "debian.txt")
     said, notes = run("check", path)
     assert "mqtt://0.0.0.0:1884" in said
-    assert [line.split(": ")[3] for line in notes.splitlines()] == ["pid_file", "persistence", "log_dest"]
+    assert [line.split(": ")[3] for line in notes.splitlines()] == ["persistence", "log_dest"]
 
 
 def test_what_cannot_be_translated_is_told_twice(write):

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use ringmq::Options;
 use ringmq::config::listener::ListenerOptions;
-use ringmq::config::{KEYS, Range, Source, file};
+use ringmq::config::{KEYS, Key, Range, Source, file};
 
 use super::serve::base;
 use super::{EXIT_CONFIGURATION, print, say};
@@ -65,7 +65,9 @@ struct Named {
 /// Every file that is named, by the broker's keys and the listeners'.
 fn files(options: &Options, listeners: &[ListenerOptions]) -> Vec<Named> {
     let mut all: Vec<Named> = Vec::new();
-    for key in KEYS.iter().filter(|key| matches!(key.range, Range::Path(_) | Range::Paths(_))) {
+    // The file of the process number is written and not read.
+    let read = |key: &&Key| key.name != "pid_file" && matches!(key.range, Range::Path(_) | Range::Paths(_));
+    for key in KEYS.iter().filter(read) {
         let text = key.text(options);
         let paths = match key.range {
             Range::Paths(_) => text.split(',').collect(),
