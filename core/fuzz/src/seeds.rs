@@ -182,6 +182,44 @@ fn noise(count: usize, bytes: usize) -> Vec<Vec<u8>> {
     (0..count).map(|_| (0..bytes).map(|_| random.next() as u8).collect()).collect()
 }
 
+/// Files, each with a ClientID, a user name and topics behind it.
+fn acl_files() -> Vec<Vec<u8>> {
+    let all = "topic read a/#\nuser u\ntopic readwrite +/b\ntopic deny a/x y\npattern write %c/%u/x-%u%c/#\npattern deny $s/%c\n";
+    let asked = "\0c\0u\0a/b\0a/x y\0c/u/x-uc/d\0$s/c";
+    let lines = all.lines().map(|line| format!("{line}\n{asked}"));
+    lines
+        .chain([format!("{all}{asked}"), format!("# a\n\n{all}\0a/b\0+\0a/a/b\0$s/a/b")])
+        .map(String::into_bytes)
+        .collect()
+}
+
+/// One user of each form, all of them, and each stored password alone.
+fn password_files() -> Vec<Vec<u8>> {
+    let salt = "MDEyMzQ1Njc4OWFi";
+    let hash = "A".repeat(86);
+    let stored = [
+        format!("$6${salt}${hash}=="),
+        format!("$7$101${salt}${hash}=="),
+        format!("$argon2id$v=19$m=47104,t=1,p=1${salt}${hash}"),
+    ];
+    let lines: Vec<String> =
+        stored.iter().enumerate().map(|(n, stored)| format!("u{n}:{stored}\n")).collect();
+    let whole = format!("# users\n{}", lines.concat());
+    stored.into_iter().chain(lines).chain([whole]).map(String::into_bytes).collect()
+}
+
+/// Claims, sets of keys and a whole token.
+fn token_parts() -> Vec<Vec<u8>> {
+    let parts = [
+        r#"{"sub":"a","exp":100,"nbf":1.5,"aud":["x"],"acl":{"pub":["a/%c"],"sub":["b/#"],"deny":["c"]}}"#,
+        r#"{"keys":[{"kty":"oct","kid":"k","use":"sig","key_ops":["verify"],"k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T"}]}"#,
+        r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#,
+        "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODB9.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+        "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n",
+    ];
+    parts.iter().map(|part| part.as_bytes().to_vec()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,42 +257,4 @@ mod tests {
             assert!(server(version).len() > 8);
         }
     }
-}
-
-/// Files, each with a ClientID, a user name and topics behind it.
-fn acl_files() -> Vec<Vec<u8>> {
-    let all = "topic read a/#\nuser u\ntopic readwrite +/b\ntopic deny a/x y\npattern write %c/%u/x-%u%c/#\npattern deny $s/%c\n";
-    let asked = "\0c\0u\0a/b\0a/x y\0c/u/x-uc/d\0$s/c";
-    let lines = all.lines().map(|line| format!("{line}\n{asked}"));
-    lines
-        .chain([format!("{all}{asked}"), format!("# a\n\n{all}\0a/b\0+\0a/a/b\0$s/a/b")])
-        .map(String::into_bytes)
-        .collect()
-}
-
-/// One user of each form, all of them, and each stored password alone.
-fn password_files() -> Vec<Vec<u8>> {
-    let salt = "MDEyMzQ1Njc4OWFi";
-    let hash = "A".repeat(86);
-    let stored = [
-        format!("$6${salt}${hash}=="),
-        format!("$7$101${salt}${hash}=="),
-        format!("$argon2id$v=19$m=47104,t=1,p=1${salt}${hash}"),
-    ];
-    let lines: Vec<String> =
-        stored.iter().enumerate().map(|(n, stored)| format!("u{n}:{stored}\n")).collect();
-    let whole = format!("# users\n{}", lines.concat());
-    stored.into_iter().chain(lines).chain([whole]).map(String::into_bytes).collect()
-}
-
-/// Claims, sets of keys and a whole token.
-fn token_parts() -> Vec<Vec<u8>> {
-    let parts = [
-        r#"{"sub":"a","exp":100,"nbf":1.5,"aud":["x"],"acl":{"pub":["a/%c"],"sub":["b/#"],"deny":["c"]}}"#,
-        r#"{"keys":[{"kty":"oct","kid":"k","use":"sig","key_ops":["verify"],"k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T"}]}"#,
-        r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#,
-        "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODB9.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
-        "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n",
-    ];
-    parts.iter().map(|part| part.as_bytes().to_vec()).collect()
 }
