@@ -13,6 +13,8 @@ use crate::{LogLevel, Shard};
 
 /// A shard tells the others of its memory once that has changed by so much: 256 shards are wrong by 16 MiB together.
 const TOLD_BYTES: u64 = 64 << 10;
+/// And once it has changed by this part of a small budget.
+const TOLD_PART: u64 = 1024;
 /// A message in a queue or in flight, beside the message itself: its entry, and the room that a growing queue has free.
 const ENTRY_BYTES: u64 = 96;
 /// A subscription: its place in the tree, in the index of all shards and in its session.
@@ -137,7 +139,11 @@ impl Shard {
         let bytes = self.bytes_held();
         self.counters().memory_bytes.set(bytes);
         let budget = &self.common.counters.budget;
-        if bytes.abs_diff(self.bytes_told) >= TOLD_BYTES {
+        let told_bytes = match self.settings.memory_max {
+            0 => TOLD_BYTES,
+            bytes_max => TOLD_BYTES.min(bytes_max / TOLD_PART),
+        };
+        if bytes.abs_diff(self.bytes_told) >= told_bytes {
             budget.follow(self.bytes_told, bytes);
             self.bytes_told = bytes;
         }
@@ -146,6 +152,11 @@ impl Shard {
         if let Some(before) = before {
             self.tell_rung(before);
         }
+    }
+
+    /// What the others have come to while this shard slept.
+    pub(crate) fn take_rung(&mut self) {
+        self.rung = self.common.counters.budget.rung();
     }
 
     #[cold]

@@ -322,6 +322,7 @@ impl Shard {
     /// is judged by what holds now.
     pub fn begin_turn(&mut self) {
         self.look_at_decider();
+        self.take_rung();
     }
 
     /// Something happened.

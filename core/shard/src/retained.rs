@@ -192,7 +192,9 @@ impl Shard {
     fn retained_has_room(&self, message: &Message) -> bool {
         let known = self.retained.tree.get(message.topic()).map(|old| old.bytes() as u64);
         let bytes = self.retained.bytes - known.unwrap_or(0) + message.bytes() as u64;
-        let room = self.rung < Rung::Shed && self.retained.tree.len() < self.settings.retained_messages_max;
+        // The broker's own topics are few.
+        let short = self.rung >= Rung::Shed && !message.topic().starts_with("$SYS/");
+        let room = !short && self.retained.tree.len() < self.settings.retained_messages_max;
         (known.is_some() || room) && bytes <= self.settings.retained_bytes_max
     }
 
