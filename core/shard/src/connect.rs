@@ -2,8 +2,6 @@
 //! In this order, so that a client that may not come in takes nothing over, and nothing behind CONNECT is
 //! processed before it is accepted [MQTT-3.1.4-6].
 
-use std::rc::Rc;
-
 use ringmq_proto::conn::ClientLimits;
 use ringmq_proto::session::{Change, NEVER, Will};
 use ringmq_proto::time::{Mono, Now};
@@ -13,12 +11,14 @@ use ringmq_wire::{
 };
 
 use crate::authz::Question;
+use crate::budget::Rung;
 use crate::exchange::Response;
 use crate::fault::{self, Fault};
 use crate::input::ConnId;
 use crate::limits::Settings;
 use crate::links::{Denial, Link, Park, Said};
 use crate::local::LOCAL_PREFIX;
+use crate::message_pool::MessagePool;
 use crate::offer::Offer;
 use crate::receive::Step;
 use crate::sessions::{Attached, SessionId};
@@ -41,7 +41,7 @@ impl Shard {
         self.half_open_leave(id);
         if let Err(fault) = check(&self.settings, self.offer_to(id), connect) {
             self.note_received(id, &Packet::Connect(*connect));
-            return self.refuse(now, id, fault);
+            return self.refuse(now, id, connect, fault);
         }
         match connect.properties.str(Property::AuthenticationMethod) {
             None => self.admit(now, id, connect, None),
@@ -85,8 +85,8 @@ impl Shard {
             }
             Said::Allow if self.must_hear_out(id, &client_id) => return Step::Wait(Park::Hearing),
             Said::Allow => self.asked_enough(id),
-            Said::Deny(denial) => return self.refuse(now, id, connect_fault(denial)),
-            Said::Nothing => return self.refuse(now, id, fault::UNDECIDED),
+            Said::Deny(denial) => return self.refuse(now, id, connect, connect_fault(denial)),
+            Said::Nothing => return self.refuse(now, id, connect, fault::UNDECIDED),
         }
         self.accept_connect(now, id, connect, &client_id, assigned);
         Step::Done
@@ -137,7 +137,11 @@ impl Shard {
         let answer = self.connack_properties(id, connect, assigned_id, keep_alive, expiry_seconds);
         let bytes = connack(false, &answer).encoded_bytes(connect.version);
         if bytes > ClientLimits::of(connect).packet_bytes_max as usize {
-            self.refuse(now, id, fault::ANSWER_TOO_LARGE);
+            self.refuse(now, id, connect, fault::ANSWER_TOO_LARGE);
+            return;
+        }
+        if let Err(fault) = self.has_room_for(client_id) {
+            self.refuse(now, id, connect, fault);
             return;
         }
         if let Some(session) = self.session_of(client_id) {
@@ -147,10 +151,6 @@ impl Shard {
             self.take_over(now, session, connect.clean_start);
         }
         let existing = self.session_of(client_id);
-        if existing.is_none() && self.sessions.len() >= self.settings.sessions_max {
-            self.refuse(now, id, fault::SESSIONS_FULL);
-            return;
-        }
         let session_id = existing.unwrap_or_else(|| self.session_open(client_id));
         let (alias_in, alias_out) =
             (self.offer_to(id).topic_alias_maximum, self.settings.topic_alias_outbound_max);
@@ -161,7 +161,7 @@ impl Shard {
         let window = link.conn.limits.receive_maximum.min(self.settings.inflight_messages_max);
         let (deadline, listener) = (link.conn.keep_alive.deadline(), link.peer.listener);
         let identity = link.login.as_ref().and_then(|login| login.identity.clone());
-        let will = connect.will.map(|will| will_of(&will, self.uid_of(session_id)));
+        let will = connect.will.map(|will| will_of(&self.messages, &will, self.uid_of(session_id)));
         self.epochs += 1;
         let epoch = self.epochs;
         // The epoch is raised under the longer of the old and the new life, so that the store hears of it.
@@ -185,6 +185,22 @@ impl Shard {
         self.announce_member(session_id);
         self.log_connected(id, connect, client_id);
         self.mark_link_dirty(id);
+    }
+
+    /// Whether the client may come in as far as room goes: who has a session may.
+    fn has_room_for(&self, client_id: &str) -> Result<(), Fault> {
+        if self.session_of(client_id).is_some() {
+            return Ok(());
+        }
+        if self.rung >= Rung::Refuse {
+            self.counters().memory_refused.add(1);
+            return Err(fault::MEMORY_SHORT);
+        }
+        if self.sessions.len() >= self.settings.sessions_max {
+            self.counters().sessions_refused.add(1);
+            return Err(fault::SESSIONS_FULL);
+        }
+        Ok(())
     }
 
     fn arm_keep_alive(&mut self, now: Now, id: ConnId, deadline: Option<Mono>) {
@@ -226,7 +242,7 @@ impl Shard {
         let session_present = !connect.clean_start && connect.version != Version::V31;
         self.send(id, &connack(session_present, answer));
         self.say_taken_over(id);
-        if let Some(will) = connect.will.map(|will| will_of(&will, self.uid_of(session)))
+        if let Some(will) = connect.will.map(|will| will_of(&self.messages, &will, self.uid_of(session)))
             && will.delay_seconds == 0
         {
             self.publish_will_now(now, &will);
@@ -317,12 +333,13 @@ impl Shard {
     }
 
     /// A CONNECT that is not accepted: CONNACK with the code of its version, then the connection closes.
-    fn refuse(&mut self, now: Now, id: ConnId, fault: Fault) -> Step {
+    fn refuse(&mut self, now: Now, id: ConnId, connect: &Connect<'_>, fault: Fault) -> Step {
         if self.links.at(id).is_some_and(|l| l.conn.version != Version::V5) {
             let (session_present, properties) = (false, ringmq_wire::Properties::EMPTY);
             self.send(id, &Packet::Connack(Connack { session_present, reason: fault.reason, properties }));
         }
-        self.fault(now, id, fault);
+        let who = self.who_connects(id, connect);
+        self.fault_of(now, id, fault, &who);
         Step::Done
     }
 
@@ -420,7 +437,7 @@ fn expiry_of(connect: &Connect<'_>) -> u32 {
     }
 }
 
-fn will_of(will: &ringmq_wire::Will<'_>, publisher: u64) -> Will {
+fn will_of(messages: &MessagePool, will: &ringmq_wire::Will<'_>, publisher: u64) -> Will {
     let message = Message::new(MessageParts {
         topic: will.topic.as_str(),
         qos: will.qos,
@@ -432,7 +449,7 @@ fn will_of(will: &ringmq_wire::Will<'_>, publisher: u64) -> Will {
         stamp: 0,
     });
     Will {
-        message: Rc::new(message),
+        message: messages.entered(message),
         delay_seconds: will.properties.u32(Property::WillDelayInterval).unwrap_or(0),
         expiry_seconds: will.properties.u32(Property::MessageExpiryInterval),
     }

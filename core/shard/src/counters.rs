@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::budget::Budget;
+
 /// One number.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -116,6 +118,35 @@ counters! {
     queued,
     /// Bytes queued for sessions now.
     queued_bytes,
+    /// Messages of QoS 1 and 2 sent to clients and not complete, now.
+    inflight,
+    /// Bytes of encoded output that clients have not taken yet, now; connections with less than a page are left out.
+    output_bytes,
+    /// Bytes held now, as far as they are counted: what `memory_max` is about.
+    memory_bytes,
+    /// Changes of the rung that the memory budget gives.
+    memory_rung_changes,
+    /// Clients refused because memory is short.
+    memory_refused,
+    /// Deliveries that a queue had room for and the memory budget did not; what became of them is counted as for a
+    /// full queue.
+    memory_shed,
+    /// Connections closed because their handshakes or CONNECT were not complete in time.
+    connect_timeouts,
+    /// Connections closed because nothing came from them within the keep alive.
+    keep_alive_timeouts,
+    /// Connections closed because of a packet larger than may be, theirs or an answer to them.
+    packets_too_large,
+    /// Connections closed because of more unacknowledged publishes than may be.
+    receive_maximum_exceeded,
+    /// Connections closed because of more filters in a packet than may be.
+    filters_too_many,
+    /// Connections refused because as many as may be were open.
+    connections_refused,
+    /// Clients refused because there were as many sessions as may be.
+    sessions_refused,
+    /// Subscriptions refused: a filter too long or deep, one more than a client may have, or memory is short.
+    subscriptions_refused,
     /// Bytes that packets take which are incomplete or wait for their turn, now.
     unread_bytes,
     /// Connections closed because such packets took more than they may.
@@ -136,13 +167,15 @@ counters! {
 #[derive(Debug)]
 pub struct Counters {
     shards: Box<[ShardCounters]>,
+    /// The memory that all shards hold together.
+    pub budget: Budget,
 }
 
 impl Counters {
     /// Zeros for `shards` shards.
     #[must_use]
     pub fn new(shards: usize) -> Self {
-        Self { shards: (0..shards).map(|_| ShardCounters::default()).collect() }
+        Self { shards: (0..shards).map(|_| ShardCounters::default()).collect(), budget: Budget::default() }
     }
     /// One shard's.
     #[must_use]

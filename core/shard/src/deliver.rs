@@ -17,7 +17,7 @@ use crate::limits::QueuePolicy;
 use crate::mesh::frame::Frame;
 use crate::publication::Publication;
 use crate::reading::MAY_NOT_READ;
-use crate::sessions::{Attached, Held, SessionId};
+use crate::sessions::{Attached, Held, Home, SessionId};
 use crate::shared::GROUP;
 use crate::straight::Image;
 use crate::timer::Timer;
@@ -359,11 +359,16 @@ impl Shard {
         let (extra, times) = if back { (u32::from(self.settings.inflight_messages_max), 2) } else { (0, 1) };
         let messages_max = home.queue_messages_max.saturating_add(extra);
         let queue_bytes_max = queue_bytes_max.saturating_mul(times);
-        if !home.session.queue.has_room(bytes, messages_max, queue_bytes_max) {
+        let within = |home: &Home| home.session.queue.has_room(bytes, messages_max, queue_bytes_max);
+        if !within(home) || !(back || self.budget_lets_queue(home, qos)) {
             self.relieve(now, id);
         }
-        let Some(home) = self.sessions.at_mut(id) else { return };
-        let room = home.session.queue.has_room(bytes, messages_max, queue_bytes_max);
+        let Some(home) = self.sessions.at(id) else { return };
+        let (within, lets) = (within(home), back || self.budget_lets_queue(home, qos));
+        let room = within && lets;
+        if within && !lets {
+            self.counters().memory_shed.add(1);
+        }
         if room && (qos == Qos::AtMostOnce || !home.holds()) {
             self.note_live(id, &entry.message);
             self.change(id, Change::Queued { entry });
@@ -482,9 +487,9 @@ impl Shard {
         }
         let count = std::mem::take(count);
         *told = now.mono;
-        let client_id = home.session.client_id.clone();
+        let who = self.who_is(id);
         self.log(LogLevel::Warning, || {
-            format!("Queue of client {client_id} is full: {count} message(s) not delivered to it.")
+            format!("Queue is full of {who}: {count} message(s) not delivered to it.")
         });
     }
 
@@ -519,13 +524,19 @@ impl Shard {
     /// Held messages move into the queue as far as it has room.
     pub(crate) fn release_held(&mut self, now: Now, id: SessionId) {
         let queue_bytes_max = self.settings.queue_bytes_max;
-        while let Some(home) = self.sessions.at_mut(id) {
-            let Some(overflow) = &mut home.overflow else { return };
-            let Some(front) = overflow.held.front() else { return };
-            let bytes = front.entry.bytes();
-            if !home.session.queue.has_room(bytes, home.queue_messages_max, queue_bytes_max) {
+        while let Some(home) = self.sessions.at(id) {
+            let Some(front) = home.overflow.as_ref().and_then(|overflow| overflow.held.front()) else {
+                return;
+            };
+            let (bytes, qos) = (front.entry.bytes(), front.entry.qos);
+            if !home.session.queue.has_room(bytes, home.queue_messages_max, queue_bytes_max)
+                || !self.budget_lets_queue(home, qos)
+            {
                 return;
             }
+            let Some(overflow) = self.sessions.at_mut(id).and_then(|home| home.overflow.as_mut()) else {
+                return;
+            };
             let Some(held) = overflow.held.pop_front() else { return };
             overflow.held_bytes -= bytes;
             self.note_live(id, &held.entry.message);

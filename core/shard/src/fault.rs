@@ -145,6 +145,12 @@ pub const PUBLISH_REFUSED: Fault =
 /// One session more than there may be.
 pub const SESSIONS_FULL: Fault =
     Fault::new(ReasonCode::QUOTA_EXCEEDED, "", "The broker has as many sessions as it may have.");
+/// A new session while memory is short.
+pub const MEMORY_SHORT: Fault = Fault::new(
+    ReasonCode::QUOTA_EXCEEDED,
+    "",
+    "The broker holds almost as much as memory_max allows and takes no new clients; come back later.",
+);
 /// A client that may not connect [MQTT-3.1.4-2].
 pub const NOT_AUTHORIZED: Fault =
     Fault::new(ReasonCode::NOT_AUTHORIZED, "MQTT-3.1.4-2", "The client may not connect.");

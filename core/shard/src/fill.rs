@@ -31,6 +31,7 @@ impl Shard {
             let Some(link) = self.links.at_mut(id) else { continue };
             link.dirty = false;
             self.fill(now, id);
+            self.note_output(id);
             self.emit(now, id);
         }
         // Filling one connection may mark another, whose turn is the next pass.
@@ -81,6 +82,7 @@ impl Shard {
             self.counters().bytes_sent.add(bytes as u64);
         }
         self.fill(now, id);
+        self.note_output(id);
         if resume {
             self.resume_later(now, id);
         }

@@ -6,6 +6,7 @@
 mod ack;
 mod aggregate;
 pub mod authz;
+pub mod budget;
 mod buffer_pool;
 mod connect;
 pub mod counters;
@@ -73,6 +74,7 @@ pub use mesh::{Batch, MeshPort};
 pub use offer::{Offer, Versions};
 
 use aggregate::{Aggregate, AggregateId};
+use budget::Rung;
 use buffer_pool::BufferPool;
 use counters::ShardCounters;
 use deliver::{Deferred, Scratch, Subscriber};
@@ -183,6 +185,10 @@ pub struct Shard {
     oversized: Vec<ConnId>,
     stopping: Stopping,
     pressed: bool,
+    /// What is given up for memory now.
+    rung: Rung,
+    /// Bytes of memory that the other shards were told of.
+    bytes_told: u64,
     sys_last: HashMap<String, String>,
     effects: Vec<Effect>,
 }
@@ -246,6 +252,8 @@ impl Shard {
             oversized: Vec::new(),
             stopping: Stopping::No,
             pressed: false,
+            rung: Rung::default(),
+            bytes_told: 0,
             sys_last: HashMap::new(),
             effects: Vec::new(),
             settings,
@@ -283,8 +291,10 @@ impl Shard {
         self.counters().connections_total.add(1);
         let id = self.link_open(now, peer, Way::Socket);
         if self.links.len() > self.settings.connections_max || self.stopping != Stopping::No {
+            let (address, most) = (self.address_of(id), self.settings.connections_max);
+            self.counters().connections_refused.add(1);
             self.log(LogLevel::Warning, || {
-                "A connection was refused: as many as may be are open.".to_owned()
+                format!("A connection from {address} was refused: {most} are open (connections_max), or the broker stops.")
             });
             self.link_drop(now, id);
         } else {
@@ -312,6 +322,7 @@ impl Shard {
     /// is judged by what holds now.
     pub fn begin_turn(&mut self) {
         self.look_at_decider();
+        self.take_rung();
     }
 
     /// Something happened.
@@ -356,6 +367,7 @@ impl Shard {
             }
         }
         self.peers.flush();
+        self.look_at_budget();
         self.arm_lanes(now);
         self.report_stop();
     }

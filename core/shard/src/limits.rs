@@ -61,6 +61,9 @@ pub struct Settings {
     /// there can be, and far more than usual ones need, as they come in one piece. Beyond it, who has had an
     /// incomplete packet for longest is disconnected.
     pub unread_bytes_max: usize,
+    /// Bytes that all shards may hold together, as far as they count; 0 is no bound, because what share of a machine is
+    /// the broker's is for who runs it to say. From four fifths on something is given up for it: see [`crate::budget`].
+    pub memory_max: u64,
     /// How long a decider may take for one answer.
     pub decision_timeout: u64,
     /// Sessions in one shard, connected or not.
@@ -148,6 +151,7 @@ impl Default for Settings {
             queue_policy: QueuePolicy::Drop,
             park_bytes_max: 64 << 10,
             unread_bytes_max: 512 << 20,
+            memory_max: 0,
             decision_timeout: 5_000,
             sessions_max: 1_000_000,
             connections_max: 1_000_000,

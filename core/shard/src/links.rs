@@ -3,7 +3,7 @@
 
 use ringmq_proto::conn::{Conn, Phase};
 use ringmq_proto::time::{Mono, Now};
-use ringmq_wire::{Connack, Disconnect, Packet, Properties, PropertiesBuffer, Property, Version};
+use ringmq_wire::{Connack, Disconnect, Packet, Properties, PropertiesBuffer, Property, ReasonCode, Version};
 
 use crate::authz::{PeerAddress, Ticket, Verdict};
 use crate::fault::{self, Fault};
@@ -139,6 +139,8 @@ pub struct Link {
     pub park: Option<Park>,
     /// Its publishes that wait for a full queue or a long match; it publishes nothing more until there are none.
     pub holds: u32,
+    /// Pages that its output took when that was last looked at.
+    pub output_pages: u32,
     /// Packets that wait for their turn, complete.
     pub parked: Vec<u8>,
     /// Bytes of memory that what it cannot use yet was taking when that was last looked at.
@@ -181,6 +183,7 @@ impl Link {
             heard: None,
             park: None,
             holds: 0,
+            output_pages: 0,
             parked: Vec::new(),
             unread_bytes: 0,
             unread_since: now.mono,
@@ -313,14 +316,20 @@ impl Shard {
     /// The client did something wrong, or the broker wants to be rid of it: the code of its version, then
     /// the connection closes [MQTT-4.13.1-1].
     pub(crate) fn fault(&mut self, now: Now, id: ConnId, fault: Fault) {
+        if self.links.at(id).is_some_and(|link| link.conn.is_open()) {
+            self.fault_of(now, id, fault, &self.who_is_at(id));
+        }
+    }
+
+    /// As [`Shard::fault`], of a client that the log is to call so.
+    pub(crate) fn fault_of(&mut self, now: Now, id: ConnId, fault: Fault, who: &str) {
         let Some(link) = self.links.at(id).filter(|l| l.conn.is_open()) else { return };
         let (phase, version) = (link.conn.phase, link.conn.version);
-        self.counters().violations.add(1);
-        let name = self.name_of(id);
+        self.count_fault(fault);
         self.log(LogLevel::Warning, || {
             let clause = if fault.clause.is_empty() { String::new() } else { format!(" [{}]", fault.clause) };
             format!(
-                "Client {name} disconnected: {}{clause}, code 0x{:02x}.",
+                "Client disconnected, {who}: {}{clause}, code 0x{:02x}.",
                 fault.text,
                 fault.reason.value()
             )
@@ -342,6 +351,21 @@ impl Shard {
             }
         }
         self.link_finish(now, id);
+    }
+
+    fn count_fault(&self, fault: Fault) {
+        let counters = self.counters();
+        counters.violations.add(1);
+        match fault {
+            fault::CONNECT_TIMEOUT | fault::HANDSHAKE_TIMEOUT | fault::EXCHANGE_TIMEOUT => {
+                counters.connect_timeouts.add(1);
+            }
+            fault::KEEP_ALIVE => counters.keep_alive_timeouts.add(1),
+            fault::FILTERS_TOO_MANY => counters.filters_too_many.add(1),
+            fault::RECEIVE_MAXIMUM => counters.receive_maximum_exceeded.add(1),
+            Fault { reason: ReasonCode::PACKET_TOO_LARGE, .. } => counters.packets_too_large.add(1),
+            _ => {}
+        }
     }
 
     /// A reason string, where the client wants one and takes a packet that long.
@@ -406,6 +430,7 @@ impl Shard {
         self.half_open_leave(id);
         let mut link = self.links.remove(id)?;
         self.forget_unread(&mut link);
+        self.count_output(link.output_pages, 0);
         self.timers.cancel(link.timer);
         link.login.iter().for_each(|login| self.timers.cancel(login.expiry));
         for (ticket, _) in &link.questions {

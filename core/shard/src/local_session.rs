@@ -1,7 +1,5 @@
 //! In-process handles: each is a session of this shard whose messages leave through its sink.
 
-use std::rc::Rc;
-
 use ringmq_proto::time::Now;
 use ringmq_wire::message::{Message, MessageParts, Payload};
 use ringmq_wire::{Place, Property, Qos, ReasonCode, SubscriptionOptions, TopicFilter, TopicName};
@@ -102,7 +100,12 @@ impl Shard {
                     publisher: self.uid_of(session),
                     stamp: if retain { self.common.stamps.next() } else { 0 },
                 });
-                return self.publish_or_defer(now, Rc::new(message), Origin::Local(ticket), hold);
+                return self.publish_or_defer(
+                    now,
+                    self.messages.entered(message),
+                    Origin::Local(ticket),
+                    hold,
+                );
             }
         };
         self.effects.push(Effect::LocalDone { ticket, outcome });

@@ -2,9 +2,10 @@
 //! that mosquitto's operators know.
 
 use ringmq_wire::message::Delivery;
-use ringmq_wire::{Packet, PacketId};
+use ringmq_wire::{Connect, Packet, PacketId};
 
 use crate::input::ConnId;
+use crate::sessions::{Attached, SessionId};
 use crate::{Effect, LogLevel, Shard};
 
 /// A name that a client chose, between quotes and with quotes and control characters of its own escaped, so that it
@@ -26,9 +27,47 @@ pub fn quoted(name: &str) -> String {
     text
 }
 
+fn who(user_name: Option<&str>, client_id: &str, address: &str) -> String {
+    let user = user_name.map_or_else(|| "anonymous".to_owned(), |name| format!("user {}", quoted(name)));
+    format!("{user} as {} from {address}", quoted(client_id))
+}
+
 impl Shard {
     pub(crate) fn log(&mut self, level: LogLevel, line: impl FnOnce() -> String) {
         self.effects.push(Effect::Log(level, line()));
+    }
+
+    /// The client of a session for the log, in the form of lines that somebody acts upon: user name, ClientID, address.
+    pub(crate) fn who_is(&self, session: SessionId) -> String {
+        let Some(home) = self.sessions.at(session) else { return "<gone>".to_owned() };
+        let address = match home.attached {
+            Attached::Link(conn) => self.address_of(conn),
+            _ => "nowhere, without a connection".to_owned(),
+        };
+        who(home.user_name(), &home.session.client_id, &address)
+    }
+
+    /// The same for the client of a connection; its address alone as long as no more is known.
+    pub(crate) fn who_is_at(&self, id: ConnId) -> String {
+        match self.links.at(id).and_then(|link| link.session) {
+            Some(session)
+                if self.sessions.at(session).is_some_and(|home| home.attached == Attached::Link(id)) =>
+            {
+                self.who_is(session)
+            }
+            _ => self.address_of(id),
+        }
+    }
+
+    /// The same for a client that is about to connect.
+    pub(crate) fn who_connects(&self, id: ConnId, connect: &Connect<'_>) -> String {
+        who(connect.user_name, connect.client_id, &self.address_of(id))
+    }
+
+    /// Where a connection comes from.
+    pub(crate) fn address_of(&self, id: ConnId) -> String {
+        let address = self.links.at(id).and_then(|link| link.peer.socket);
+        address.map_or_else(|| "<unknown>".to_owned(), |address| address.to_string())
     }
 
     /// `direction` is "Received" or "Sending".

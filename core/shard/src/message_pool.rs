@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use ringmq_wire::message::{BLOCK_STEP_BYTES, MESSAGE_OVERHEAD_BYTES, Message, MessageParts};
+use ringmq_wire::message::{BLOCK_STEP_BYTES, Ledger, MESSAGE_OVERHEAD_BYTES, Message, MessageParts};
 
 /// Longest block that comes home: a topic, some properties and the largest payload that lies in a block.
 const BLOCK_BYTES_MAX: usize = 4096;
@@ -18,22 +18,34 @@ const SPARE_BYTES_MAX: usize = 1 << 20;
 pub struct MessagePool {
     spare: Vec<Vec<Rc<Message>>>,
     bytes: usize,
+    ledger: Ledger,
 }
 
 impl MessagePool {
     /// Without memory.
     pub fn new() -> Self {
-        Self { spare: (0..=STEPS).map(|_| Vec::new()).collect(), bytes: 0 }
+        Self { spare: (0..=STEPS).map(|_| Vec::new()).collect(), bytes: 0, ledger: Ledger::default() }
+    }
+
+    /// What all messages take that are still there, those for messages to come included.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// A message that counts in the ledger.
+    pub fn entered(&self, mut message: Message) -> Rc<Message> {
+        message.enter(&self.ledger);
+        Rc::new(message)
     }
 
     /// A message in memory that was used before, as far as there is some. One that may be kept for long is made
     /// to measure.
     pub fn message(&mut self, parts: MessageParts<'_>) -> Rc<Message> {
         if parts.retain {
-            return Rc::new(Message::new(parts));
+            return self.entered(Message::new(parts));
         }
         let step = Message::block_bytes(&parts).div_ceil(BLOCK_STEP_BYTES);
-        let Some(spare) = self.spare.get_mut(step) else { return Rc::new(Message::new(parts)) };
+        let Some(spare) = self.spare.get_mut(step) else { return self.entered(Message::new(parts)) };
         if let Some(mut message) = spare.pop() {
             self.bytes -= step * BLOCK_STEP_BYTES + MESSAGE_OVERHEAD_BYTES;
             if let Some(own) = Rc::get_mut(&mut message) {
@@ -42,7 +54,7 @@ impl MessagePool {
             }
         }
         let block = Vec::with_capacity(step * BLOCK_STEP_BYTES);
-        Rc::new(Message::in_block(parts, block))
+        self.entered(Message::in_block(parts, block))
     }
 
     /// A reference to a message is not needed any more; the last one brings its memory home.

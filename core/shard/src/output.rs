@@ -38,12 +38,18 @@ pub struct Output {
     /// Bytes of the first piece already written.
     written: usize,
     bytes: usize,
+    /// Bytes of the payloads in front, which belong to their messages.
+    referenced: usize,
 }
 
 impl Output {
     /// Bytes waiting.
     pub const fn len(&self) -> usize {
         self.bytes
+    }
+    /// Bytes of memory that are its own, about.
+    pub const fn own_bytes(&self) -> usize {
+        self.bytes.saturating_sub(self.referenced)
     }
     /// Whether nothing waits.
     pub const fn is_empty(&self) -> bool {
@@ -73,6 +79,7 @@ impl Output {
     /// Appends a message's payload by reference.
     pub fn payload(&mut self, message: Rc<Message>) {
         self.bytes += message.payload().len();
+        self.referenced += message.payload().len();
         self.close_tail();
         self.front.push_back(Piece::Payload(message));
     }
@@ -131,8 +138,10 @@ impl Output {
             }
             left -= here;
             self.written = 0;
-            if let Some(Piece::Bytes(buffer)) = self.front.pop_front() {
-                pool.take_back(buffer);
+            match self.front.pop_front() {
+                Some(Piece::Bytes(buffer)) => pool.take_back(buffer),
+                Some(Piece::Payload(message)) => self.referenced -= message.payload().len(),
+                None => {}
             }
         }
         self.written += left;

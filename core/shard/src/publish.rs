@@ -1,7 +1,5 @@
 //! PUBLISH of a client: what it may, then its message on the way, then its acknowledgement in order.
 
-use std::rc::Rc;
-
 use ringmq_proto::session::{Change, Will};
 use ringmq_proto::time::{Now, Wall};
 use ringmq_wire::message::{Message, MessageParts, Payload};
@@ -305,6 +303,12 @@ impl Shard {
         if refused {
             self.counters().publish_refused.add(1);
         }
+        if tally.unretained > 0 {
+            let who = self.who_is(session);
+            self.log(LogLevel::Warning, || {
+                format!("A message was not retained, published by {who}: as many are kept as may be.")
+            });
+        }
         if qos == Qos::ExactlyOnce {
             if let Some(home) = self.sessions.at_mut(session) {
                 home.routing.iter_mut().for_each(|routing| routing.0.retain(|other| *other != packet_id));
@@ -386,7 +390,7 @@ impl Shard {
             stamp: if retain { self.common.stamps.next() } else { 0 },
         });
         let hold = self.settings.publish_hold;
-        self.publish_or_defer(now, Rc::new(message), Origin::Nobody, hold);
+        self.publish_or_defer(now, self.messages.entered(message), Origin::Nobody, hold);
     }
 }
 

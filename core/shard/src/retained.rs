@@ -13,6 +13,7 @@ use ringmq_wire::TopicFilter;
 use ringmq_wire::message::Message;
 
 use crate::aggregate::Tally;
+use crate::budget::Rung;
 use crate::graves::Graves;
 use crate::input::ShardId;
 use crate::mesh::frame::Frame;
@@ -191,8 +192,10 @@ impl Shard {
     fn retained_has_room(&self, message: &Message) -> bool {
         let known = self.retained.tree.get(message.topic()).map(|old| old.bytes() as u64);
         let bytes = self.retained.bytes - known.unwrap_or(0) + message.bytes() as u64;
-        (known.is_some() || self.retained.tree.len() < self.settings.retained_messages_max)
-            && bytes <= self.settings.retained_bytes_max
+        // The broker's own topics are few.
+        let short = self.rung >= Rung::Shed && !message.topic().starts_with("$SYS/");
+        let room = !short && self.retained.tree.len() < self.settings.retained_messages_max;
+        (known.is_some() || room) && bytes <= self.settings.retained_bytes_max
     }
 
     fn count_retained(&self) {

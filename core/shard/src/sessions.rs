@@ -267,13 +267,18 @@ impl Shard {
             self.stored = self.store.submit(&Command { partition, body });
         }
         let before = (home.session.queue.len() as u64, home.session.queue.bytes());
+        let inflight_before = home.session.inflight.len() as u64;
         let over = home.session.apply(change);
         let after = (home.session.queue.len() as u64, home.session.queue.bytes());
+        let inflight_after = home.session.inflight.len() as u64;
         let awaited = home.overflow.as_ref().is_some_and(|overflow| overflow.full_since.is_some());
         if let Some(message) = over {
             self.messages.take_back(message);
         }
         self.count_queue(before, after);
+        if inflight_before != inflight_after {
+            self.counters().inflight.follow(inflight_before, inflight_after);
+        }
         if awaited && after.0 < before.0 {
             self.made_progress(id);
         }
@@ -316,6 +321,7 @@ impl Shard {
         let unfinished = home.session.inflight.iter().filter(|(_, sent)| sent.entry.is_some()).count();
         let counters = self.counters();
         counters.dropped_session_ended.add(queue.len() as u64 + unfinished as u64);
+        counters.inflight.sub(home.session.inflight.len() as u64);
         counters.sessions.sub(1);
         if home.attached != Attached::Nobody {
             counters.sessions_connected.sub(1);

@@ -10,6 +10,7 @@ use ringmq_wire::message::{Delivery, Message};
 use ringmq_wire::{Qos, Version, encode_publish, encode_publish_head, encoded_publish_bytes};
 
 use crate::Shard;
+use crate::budget::{LEAN_BYTES, Rung};
 use crate::buffer_pool::BufferPool;
 use crate::fill::seconds_left;
 use crate::input::ConnId;
@@ -206,7 +207,9 @@ impl Shard {
         };
         let message = publication.message(&mut self.messages);
         let in_flight = session.inflight_bytes + message.bytes() as u64;
-        if session.inflight_bytes > 0 && in_flight > self.settings.queue_bytes_max {
+        let lean = self.rung >= Rung::Hold;
+        let in_flight_max = if lean { LEAN_BYTES } else { self.settings.queue_bytes_max };
+        if session.inflight_bytes > 0 && in_flight > in_flight_max {
             return false;
         }
         let mut delivery = delivery_of(now, message, qos, ids);
@@ -218,6 +221,7 @@ impl Shard {
         let ids = ids.first().map_or(SubscriptionIds::None, |id| SubscriptionIds::One([*id]));
         session.send(packet_id, Entry { message: Rc::clone(message), qos, retain: false, ids, shared: None });
         session.window_take();
+        self.common.counters.shard(self.id.index()).inflight.add(1);
         link.write_publish(&mut self.buffers, message, &mut delivery, bytes);
         self.log_delivery(conn, &delivery);
         self.mark_link_dirty(conn);

@@ -12,10 +12,12 @@ use ringmq_wire::{
 
 use crate::aggregate::{AggregateId, Origin, Tally};
 use crate::authz::Question;
+use crate::budget::Rung;
 use crate::deliver::Subscriber;
 use crate::fault::{self, Fault};
 use crate::input::ConnId;
 use crate::links::{Park, Said};
+use crate::log::quoted;
 use crate::receive::Step;
 use crate::sessions::SessionId;
 use crate::{LogLevel, Shard};
@@ -153,6 +155,9 @@ impl Shard {
         let existed = home.session.subscriptions.contains_key(whole);
         let count = home.session.subscriptions.len();
         if let Some(code) = self.filter_refused(session, filter, existed, count) {
+            if matches!(code, ReasonCode::QUOTA_EXCEEDED | ReasonCode::TOPIC_FILTER_INVALID) {
+                self.tell_refusal(session, whole);
+            }
             return code;
         }
         if filter.has_wildcard() && !existed {
@@ -203,7 +208,8 @@ impl Shard {
         if whole.len() > settings.topic_bytes_max || whole.split('/').count() > settings.topic_levels_max {
             return Some(ReasonCode::TOPIC_FILTER_INVALID);
         }
-        (!existed && count >= settings.subscriptions_per_session_max).then_some(ReasonCode::QUOTA_EXCEEDED)
+        let full = self.rung >= Rung::Shed || count >= settings.subscriptions_per_session_max;
+        (!existed && full).then_some(ReasonCode::QUOTA_EXCEEDED)
     }
 
     /// Whether a session may have one more filter with wildcards, and as deep a one.
@@ -222,18 +228,24 @@ impl Shard {
         }
     }
 
-    /// One line for each session: a client that tries again and again is not to fill the log.
+    /// Each is counted, and one line made for each session: a client that tries again and again is not to fill the log.
     fn tell_refusal(&mut self, session: SessionId, filter: &str) {
+        self.counters().subscriptions_refused.add(1);
         let Some(home) = self.sessions.at_mut(session) else { return };
         if std::mem::replace(&mut home.who().refusal_told, true) {
             return;
         }
-        let client_id = home.session.client_id.clone();
+        let (who, all) = (self.who_is(session), self.settings.subscriptions_per_session_max);
         let (count, levels) = (self.settings.wildcards_per_session_max, self.settings.wildcard_levels_max);
+        let (bytes, deep) = (self.settings.topic_bytes_max, self.settings.topic_levels_max);
+        let why = if self.rung >= Rung::Shed { "memory is short (memory_max), and " } else { "" };
+        let filter = quoted(filter);
         self.log(LogLevel::Warning, || {
             format!(
-                "Client {client_id} was refused a subscription to {filter}: a session may have {count} filters with \
-                 wildcards (wildcards_per_session_max), of {levels} levels at most (wildcard_levels_max)."
+                "A subscription to {filter} was refused to {who}: {why}a session may have {all} filters \
+                 (subscriptions_per_session_max), {count} of them with wildcards (wildcards_per_session_max), of \
+                 {levels} levels at most (wildcard_levels_max); a filter has at most {bytes} bytes \
+                 (topic_bytes_max) and {deep} levels (topic_levels_max)."
             )
         });
     }

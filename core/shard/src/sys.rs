@@ -1,8 +1,6 @@
 //! The `$SYS` topics: what the broker counts, as retained messages, under mosquitto's names where it has
 //! one. Shard 0 publishes them; a number that has not changed is not published again.
 
-use std::rc::Rc;
-
 use ringmq_proto::time::Now;
 use ringmq_wire::message::{Message, MessageParts, Payload};
 use ringmq_wire::{Properties, Qos};
@@ -36,6 +34,18 @@ const SUMS: &[(&str, Pick)] = &[
     ("store/messages/bytes", |c| &c.queued_bytes),
     ("connections/total", |c| &c.connections_total),
     ("connections/moved", |c| &c.moved),
+    ("memory/bytes", |c| &c.memory_bytes),
+    ("memory/rung changes", |c| &c.memory_rung_changes),
+    ("memory/clients refused", |c| &c.memory_refused),
+    ("memory/messages shed", |c| &c.memory_shed),
+    ("connections/refused/too many", |c| &c.connections_refused),
+    ("connections/timed out/connect", |c| &c.connect_timeouts),
+    ("connections/timed out/keep alive", |c| &c.keep_alive_timeouts),
+    ("connections/closed/packet too large", |c| &c.packets_too_large),
+    ("connections/closed/receive maximum", |c| &c.receive_maximum_exceeded),
+    ("connections/closed/filters", |c| &c.filters_too_many),
+    ("clients/refused", |c| &c.sessions_refused),
+    ("subscriptions/refused", |c| &c.subscriptions_refused),
     ("connections/unread/bytes", |c| &c.unread_bytes),
     ("connections/unread/closed", |c| &c.unread_closed),
     ("connections/half open/closed", |c| &c.half_open_closed),
@@ -70,6 +80,7 @@ fn values(counters: &Counters, uptime_seconds: u64) -> Vec<(String, String)> {
     for (name, pick) in SUMS {
         out.push(((*name).to_owned(), counters.sum(pick).to_string()));
     }
+    out.push(("memory/rung".to_owned(), (counters.budget.rung() as u8).to_string()));
     let connected = counters.sum(|c| &c.sessions_connected);
     let offline = counters.sum(|c| &c.sessions).saturating_sub(connected).to_string();
     out.push(("clients/disconnected".to_owned(), offline.clone()));
@@ -108,7 +119,7 @@ impl Shard {
                 publisher: 0,
                 stamp: self.common.stamps.next(),
             });
-            self.publish_or_defer(now, Rc::new(message), Origin::Nobody, 0);
+            self.publish_or_defer(now, self.messages.entered(message), Origin::Nobody, 0);
             self.sys_last.insert(name, value);
         }
     }

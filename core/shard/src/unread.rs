@@ -74,14 +74,14 @@ impl Shard {
 
     /// Whether clients whose packets wait are to be read no further, however little each of them has sent.
     pub(crate) fn is_short_of_room(&self) -> bool {
-        self.unread_bytes() > self.settings.unread_bytes_max / 4 * READ_ON_QUARTERS
+        self.unread_bytes() > self.unread_bytes_max() / 4 * READ_ON_QUARTERS
     }
 
     /// Over the bound, those go whose packet has been incomplete for longest, and of them first those that hold more
     /// than others: who sends a packet in one go is through before it is its turn. Packets that wait go last, as they
     /// wait for somebody else.
     pub(crate) fn relieve_unread(&mut self, now: Now) {
-        let bytes_max = self.settings.unread_bytes_max;
+        let bytes_max = self.unread_bytes_max();
         if self.unread_bytes() <= bytes_max {
             return;
         }

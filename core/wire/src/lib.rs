@@ -19,6 +19,7 @@ mod connect;
 mod delivery;
 mod disconnect;
 pub mod frame;
+mod ledger;
 pub mod message;
 mod packet;
 mod packet_id;

@@ -9,6 +9,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 pub use crate::delivery::{Delivery, encode_publish, encoded_publish_bytes};
+use crate::ledger::Entered;
+pub use crate::ledger::Ledger;
 use crate::{FIELD_BYTES_MAX, Properties, Property, Qos, text};
 
 /// The largest payload, in bytes, that lies in the message's own block. Up to here copying beats sharing even
@@ -69,6 +71,7 @@ pub struct Message {
     topic_bytes: u16,
     qos: Qos,
     retain: bool,
+    entered: Entered,
 }
 
 impl Message {
@@ -111,7 +114,14 @@ impl Message {
             topic_bytes: topic.len() as u16,
             qos: parts.qos,
             retain: parts.retain,
+            entered: Entered::default(),
         }
+    }
+
+    /// Counts in this ledger until its last holder lets it go.
+    pub fn enter(&mut self, ledger: &Ledger) {
+        let bytes = self.bytes();
+        self.entered.enter(ledger, bytes);
     }
 
     /// Becomes another message in the same block, which grows if it is too short.
@@ -120,7 +130,10 @@ impl Message {
     /// As [`Message::new`].
     pub fn renew(&mut self, parts: MessageParts<'_>) {
         let block = core::mem::take(&mut self.block);
+        let entered = core::mem::take(&mut self.entered);
         *self = Message::in_block(parts, block);
+        self.entered = entered;
+        self.entered.change(self.bytes());
     }
 
     /// The bytes of a block that holds these parts, all but a large payload. Properties that are not forwarded

@@ -302,6 +302,8 @@ keys! {
     /// Bytes that incomplete packets of one shard's clients may take together; beyond it, who has had one for longest is disconnected.
     unread_bytes_max: usize = settings.unread_bytes_max, Unit::Bytes, Range::Number(1024, BOUND_MAX), Live;
 
+    /// Bytes that all clients may take together, as the broker counts them: from 80 % on new clients are refused, from 90 % what can be lost is dropped, from 97 % publishers wait for clients that lag. 0 is no bound.
+    memory_max: u64 = settings.memory_max, Unit::Bytes, Range::Number(0, BOUND_MAX), Live;
     /// Sessions in one shard, connected or not.
     sessions_max: usize = settings.sessions_max, Unit::Count("sessions"), Range::Number(1, U32_MAX), Live;
     /// Connections of one shard.

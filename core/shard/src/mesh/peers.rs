@@ -105,6 +105,11 @@ impl Peers {
             && self.peers.iter().any(|p| p.waiting_bytes > self.spill_bytes_max)
     }
 
+    /// Bytes that wait for room in a lane.
+    pub const fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
     /// Whether anything waits for room.
     pub fn is_waiting(&self) -> bool {
         self.peers.iter().any(|p| !p.waiting.is_empty() || !p.open.bytes.is_empty())

@@ -254,6 +254,11 @@ pub(super) fn max_queued_bytes(state: &mut State, line: &Line<'_>, source: &Sour
     Ok(())
 }
 
+pub(super) fn memory_limit(state: &mut State, line: &Line<'_>, source: &Source) -> Done {
+    state.set("memory_max", line.number(0, INT_MAX)?.to_string(), source);
+    Ok(())
+}
+
 pub(super) fn max_packet_size(state: &mut State, line: &Line<'_>, source: &Source) -> Done {
     let value = line.number(20, INT_MAX)?;
     if value < PACKET_MIN {

@@ -304,7 +304,7 @@ pub const DIRECTIVES: &[Directive] = &[
         apply::max_topic_alias_broker,
     ),
     becomes("maximum_qos", "maximum_qos", "", apply::max_qos),
-    ignored("memory_limit", "0", "memory is bounded by the bounds of queues, sessions and retained messages"),
+    becomes("memory_limit", "memory_max", "of bytes that are counted, not of the heap", apply::memory_limit),
     becomes(
         "message_size_limit",
         "packet_bytes_max",

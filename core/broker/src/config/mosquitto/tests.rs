@@ -32,6 +32,8 @@ fn directives_become_keys() {
         ("max_queued_messages 0", &["queue_messages_max = 4294967295"]),
         ("max_queued_messages 5\nmax_queued_messages 6", &["queue_messages_max = 6"]),
         ("max_queued_bytes 0", &["queue_bytes_max = 281474976710656"]),
+        ("memory_limit 100000000", &["memory_max = 100000000"]),
+        ("memory_limit 0", &["memory_max = 0"]),
         ("max_packet_size 2000000", &["packet_bytes_max = 2000000"]),
         ("max_packet_size 0x1000", &["packet_bytes_max = 4096", "connect_packet_bytes_max = 4096"]),
         ("message_size_limit 100", &["packet_bytes_max = 65636", "connect_packet_bytes_max = 65636"]),
