@@ -49,7 +49,9 @@ impl Broker {
         let resolved = Resolved::new(options.clone())?;
         let plan = Plan::new(&self.listeners, resolved.listeners.clone());
         let listens = doors::listens(&plan.listeners.iter().flatten().cloned().collect::<Vec<_>>())?;
-        let settings = Arc::new(plan.settings((*resolved.settings).clone(), self.settings()));
+        let mut settings = plan.settings((*resolved.settings).clone(), self.settings());
+        settings.judged_anew = self.settings().judged_anew + u64::from(self.kicks(&options));
+        let settings = Arc::new(settings);
         let change = plan.change(listens, Arc::clone(&settings));
         // Rules first: nobody comes in by a new listener without them.
         let prepared = match (&self.guard, resolved.guard) {
@@ -77,6 +79,11 @@ impl Broker {
             plan.opened.iter().filter_map(|&number| self.url_of(number, &plan.listeners)).collect();
         self.note_reload(options, plan.listeners, &settings);
         Ok(report)
+    }
+
+    /// Whether clients that would not be let in any more are disconnected. A decider of the program's own is not asked.
+    fn kicks(&self, options: &Options) -> bool {
+        self.guard.is_some() && options.reload_kicks_wanted()
     }
 
     /// The options with the former values of keys that cannot change, and which keys change.

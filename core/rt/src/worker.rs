@@ -365,11 +365,15 @@ impl<S: Sockets> Worker<S> {
         if connection.layers.has_own_output() {
             self.write_on.push(conn);
         }
-        if let Err(Broken(reason)) = opened
+        if let Err(broken) = opened
             && !std::mem::replace(&mut connection.ended, true)
         {
             self.want(now, conn);
-            self.shard.handle(now, Input::Broken { conn, reason });
+            let input = match broken.is_goodbye() {
+                true => Input::Ended { conn },
+                false => Input::Broken { conn, reason: broken.0 },
+            };
+            self.shard.handle(now, input);
         }
     }
 

@@ -171,6 +171,8 @@ pub enum Verdict {
     /// No, a connection's credentials are wrong: 0x86 Bad user name or password. Elsewhere the same as
     /// [`Verdict::Deny`], and so are those below.
     BadCredentials,
+    /// No, it may not have this ClientID: 0x85 Client Identifier not valid.
+    BadClientId,
     /// No, the method that it named is not known here: 0x8C Bad authentication method.
     BadMethod,
     /// Not now, because too many connections want to be judged: 0x89 Server busy.
@@ -203,6 +205,12 @@ pub trait Decider {
     /// long as it does not, every delivery is made without [`Decider::may_read`].
     fn restricts_reading(&self) -> bool {
         false
+    }
+
+    /// Whether a client that is connected would be let in by what holds now. Asked of each after a change that says so
+    /// ([`crate::Settings::judged_anew`]), and from then on of whoever was let in, because the answer may be older.
+    fn may_stay(&mut self, _: &PeerAddress, _: &Reader<'_>) -> bool {
+        true
     }
 
     /// Whether a message of this topic may be given to a client that subscribed to it. Asked once for each session

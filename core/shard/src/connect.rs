@@ -64,7 +64,15 @@ impl Shard {
         let proved = self.links.at(id).and_then(|link| link.peer.user_name.clone());
         let connect = &Connect { user_name: proved.as_deref().or(connect.user_name), ..*connect };
         let assigned = connect.client_id.is_empty();
-        let client_id = if assigned { self.assigned_id(id) } else { connect.client_id.to_owned() };
+        let named_after = connect.user_name.filter(|_| self.offer_to(id).client_id_is_user_name);
+        let client_id = match (named_after, assigned) {
+            (Some(user_name), _) => user_name.to_owned(),
+            (None, true) => self.assigned_id(id),
+            (None, false) => connect.client_id.to_owned(),
+        };
+        if client_id.starts_with(LOCAL_PREFIX) {
+            return self.refuse(now, id, fault::CLIENT_ID_OF_HANDLE);
+        }
         let home = self.owner_of(&client_id);
         if home != self.id {
             return Step::Away(home);
@@ -84,6 +92,9 @@ impl Shard {
                 return Step::Done;
             }
             Said::Allow if self.must_hear_out(id, &client_id) => return Step::Wait(Park::Hearing),
+            Said::Allow if !self.may_still_come(id, &client_id, connect.user_name) => {
+                return self.refuse(now, id, fault::NOT_AUTHORIZED);
+            }
             Said::Allow => self.asked_enough(id),
             Said::Deny(denial) => return self.refuse(now, id, connect, connect_fault(denial)),
             Said::Nothing => return self.refuse(now, id, connect, fault::UNDECIDED),
@@ -363,6 +374,7 @@ const fn connect_fault(denial: Denial) -> Fault {
     match denial {
         Denial::NotAuthorized => fault::NOT_AUTHORIZED,
         Denial::BadCredentials => fault::BAD_CREDENTIALS,
+        Denial::ClientId => fault::CLIENT_ID_DENIED,
         Denial::BadMethod => fault::BAD_METHOD,
         Denial::Busy => fault::BUSY,
         Denial::TooOften => fault::TOO_OFTEN,
@@ -403,9 +415,6 @@ fn check(settings: &Settings, offer: &Offer, connect: &Connect<'_>) -> Result<()
     // A client of 5.0 is told what holds instead [MQTT-3.1.2-21]; one of 3.x cannot be.
     if connect.version != Version::V5 && !offer.grants_keep_alive(connect.keep_alive) {
         return Err(id_not_valid("", "The keep alive is longer than keep_alive_max, or none."));
-    }
-    if id.starts_with(LOCAL_PREFIX) {
-        return Err(id_not_valid("", "A ClientID of an in-process handle."));
     }
     let Some(will) = &connect.will else { return Ok(()) };
     let topic = will.topic.as_str();

@@ -176,6 +176,18 @@ pub const LOGIN_OVER: Fault = Fault::new(
     "",
     "What it came in with has expired; connect anew with something that holds.",
 );
+/// Who is connected and would not be let in any more.
+pub const MAY_NOT_STAY: Fault = Fault::new(
+    ReasonCode::ADMINISTRATIVE_ACTION,
+    "",
+    "The broker's rules have changed, and by the new ones it would not be let in.",
+);
+/// A ClientID that belongs to a handle in the broker's own process.
+pub const CLIENT_ID_OF_HANDLE: Fault =
+    Fault::new(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID, "", "A ClientID of an in-process handle.");
+/// A ClientID that this client may not have.
+pub const CLIENT_ID_DENIED: Fault =
+    Fault::new(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID, "", "This client may not have this ClientID.");
 /// A decider that says nothing [MQTT-3.1.4-2].
 pub const UNDECIDED: Fault =
     Fault::new(ReasonCode::SERVER_UNAVAILABLE, "MQTT-3.1.4-2", "No decision about this client in time.");

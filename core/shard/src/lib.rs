@@ -41,6 +41,7 @@ mod retained_open;
 mod sessions;
 mod shared;
 mod slots;
+mod staying;
 mod stop;
 mod straight;
 mod subscribe;
@@ -87,6 +88,7 @@ use retained::Retained;
 use sessions::{Home, SessionId};
 use shared::{Group, GroupId};
 use slots::Slots;
+use staying::Judging;
 use stop::Stopping;
 use suspended::Matching;
 use timer::{LANES_INTERVAL, SWEEP_INTERVAL, Timer};
@@ -184,6 +186,7 @@ pub struct Shard {
     ending: Vec<SessionId>,
     oversized: Vec<ConnId>,
     stopping: Stopping,
+    judging: Judging,
     pressed: bool,
     /// What is given up for memory now.
     rung: Rung,
@@ -251,6 +254,7 @@ impl Shard {
             ending: Vec::new(),
             oversized: Vec::new(),
             stopping: Stopping::No,
+            judging: Judging::default(),
             pressed: false,
             rung: Rung::default(),
             bytes_told: 0,
@@ -281,6 +285,9 @@ impl Shard {
 
     /// Goes on with other bounds and choices. What was made by the former ones stays.
     pub fn set_settings(&mut self, settings: Arc<Settings>) {
+        if settings.judged_anew != self.settings.judged_anew {
+            self.judging = Judging::BEGUN;
+        }
         self.common.settings = Arc::clone(&settings);
         self.settings = settings;
     }
@@ -415,7 +422,8 @@ impl Shard {
     /// When [`Input::Tick`] is needed at the latest.
     #[must_use]
     pub fn deadline(&self) -> Option<Mono> {
-        if self.matching.is_empty() { self.timers.deadline() } else { Some(self.now.mono) }
+        let goes_on = !self.matching.is_empty() || self.judging.is_under_way();
+        if goes_on { Some(self.now.mono) } else { self.timers.deadline() }
     }
 
     /// How many timers are armed: a few of the shard's own, at most two of each connection, one of each question,

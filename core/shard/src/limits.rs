@@ -3,6 +3,10 @@
 
 use crate::offer::Offer;
 
+/// Connections that are judged anew in one turn: a look at each takes well under a microsecond, and who has to go
+/// some ten.
+pub const JUDGED_PER_TURN: u32 = 256;
+
 /// What a publish that is not allowed means where its acknowledgement cannot say so: at QoS 0, and before 5.0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DenyPublish {
@@ -33,6 +37,8 @@ pub struct Settings {
     pub offer: Offer,
     /// The same for each listener, by its number.
     pub listeners: Vec<Offer>,
+    /// Another number than before: all connections are judged anew. 0 as long as that never happened.
+    pub judged_anew: u64,
     /// Largest packet before CONNECT was accepted: room for a will and a token, not for a memory attack.
     pub connect_packet_bytes_max: u32,
     /// How long a connection may take until its CONNECT is complete.
@@ -139,6 +145,7 @@ impl Default for Settings {
         Self {
             offer: Offer::default(),
             listeners: Vec::new(),
+            judged_anew: 0,
             connect_packet_bytes_max: 512 << 10,
             connect_timeout: 10_000,
             inflight_messages_max: 1024,

@@ -57,6 +57,8 @@ pub enum Denial {
     NotAuthorized,
     /// It is not who it says it is.
     BadCredentials,
+    /// It may not have its ClientID.
+    ClientId,
     /// It names a method that is not known.
     BadMethod,
     /// There is no time to find out.
@@ -72,6 +74,7 @@ impl From<&Verdict> for Said {
             Verdict::BadMethod => Self::Deny(Denial::BadMethod),
             Verdict::Deny | Verdict::Continue(_) => Self::Deny(Denial::NotAuthorized),
             Verdict::BadCredentials => Self::Deny(Denial::BadCredentials),
+            Verdict::BadClientId => Self::Deny(Denial::ClientId),
             Verdict::Busy => Self::Deny(Denial::Busy),
             Verdict::TooOften => Self::Deny(Denial::TooOften),
         }

@@ -81,6 +81,8 @@ pub struct Offer {
     pub wildcard_available: bool,
     /// Whether shared subscriptions are served.
     pub shared_available: bool,
+    /// Whether a client's ClientID is its user name, whatever it says; who has no user name keeps what it says.
+    pub client_id_is_user_name: bool,
     /// Whether subscription identifiers are served.
     pub subscription_identifiers_available: bool,
 }
@@ -111,6 +113,7 @@ impl Default for Offer {
             retain_available: true,
             wildcard_available: true,
             shared_available: true,
+            client_id_is_user_name: false,
             subscription_identifiers_available: true,
         }
     }

@@ -118,6 +118,10 @@ impl<K: SlotId, T> Slots<K, T> {
         let generation = entry.generation;
         entry.value.as_mut().map(|value| (K::from_parts(slot, generation), value))
     }
+    /// Slots that were ever used: every id has one below it.
+    pub const fn slots(&self) -> u32 {
+        self.slots
+    }
     /// How many there are.
     pub const fn len(&self) -> usize {
         self.used

@@ -56,6 +56,7 @@ impl Shard {
         }
         self.due = due;
         self.go_on_matching(now);
+        self.go_on_judging(now);
     }
 
     fn fire(&mut self, now: Now, timer: Timer) {

@@ -13,7 +13,10 @@ use super::key::{Change, Key, Range, Source, Switch, Unit};
 use super::listener::RawListener;
 use super::log::{LogFormat, LogLevel};
 use super::value::Value;
-use super::{Addresses, ClaimText, Cores, JwtRules, KeyFiles, PartitionKey, Shards};
+use super::{
+    Addresses, ClaimText, ClientIdFromUser, ClientIdList, ClientIdRules, Cores, JwtRules, KeyFiles,
+    PartitionKey, Shards,
+};
 
 /// Who may connect without credentials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +49,8 @@ pub struct Options {
     pub(super) log_format: LogFormat,
     pub(super) log_lines_per_second_max: u32,
     pub(super) jwt: JwtRules,
+    pub(super) client_ids: ClientIdRules,
+    pub(super) reload_kicks: bool,
     pub(super) cores: Cores,
     pub(super) shards: Shards,
     pub(super) driver: DriverChoice,
@@ -69,6 +74,8 @@ impl Default for Options {
             log_format: LogFormat::Human,
             log_lines_per_second_max: 10_000,
             jwt: JwtRules::default(),
+            client_ids: ClientIdRules::default(),
+            reload_kicks: false,
             cores: Cores::Unpinned,
             shards: Shards::Auto,
             driver: DriverChoice::Auto,
@@ -114,6 +121,11 @@ impl Options {
     #[must_use]
     pub const fn log_lines_per_second_wanted(&self) -> u32 {
         self.log_lines_per_second_max
+    }
+    /// Whether a reload disconnects clients that would not be let in any more.
+    #[must_use]
+    pub const fn reload_kicks_wanted(&self) -> bool {
+        self.reload_kicks
     }
     /// Asks this decider which clients may connect, publish and subscribe. Without one everybody may. The broker then
     /// starts on addresses beyond this machine without `allow_anonymous`, because somebody decides.
@@ -226,6 +238,14 @@ keys! {
     jwt_permissions_claim: Option<ClaimText> = jwt.permissions_claim, Unit::None, Range::Form("the name of a claim, or nothing"), Live;
     /// How much clocks may differ from those of the issuers; a client is disconnected so long after its token has expired.
     jwt_leeway: u32 = jwt.leeway_seconds, Unit::Seconds, Range::Number(0, 3600), Live;
+    /// What a ClientID has to do with its client's user name, so that nobody takes over the session of another user: it is the name (`equal`), is it or begins with it and a colon (`prefix`), or becomes it, whatever the client says (`replace`); who has no user name is then refused.
+    client_id_from_user: ClientIdFromUser = client_ids.from_user, Unit::None, Range::Words(&["none", "equal", "prefix", "replace"]), Live;
+    /// Beginnings of ClientIDs, one of which every ClientID must have; nothing admits all.
+    client_id_prefixes: ClientIdList = client_ids.prefixes, Unit::None, Range::List("beginnings, several separated by commas, or nothing"), Live;
+    /// ClientIDs that are refused; `*` stands for any text.
+    client_ids_denied: ClientIdList = client_ids.denied, Unit::None, Range::List("patterns, several separated by commas, or nothing"), Live;
+    /// Whether a reload disconnects clients that would not be let in any more: whose user is gone or has another password, whose ClientID is refused, whose listener has closed. Whoever came in before this was on is judged without its password.
+    reload_kicks: bool = reload_kicks, Unit::None, Range::Bool, Live;
     /// What a publish that is not allowed means where its acknowledgement cannot say so, at QoS 0 and before 5.0: it is acknowledged and dropped, or its client is disconnected.
     deny_publish: DenyPublish = settings.deny_publish, Unit::None, Range::Words(&["drop", "disconnect"]), Live;
     /// CPUs to run on, one shard each and pinned: how many, or which.

@@ -191,7 +191,7 @@ impl Key {
     #[must_use]
     pub fn is_per_listener(&self) -> bool {
         let place = self.place.replace(' ', "");
-        place.starts_with("settings.offer.") || place.starts_with("jwt.")
+        ["settings.offer.", "jwt.", "client_ids."].iter().any(|own| place.starts_with(own))
     }
     /// Whether its value is several, separated by commas.
     pub(super) const fn is_list(&self) -> bool {

@@ -4,6 +4,7 @@
 //! Nothing here opens a port or changes the machine.
 
 mod address;
+mod client_ids;
 mod cores;
 mod declaration;
 mod environment;
@@ -22,6 +23,7 @@ mod toml_file;
 mod value;
 
 pub use address::Addresses;
+pub use client_ids::{ClientIdFromUser, ClientIdList, ClientIdRules};
 pub use cores::{Cores, Shards};
 pub use declaration::{Anonymous, DeciderFactory, KEYS, Options};
 pub use error::{ConfigError, ConfigErrors};

@@ -164,6 +164,11 @@ fn exposed(options: &Options, listener: &ListenerOptions) -> Option<ConfigError>
 /// A program's own decider and the files would each decide alone.
 fn check_one_decides(options: &Options, listeners: &[ListenerOptions]) -> Option<ConfigError> {
     options.decider.as_ref()?;
+    if listeners.iter().any(|listener| !listener.client_ids.is_empty()) {
+        let text = "the program has a decider of its own, so it judges ClientIDs too: leave client_id_from_user, \
+                    client_id_prefixes and client_ids_denied out";
+        return Some(ConfigError::Conflict(text.to_owned()));
+    }
     let rules = listeners.iter().map(|listener| rules(options, listener));
     let file = rules.into_iter().find_map(|rules| {
         let token = rules.jwt.files().next().map(|(_, path)| path.clone());
@@ -184,7 +189,8 @@ fn rules(options: &Options, listener: &ListenerOptions) -> DoorRules {
         Anonymous::Nobody => false,
     };
     let acl_file = listener.acl_file.clone().or_else(|| options.acl_file.clone());
-    DoorRules { password_file, acl_file, jwt: listener.jwt.clone(), allow_anonymous }
+    let (jwt, client_ids) = (listener.jwt.clone(), listener.client_ids.clone());
+    DoorRules { password_file, acl_file, jwt, client_ids, allow_anonymous }
 }
 
 /// What the server's own decider is made of; nothing where the program decides.
@@ -196,6 +202,8 @@ fn guard(options: &Options, listeners: &[ListenerOptions], shards: usize) -> Opt
         listeners: all.into_iter().map(Some).collect(),
         shards,
         decision_timeout: Duration::from_millis(options.settings.decision_timeout),
+        partition_key: options.partition_key,
+        reload_kicks: options.reload_kicks,
     })
 }
 

@@ -7,7 +7,9 @@ use ringmq_shard::{DenyPublish, QueuePolicy, Versions};
 
 use super::key::Unit;
 use super::log::{LogFormat, LogLevel};
-use super::{Addresses, Anonymous, ClaimText, Cores, KeyFiles, PartitionKey, Shards};
+use super::{
+    Addresses, Anonymous, ClaimText, ClientIdFromUser, ClientIdList, Cores, KeyFiles, PartitionKey, Shards,
+};
 
 /// A value of a key.
 pub(super) trait Value: Sized {
@@ -173,6 +175,13 @@ words!(
     "uring" = DriverChoice::Uring,
     "epoll" = DriverChoice::Epoll
 );
+words!(
+    ClientIdFromUser,
+    "none" = ClientIdFromUser::None,
+    "equal" = ClientIdFromUser::Equal,
+    "prefix" = ClientIdFromUser::Prefix,
+    "replace" = ClientIdFromUser::Replace
+);
 words!(Anonymous, "local" = Anonymous::Local, "true" = Anonymous::Everybody, "false" = Anonymous::Nobody);
 
 /// Implements [`Value`] for values that know their own text.
@@ -188,7 +197,7 @@ macro_rules! texts {
         }
     )*};
 }
-texts!(Addresses, Cores, KeyFiles, Shards, Versions);
+texts!(Addresses, ClientIdList, Cores, KeyFiles, Shards, Versions);
 
 #[cfg(test)]
 mod tests {

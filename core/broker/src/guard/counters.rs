@@ -27,6 +27,10 @@ counters! {
     logins_failed,
     /// Logins refused because too many waited for their hash.
     logins_busy,
+    /// Logins refused for their ClientID.
+    logins_by_client_id_refused,
+    /// Clients disconnected because they would not be let in any more.
+    logins_ended,
     /// Logins refused because too many from their address failed.
     logins_too_often,
 }

@@ -11,10 +11,12 @@ use ringmq_rt::Decisions;
 use ringmq_shard::{Answer, Decider, PeerAddress, Question, Reader, Ticket, Verdict};
 
 use super::counters::count;
+use super::grant::grant;
+use super::hashing::password_verdict;
 use super::login::{Caller, Expected, Login, Secret};
 use super::queue::Full;
 use super::snapshot::Snapshot;
-use super::{Shared, lock, scram, tokens};
+use super::{Shared, lock, scram, staying};
 
 /// One shard's decider.
 pub struct GuardDecider {
@@ -53,6 +55,13 @@ impl Shared {
         peer.socket.is_some_and(|address| lock(&self.backoff).wait(address.ip(), now).is_some())
     }
 
+    /// Says of a client that it may not have its ClientID.
+    pub fn refuse_client_id(&self, caller: &Caller, reason: &str) -> Verdict {
+        count(&self.counters.logins_by_client_id_refused);
+        caller.log_failure(reason);
+        Verdict::BadClientId
+    }
+
     pub fn fail(&self, asked: Credentials<'_>, reason: &str) {
         count(&self.counters.logins_failed);
         asked.caller().log_failure(reason);
@@ -76,14 +85,19 @@ impl GuardDecider {
     }
 
     fn connect(&self, ticket: Ticket, asked: Credentials<'_>) -> Answer {
-        if asked.peer.user_name.is_some() {
-            return Answer::Now(Verdict::Allow);
-        }
         let rules = self.snapshot.rules(asked.peer.listener);
-        if let (Some(verifier), Some(password)) = (&rules.tokens, asked.password)
+        let is_proved = asked.peer.user_name.is_some();
+        if let (Some(verifier), Some(password), false) = (&rules.tokens, asked.password, is_proved)
             && (rules.users.is_none() || jwt::looks_like_token(password))
         {
-            return self.verify_later(ticket, asked, password, Expected::Token(Arc::clone(verifier)));
+            let expected = Expected::Token(Arc::clone(verifier), Arc::clone(&rules.client_ids));
+            return self.verify_later(ticket, asked, password, expected);
+        }
+        if let Err(reason) = rules.client_ids.check(asked.user_name, asked.client_id) {
+            return Answer::Now(self.shared.refuse_client_id(&asked.caller(), reason));
+        }
+        if is_proved {
+            return Answer::Now(Verdict::Allow);
         }
         match (asked.user_name, &rules.users) {
             (None, _) | (_, None) if rules.allow_anonymous => Answer::Now(Verdict::Allow),
@@ -104,16 +118,17 @@ impl GuardDecider {
         };
         let shared = &self.shared;
         let known = users.find(name);
+        let is_kept = self.snapshot.reload_kicks;
         let digest = known.and_then(|stored| shared.digester.digest(name, stored, password));
         if digest.is_some_and(|digest| lock(&shared.verified).contains(&digest)) {
             count(&shared.counters.logins_remembered);
-            return Answer::Now(Verdict::Allow);
+            return Answer::Now(known.map_or(Verdict::Allow, |stored| password_verdict(stored, is_kept)));
         }
         let Some(stored) = known.or_else(|| users.decoy(shared.digester.pick(name))) else {
             return self.fail(asked, "unknown user", Verdict::BadCredentials);
         };
         let (stored, is_known) = (Arc::clone(stored), known.is_some());
-        self.verify_later(ticket, asked, password, Expected::Password { stored, is_known, digest })
+        self.verify_later(ticket, asked, password, Expected::Password { stored, is_known, digest, is_kept })
     }
 
     /// A password or token goes to the threads, unless its address has to wait.
@@ -160,10 +175,11 @@ impl GuardDecider {
         match (method, &rules.tokens, &rules.users) {
             (TOKEN_METHOD, Some(verifier), _) => {
                 let token = asked.password.unwrap_or_default();
-                self.verify_later(ticket, asked, token, Expected::Token(Arc::clone(verifier)))
+                let expected = Expected::Token(Arc::clone(verifier), Arc::clone(&rules.client_ids));
+                self.verify_later(ticket, asked, token, expected)
             }
             (METHOD, _, Some(users)) if users.has_scram() => {
-                Answer::Now(scram::step(&self.shared, asked, users, state))
+                Answer::Now(scram::step(&self.shared, asked, (users, rules), state))
             }
             _ => self.fail(asked, "no such authentication method", Verdict::BadMethod),
         }
@@ -180,7 +196,7 @@ impl GuardDecider {
 
     fn allows(&self, reader: &Reader<'_>, action: Action, topic: &str) -> bool {
         let who = Who { client_id: reader.client_id, user_name: reader.user_name };
-        if let Some(granted) = tokens::granted(reader.identity) {
+        if let Some(granted) = grant(reader.identity).and_then(|grant| grant.permissions.as_ref()) {
             return granted.allows(who, action, topic);
         }
         let acl = &self.snapshot.rules(reader.listener).acl;
@@ -217,6 +233,14 @@ impl Decider for GuardDecider {
         // Asked before anything else of a turn's questions, and then of what may be the newest by now.
         let is_newest = self.shared.number.load(Ordering::Acquire) == self.number;
         if is_newest { self.snapshot.has_acl() } else { lock(&self.shared.snapshot).has_acl() }
+    }
+
+    fn may_stay(&mut self, peer: &PeerAddress, reader: &Reader<'_>) -> bool {
+        self.look();
+        let Some(reason) = staying::why_not(&self.snapshot, peer, reader) else { return true };
+        count(&self.shared.counters.logins_ended);
+        staying::credentials(peer, reader).caller().log_end(reason);
+        false
     }
 
     fn may_read(&mut self, reader: &Reader<'_>, topic: &str) -> bool {

@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use ringmq_auth::HashMemory;
 use ringmq_auth::jwt::{Rejection, Verifier};
+use ringmq_auth::{HashMemory, PasswordHash};
 use ringmq_shard::Verdict;
 
 use super::counters::count;
-use super::login::{Expected, Login};
+use super::grant::Grant;
+use super::login::{Caller, Expected, Login};
 use super::{GuardError, Shared, lock, tokens};
+use crate::config::ClientIdRules;
 
 /// Added to the nice value of hashing threads: what is served goes before who comes in.
 const NICENESS: i32 = 10;
@@ -87,13 +89,13 @@ fn judge(shared: &Shared, login: &Login, memory: &mut HashMemory) -> Verdict {
         return Verdict::TooOften;
     }
     match &login.expected {
-        Expected::Token(verifier) => judge_token(shared, login, verifier),
-        Expected::Password { stored, is_known, digest } => {
+        Expected::Token(verifier, client_ids) => judge_token(shared, login, verifier, client_ids),
+        Expected::Password { stored, is_known, digest, is_kept } => {
             // The decoy of an unknown user is computed to the end, and counts for nothing.
             if stored.verify(&login.password.0, memory) && *is_known {
                 count(&shared.counters.logins_hashed);
                 digest.iter().for_each(|digest| lock(&shared.verified).insert(*digest));
-                return Verdict::Allow;
+                return password_verdict(stored, *is_kept);
             }
             let reason = if *is_known { "wrong password" } else { "unknown user" };
             fail(shared, login, reason, true, Verdict::BadCredentials)
@@ -101,12 +103,21 @@ fn judge(shared: &Shared, login: &Login, memory: &mut HashMemory) -> Verdict {
     }
 }
 
-fn judge_token(shared: &Shared, login: &Login, verifier: &Verifier) -> Verdict {
+/// What is said to a right password.
+pub fn password_verdict(stored: &Arc<PasswordHash>, is_kept: bool) -> Verdict {
+    if is_kept { Verdict::AllowAs(Arc::new(Grant::of_password(stored))) } else { Verdict::Allow }
+}
+
+fn judge_token(shared: &Shared, login: &Login, verifier: &Verifier, client_ids: &ClientIdRules) -> Verdict {
     match verifier.verify(&login.password.0, tokens::now_seconds()) {
         Ok(bearer) if bearer.client_id.as_ref().is_some_and(|bound| **bound != *login.caller.client_id) => {
             fail(shared, login, "the token is for another ClientID", false, Verdict::Deny)
         }
         Ok(bearer) => {
+            if let Err(reason) = client_ids.check(Some(&bearer.user_name), &login.caller.client_id) {
+                let caller = Caller { user_name: Some((*bearer.user_name).into()), ..login.caller.clone() };
+                return shared.refuse_client_id(&caller, reason);
+            }
             count(&shared.counters.logins_by_token);
             Verdict::AllowAs(Arc::new(tokens::identity(bearer)))
         }

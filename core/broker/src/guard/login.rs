@@ -13,6 +13,7 @@ use ringmq_rt::Decisions;
 use ringmq_shard::{Ticket, quoted};
 
 use super::queue::Waits;
+use crate::config::ClientIdRules;
 
 /// Bytes that a client gave in secret. Never shown by `Debug`.
 pub struct Secret(pub Box<[u8]>);
@@ -24,7 +25,7 @@ impl std::fmt::Debug for Secret {
 }
 
 /// Who wants to come in, for the log.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Caller {
     /// The user name.
     pub user_name: Option<Box<str>>,
@@ -43,6 +44,11 @@ impl Caller {
     /// Tells the log that this login failed.
     pub fn log_failure(&self, reason: &str) {
         tracing::warn!("Authentication failed for {self}: {reason}");
+    }
+
+    /// Tells the log that this client is to go.
+    pub fn log_end(&self, reason: &str) {
+        tracing::warn!("Login ended of {self}: {reason}");
     }
 
     /// Tells the log that this login was not judged.
@@ -75,9 +81,11 @@ pub enum Expected {
         is_known: bool,
         /// What to remember it by when it is right.
         digest: Option<Digest>,
+        /// Whether it is remembered by which it came in.
+        is_kept: bool,
     },
-    /// A token that this one takes.
-    Token(Arc<Verifier>),
+    /// A token that this one takes, of a user who may have this ClientID.
+    Token(Arc<Verifier>, Arc<ClientIdRules>),
 }
 
 /// A login that waits for its hash, or for its token to be verified.

@@ -10,12 +10,14 @@
 mod counters;
 mod decider;
 mod error;
+mod grant;
 mod hashing;
 mod login;
 mod options;
 mod queue;
 mod scram;
 mod snapshot;
+mod staying;
 mod tokens;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,7 +31,7 @@ pub use counters::GuardCounters;
 pub use error::GuardError;
 pub use options::{DoorRules, GuardOptions};
 
-use crate::config::{DeciderFactory, random_word};
+use crate::config::{DeciderFactory, PartitionKey, random_word};
 use crate::random_bytes;
 use decider::GuardDecider;
 use hashing::Workers;
@@ -73,15 +75,25 @@ fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The same at each start, so that an unknown user is not known by a salt that changes.
+fn decoy_key(PartitionKey(key): PartitionKey) -> [u8; 32] {
+    let mut decoy = *b"................SCRAM decoy salt";
+    decoy[..key.len()].copy_from_slice(&key);
+    decoy
+}
+
 impl Guard {
     /// Reads the files and starts the threads that passwords need.
     ///
     /// # Errors
     /// What is wrong with a file, with its line; or that no thread can be started.
     pub fn load(options: &GuardOptions) -> Result<Self, GuardError> {
-        let snapshot = Arc::new(Snapshot::load(options)?);
+        let snapshot = Arc::new(Snapshot::load(options, None)?);
         let key = random_bytes().map_err(GuardError::Random)?;
-        let decoy_key = random_bytes().map_err(GuardError::Random)?;
+        let decoy_key = match options.partition_key {
+            Some(key) => decoy_key(key),
+            None => random_bytes().map_err(GuardError::Random)?,
+        };
         let shared = Arc::new(Shared {
             snapshot: Mutex::new(Arc::clone(&snapshot)),
             number: AtomicU64::new(1),
@@ -114,7 +126,8 @@ impl Guard {
     /// # Errors
     /// As [`Guard::load`].
     pub(crate) fn prepare(&self, options: &GuardOptions) -> Result<Prepared, GuardError> {
-        let snapshot = Arc::new(Snapshot::load(options)?);
+        let former = Arc::clone(&lock(&self.shared.snapshot));
+        let snapshot = Arc::new(Snapshot::load(options, Some(&former))?);
         self.start_workers(&snapshot, options)?;
         Ok(Prepared(snapshot))
     }

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::JwtRules;
+use crate::config::{ClientIdRules, JwtRules, PartitionKey};
 
 /// Hashing threads of one broker: each may keep 256 MiB of memory.
 const THREADS_MAX: usize = 4;
@@ -18,6 +18,8 @@ pub struct DoorRules {
     pub acl_file: Option<PathBuf>,
     /// Which tokens are taken as passwords, and what is read from them.
     pub jwt: JwtRules,
+    /// Which ClientIDs they may have.
+    pub client_ids: ClientIdRules,
     /// Whether clients without a user name come in; without a password file, whether anybody does.
     pub allow_anonymous: bool,
 }
@@ -35,12 +37,16 @@ impl DoorRules {
 pub struct GuardOptions {
     /// What holds at listeners without rules of their own.
     pub rules: DoorRules,
-    /// Rules of listeners by their number.
+    /// Rules of listeners by their number; nothing where one has closed, whose clients keep the rules it had.
     pub listeners: Vec<Option<DoorRules>>,
     /// Shards of the broker, whose CPUs hashing threads leave alone where there are others.
     pub shards: usize,
     /// How long a login may wait for its hash: the broker's `decision_timeout`.
     pub decision_timeout: Duration,
+    /// The broker's, where one is given: what unknown users are challenged with is then the same at each start.
+    pub partition_key: Option<PartitionKey>,
+    /// Whether logins are remembered as a reload needs it that disconnects whom it would not let in.
+    pub reload_kicks: bool,
 }
 
 impl GuardOptions {

@@ -10,7 +10,7 @@ use ringmq_auth::jwt::Verifier;
 use ringmq_auth::{Acl, FileError, PasswordFile};
 
 use super::{DoorRules, GuardError, GuardOptions, tokens};
-use crate::config::JwtRules;
+use crate::config::{ClientIdRules, JwtRules};
 
 /// Bytes of one file: a million users or rules.
 const FILE_BYTES_MAX: u64 = 256 << 20;
@@ -18,6 +18,8 @@ const FILE_BYTES_MAX: u64 = 256 << 20;
 /// What holds at one listener.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
+    /// Whether it still is a listener.
+    pub is_open: bool,
     /// Users and their passwords.
     pub users: Option<Arc<PasswordFile>>,
     /// Who may read and write what.
@@ -28,15 +30,19 @@ pub struct Rules {
     pub tokens_grant: bool,
     /// Whether clients without a user name come in; without users, whether anybody does.
     pub allow_anonymous: bool,
+    /// Which ClientIDs clients may have.
+    pub client_ids: Arc<ClientIdRules>,
 }
 
 /// What holds at all listeners.
 #[derive(Debug)]
 pub struct Snapshot {
     everywhere: Rules,
-    listeners: Vec<Option<Rules>>,
+    listeners: Vec<Rules>,
     /// How long a login may wait for its hash.
     pub decision_timeout: std::time::Duration,
+    /// Whether it is remembered of each login by what it came in.
+    pub reload_kicks: bool,
 }
 
 /// Files that were read already: listeners may share them.
@@ -48,31 +54,37 @@ struct Files {
 }
 
 impl Snapshot {
-    /// Reads all files.
-    pub fn load(options: &GuardOptions) -> Result<Self, GuardError> {
+    /// Reads all files. Of listeners that have closed, `former` holds what held there.
+    pub fn load(options: &GuardOptions, former: Option<&Self>) -> Result<Self, GuardError> {
         let mut files = Files::default();
         let everywhere = files.rules(&options.rules)?;
-        let listeners =
-            options.listeners.iter().map(|own| own.as_ref().map(|own| files.rules(own)).transpose());
+        let numbered = options.listeners.iter().zip(0..);
+        let listeners = numbered.map(|(own, number)| match own {
+            Some(own) => files.rules(own),
+            None => {
+                let rules = former.map_or(&everywhere, |former| former.rules(number));
+                Ok(Rules { is_open: false, ..rules.clone() })
+            }
+        });
         let listeners = listeners.collect::<Result<_, _>>()?;
-        Ok(Self { everywhere, listeners, decision_timeout: options.decision_timeout })
+        let (decision_timeout, reload_kicks) = (options.decision_timeout, options.reload_kicks);
+        Ok(Self { everywhere, listeners, decision_timeout, reload_kicks })
     }
 
     /// What holds at a listener.
     pub fn rules(&self, listener: u16) -> &Rules {
-        let own = self.listeners.get(usize::from(listener)).and_then(Option::as_ref);
-        own.unwrap_or(&self.everywhere)
+        self.listeners.get(usize::from(listener)).unwrap_or(&self.everywhere)
     }
 
     /// Whether there is something to compare or verify.
     pub fn has_users(&self) -> bool {
-        let all = self.listeners.iter().flatten().chain([&self.everywhere]);
+        let all = self.listeners.iter().chain([&self.everywhere]);
         all.into_iter().any(|rules| rules.users.is_some() || rules.tokens.is_some())
     }
 
     /// Whether somebody may not do everything.
     pub fn has_acl(&self) -> bool {
-        let all = self.listeners.iter().flatten().chain([&self.everywhere]);
+        let all = self.listeners.iter().chain([&self.everywhere]);
         all.into_iter().any(|rules| rules.acl.is_some() || rules.tokens_grant)
     }
 }
@@ -87,7 +99,9 @@ impl Files {
         let (users, acl) = (users.transpose()?, acl.transpose()?);
         let tokens = own.jwt.takes_tokens().then(|| self.verifier(&own.jwt)).transpose()?;
         let tokens_grant = tokens.is_some() && own.jwt.permissions_claim.is_some();
-        Ok(Rules { users, acl, tokens, tokens_grant, allow_anonymous: own.allow_anonymous })
+        let client_ids = Arc::new(own.client_ids.clone());
+        let allow_anonymous = own.allow_anonymous;
+        Ok(Rules { is_open: true, users, acl, tokens, tokens_grant, allow_anonymous, client_ids })
     }
 
     fn verifier(&mut self, own: &JwtRules) -> Result<Arc<Verifier>, GuardError> {

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ringmq_auth::Granted;
 use ringmq_auth::jwt::{Bearer, Claims, KeySource, Verifier};
 use ringmq_proto::time::Wall;
 use ringmq_shard::Identity;
 
 use super::GuardError;
+use super::grant::{By, Grant};
 use super::snapshot::read;
 use crate::config::{ClaimText, JwtRules};
 
@@ -89,16 +89,8 @@ pub fn identity(bearer: Bearer) -> Identity {
     Identity {
         user_name: Some(bearer.user_name.into()),
         expires_at: bearer.expires_at.map(|seconds| Wall(seconds.saturating_mul(1000))),
-        grant: bearer.permissions.map(|granted| Arc::new(Grant(granted)) as _),
+        grant: Some(Arc::new(Grant { by: By::Token, permissions: bearer.permissions })),
     }
-}
-
-/// What a token's bearer may do, instead of what an ACL file says.
-struct Grant(Granted);
-
-/// What the token of a client says that it may do; nothing when it says nothing, or there is none.
-pub fn granted(identity: Option<&Identity>) -> Option<&Granted> {
-    Some(&identity?.grant.as_ref()?.downcast_ref::<Grant>()?.0)
 }
 
 #[cfg(test)]

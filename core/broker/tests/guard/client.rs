@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -64,7 +64,11 @@ pub enum Seen {
 
 impl Client {
     pub fn dial(broker: &Broker, version: Version) -> Self {
-        let stream = TcpStream::connect(broker.addresses()[0]).unwrap();
+        Self::dial_at(broker.addresses()[0], version)
+    }
+
+    pub fn dial_at(address: SocketAddr, version: Version) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
         Self { stream, version, received: Vec::new() }
     }

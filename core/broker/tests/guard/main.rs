@@ -2,5 +2,7 @@
 //! reload changes, and that nothing of it is left when the broker is gone.
 
 mod client;
+mod client_ids;
 mod passwords;
+mod staying;
 mod tokens;

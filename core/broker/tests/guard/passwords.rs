@@ -201,6 +201,8 @@ fn rules(password_file: &Path, acl_file: Option<&Path>) -> GuardOptions {
         listeners: Vec::new(),
         shards: 2,
         decision_timeout: Duration::from_secs(5),
+        partition_key: None,
+        reload_kicks: false,
     }
 }
 

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use ringmq_shard::Offer;
 
-use super::{Anonymous, JwtRules, Source};
+use super::{Anonymous, ClientIdRules, JwtRules, Source};
 
 pub use address::LookUp;
 pub(super) use address::system;
@@ -160,6 +160,8 @@ pub struct ListenerOptions {
     pub acl_file: Option<PathBuf>,
     /// What holds for tokens here.
     pub jwt: JwtRules,
+    /// Which ClientIDs clients may have here.
+    pub client_ids: ClientIdRules,
 }
 
 impl ListenerOptions {

@@ -9,7 +9,7 @@ use super::{
     Address, CertificateFiles, ClientCertificate, Given, Identity, ListenerOptions, RawListener, TlsVersion,
 };
 use crate::config::key::{key, nearest};
-use crate::config::{ConfigError, Options, Source};
+use crate::config::{ClientIdFromUser, ConfigError, Options, Source};
 
 const HANDSHAKE_TIMEOUT: u64 = 10_000;
 const WEBSOCKET_PATH: &str = "/mqtt";
@@ -132,6 +132,8 @@ fn resolve_one(
         }
     };
     finish(&mut here, &location, &given, errors);
+    here.options.offer.client_id_is_user_name =
+        here.options.client_ids.from_user == ClientIdFromUser::Replace;
     match resolve_address(&location.target, options.port, ipv6, look_up) {
         Ok(addresses) if errors.len() == before => {
             let with = |address| ListenerOptions { address, ..here.options.clone() };
@@ -173,6 +175,7 @@ fn defaults(source: Source, options: &Options) -> ListenerOptions {
         password_file: None,
         acl_file: None,
         jwt: options.jwt.clone(),
+        client_ids: options.client_ids.clone(),
     }
 }
 
@@ -197,6 +200,7 @@ fn put(
             let mut with = options.clone();
             with.settings.offer = here.options.offer.clone();
             with.jwt = here.options.jwt.clone();
+            with.client_ids = here.options.client_ids.clone();
             // Behind an address a comma would end it.
             let text = if key.is_list() { value.to_string().replace('+', ",") } else { value.to_string() };
             if !((key.parse_into)(&mut with, &text) && key.holds(&with)) {
@@ -209,6 +213,7 @@ fn put(
                 ));
             }
             (here.options.offer, here.options.jwt) = (with.settings.offer, with.jwt);
+            here.options.client_ids = with.client_ids;
             Ok(())
         }
         Ok(_) => {

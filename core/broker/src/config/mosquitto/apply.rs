@@ -116,7 +116,7 @@ pub(super) fn listener_allow_anonymous(state: &mut State, line: &Line<'_>, sourc
 
 pub(super) fn per_listener_settings(state: &mut State, line: &Line<'_>, _: &Source) -> Done {
     state.per_listener_settings |= line.bool()?;
-    let early = ["allow_anonymous", "password_file", "acl_file"];
+    let early = ["allow_anonymous", "password_file", "acl_file", "client_id_prefixes"];
     match state.settings.iter().find(|setting| early.contains(&setting.name)) {
         Some(setting) if state.per_listener_settings => {
             Err(format!("per_listener_settings must stand before {}, at {}", setting.name, setting.source))
@@ -132,6 +132,24 @@ pub(super) fn password_file(state: &mut State, line: &Line<'_>, source: &Source)
 
 pub(super) fn acl_file(state: &mut State, line: &Line<'_>, source: &Source) -> Done {
     state.set_security("acl_file", line.text()?, source);
+    Ok(())
+}
+
+/// One beginning, whatever the name says; the last line counts.
+pub(super) fn clientid_prefixes(state: &mut State, line: &Line<'_>, source: &Source) -> Done {
+    let text = line.text()?;
+    if text.contains([',', '+']) {
+        return Err(format!(
+            "clientid_prefixes = `{text}` is not possible: a comma or + would end a beginning"
+        ));
+    }
+    state.set_security("client_id_prefixes", text, source);
+    Ok(())
+}
+
+pub(super) fn use_username_as_clientid(state: &mut State, line: &Line<'_>, source: &Source) -> Done {
+    let word = if line.bool()? { "replace" } else { "none" };
+    state.set_here("client_id_from_user", word, source);
     Ok(())
 }
 
