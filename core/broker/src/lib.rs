@@ -34,8 +34,8 @@ mod reload;
 
 pub use broker::{Broker, StartError};
 pub use config::{
-    Addresses, Anonymous, ClaimText, ConfigError, ConfigErrors, Cores, JwtRules, KeyFiles, Options,
-    PartitionKey, Shards,
+    Addresses, Anonymous, ClaimText, ConfigError, ConfigErrors, Cores, HttpFailure, HttpRules, HttpUrl,
+    JwtRules, KeyFiles, Options, PartitionKey, Shards,
 };
 pub use guard::{DoorRules, Guard, GuardError, GuardOptions};
 pub use handle::{

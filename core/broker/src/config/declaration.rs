@@ -13,7 +13,9 @@ use super::key::{Change, Key, Range, Source, Switch, Unit};
 use super::listener::RawListener;
 use super::log::{LogFormat, LogLevel};
 use super::value::Value;
-use super::{Addresses, ClaimText, Cores, JwtRules, KeyFiles, PartitionKey, Shards};
+use super::{
+    Addresses, ClaimText, Cores, HttpFailure, HttpRules, HttpUrl, JwtRules, KeyFiles, PartitionKey, Shards,
+};
 
 /// Who may connect without credentials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +48,7 @@ pub struct Options {
     pub(super) log_format: LogFormat,
     pub(super) log_lines_per_second_max: u32,
     pub(super) jwt: JwtRules,
+    pub(super) http: HttpRules,
     pub(super) cores: Cores,
     pub(super) shards: Shards,
     pub(super) driver: DriverChoice,
@@ -69,6 +72,7 @@ impl Default for Options {
             log_format: LogFormat::Human,
             log_lines_per_second_max: 10_000,
             jwt: JwtRules::default(),
+            http: HttpRules::default(),
             cores: Cores::Unpinned,
             shards: Shards::Auto,
             driver: DriverChoice::Auto,
@@ -226,6 +230,20 @@ keys! {
     jwt_permissions_claim: Option<ClaimText> = jwt.permissions_claim, Unit::None, Range::Form("the name of a claim, or nothing"), Live;
     /// How much clocks may differ from those of the issuers; a client is disconnected so long after its token has expired.
     jwt_leeway: u32 = jwt.leeway_seconds, Unit::Seconds, Range::Number(0, 3600), Live;
+    /// Service that is asked with a POST of JSON who may come in (`client_id`, `user_name`, `password`, `address`, `listener`), before password_file and tokens. It answers 200 with `{"result": "allow", "deny" or "ignore"}`, where `ignore` leaves it to the files, and perhaps `user_name`, `permissions` (as the claim of jwt_permissions_claim, instead of acl_file) and `expires_in` in seconds; 204 allows, 401 and 403 deny. Who is known by a certificate, or authenticates by AUTH, is not asked about.
+    http_auth_url: Option<HttpUrl> = http.auth_url, Unit::None, Range::Form("an http:// or https:// URL without credentials, or nothing"), Live;
+    /// Secret that the request of http_auth_url bears as `Authorization: Bearer`; a line break at its end does not count.
+    http_auth_token_file: Option<PathBuf> = http.auth_token_file, Unit::None, Range::Path("a file, or nothing"), Live;
+    /// Certificates (PEM) that may vouch for an `https://` http_auth_url; without it those that the system trusts.
+    http_auth_ca_file: Option<PathBuf> = http.auth_ca_file, Unit::None, Range::Path("a file, or nothing"), Live;
+    /// How long an answer of http_auth_url may take; decision_timeout holds for the whole decision, and should be longer.
+    http_auth_timeout: u64 = http.auth_timeout, Unit::Milliseconds, Range::Number(1, 60_000), Live;
+    /// How long an answer of http_auth_url is kept for the same client with the same credentials, at most; one that denies at most 5 seconds; 0 asks each time.
+    http_auth_cache: u32 = http.auth_cache_seconds, Unit::Seconds, Range::Number(0, 86_400), Live;
+    /// What holds when http_auth_url does not answer, or not as it should: `deny`, `allow`, or `ignore`, which leaves it to the files.
+    http_auth_failure: HttpFailure = http.auth_failure, Unit::None, Range::Words(&["deny", "allow", "ignore"]), Live;
+    /// Requests to http_auth_url under way at one time, each on a thread of its own.
+    http_auth_parallel_max: u16 = http.auth_parallel_max, Unit::Count("requests"), Range::Number(1, 256), Restart;
     /// What a publish that is not allowed means where its acknowledgement cannot say so, at QoS 0 and before 5.0: it is acknowledged and dropped, or its client is disconnected.
     deny_publish: DenyPublish = settings.deny_publish, Unit::None, Range::Words(&["drop", "disconnect"]), Live;
     /// CPUs to run on, one shard each and pinned: how many, or which.

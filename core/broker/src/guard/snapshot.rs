@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ringmq_auth::jwt::Verifier;
 use ringmq_auth::{Acl, FileError, PasswordFile};
 
+use super::http::Service;
 use super::{DoorRules, GuardError, GuardOptions, tokens};
 use crate::config::JwtRules;
 
@@ -35,6 +36,8 @@ pub struct Rules {
 pub struct Snapshot {
     everywhere: Rules,
     listeners: Vec<Option<Rules>>,
+    /// The service that is asked first.
+    pub http: Option<Arc<Service>>,
     /// How long a login may wait for its hash.
     pub decision_timeout: std::time::Duration,
 }
@@ -55,7 +58,8 @@ impl Snapshot {
         let listeners =
             options.listeners.iter().map(|own| own.as_ref().map(|own| files.rules(own)).transpose());
         let listeners = listeners.collect::<Result<_, _>>()?;
-        Ok(Self { everywhere, listeners, decision_timeout: options.decision_timeout })
+        let http = Service::load(&options.http)?.map(Arc::new);
+        Ok(Self { everywhere, listeners, http, decision_timeout: options.decision_timeout })
     }
 
     /// What holds at a listener.
@@ -73,7 +77,8 @@ impl Snapshot {
     /// Whether somebody may not do everything.
     pub fn has_acl(&self) -> bool {
         let all = self.listeners.iter().flatten().chain([&self.everywhere]);
-        all.into_iter().any(|rules| rules.acl.is_some() || rules.tokens_grant)
+        // What the service says of a client stands with that client.
+        self.http.is_some() || all.into_iter().any(|rules| rules.acl.is_some() || rules.tokens_grant)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tokens as the guard has them: keys read from files, and what a good token makes of its bearer.
 
+use std::any::Any;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -89,12 +90,17 @@ pub fn identity(bearer: Bearer) -> Identity {
     Identity {
         user_name: Some(bearer.user_name.into()),
         expires_at: bearer.expires_at.map(|seconds| Wall(seconds.saturating_mul(1000))),
-        grant: bearer.permissions.map(|granted| Arc::new(Grant(granted)) as _),
+        grant: bearer.permissions.map(grant),
     }
 }
 
-/// What a token's bearer may do, instead of what an ACL file says.
+/// What a client was granted by its token or by a service, instead of what an ACL file says.
 struct Grant(Granted);
+
+/// As the shard keeps it.
+pub fn grant(granted: Granted) -> Arc<dyn Any + Send + Sync> {
+    Arc::new(Grant(granted))
+}
 
 /// What the token of a client says that it may do; nothing when it says nothing, or there is none.
 pub fn granted(identity: Option<&Identity>) -> Option<&Granted> {

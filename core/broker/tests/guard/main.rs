@@ -2,5 +2,6 @@
 //! reload changes, and that nothing of it is left when the broker is gone.
 
 mod client;
+mod http;
 mod passwords;
 mod tokens;
