@@ -168,7 +168,7 @@ fn by_files(shared: &Arc<Shared>, request: &Request) -> Told {
 
 fn fail(shared: &Arc<Shared>, request: &Request, problem: &str) -> Told {
     count(&shared.counters.http_failures);
-    let failures = lock(&shared.unsaid).to_say(Instant::now());
+    let failures = lock(&shared.unsaid).note(Instant::now());
     if let Some(failures) = failures {
         tracing::warn!(
             "http_auth_url {} fails ({failures} since the last such line): {problem}",
@@ -187,7 +187,7 @@ fn fail(shared: &Arc<Shared>, request: &Request, problem: &str) -> Told {
 
 impl Unsaid {
     /// One more; how many the log is to be told of now, if it is.
-    fn to_say(&mut self, now: Instant) -> Option<u64> {
+    fn note(&mut self, now: Instant) -> Option<u64> {
         self.failures += 1;
         let is_time = self.last.is_none_or(|last| now.duration_since(last) >= LOG_INTERVAL);
         is_time.then(|| {
@@ -204,8 +204,8 @@ mod tests {
     #[test]
     fn a_storm_of_failures_is_one_line_in_ten_seconds() {
         let (mut unsaid, now) = (Unsaid::default(), Instant::now());
-        assert_eq!(unsaid.to_say(now), Some(1));
-        assert!((0..99).all(|_| unsaid.to_say(now + Duration::from_secs(9)).is_none()));
-        assert_eq!(unsaid.to_say(now + LOG_INTERVAL), Some(100));
+        assert_eq!(unsaid.note(now), Some(1));
+        assert!((0..99).all(|_| unsaid.note(now + Duration::from_secs(9)).is_none()));
+        assert_eq!(unsaid.note(now + LOG_INTERVAL), Some(100));
     }
 }
