@@ -301,7 +301,8 @@ fn is_audience(claim: Option<&Value>, wanted: &str) -> bool {
 }
 
 /// What a claim grants; nothing when it cannot be read, or has too much.
-fn granted(claim: &Value) -> Option<Granted> {
+#[must_use]
+pub fn granted(claim: &Value) -> Option<Granted> {
     let mut permissions = Permissions::default();
     for (name, filters) in claim.as_object()? {
         let effect = match name.as_str() {

@@ -18,7 +18,7 @@ const WAYS: usize = 8;
 pub const PASSWORD_BYTES_MAX: usize = 1024;
 
 /// What stands for one right password.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 32]);
 
 impl std::fmt::Debug for Digest {
@@ -51,13 +51,19 @@ impl Digester {
             return None;
         }
         let [salt, hash] = stored.identity();
+        Some(self.digest_of(&[user_name.as_bytes(), salt, hash, password]))
+    }
+
+    /// The digest of several parts, in this order.
+    #[must_use]
+    pub fn digest_of(&self, parts: &[&[u8]]) -> Digest {
         let mut mac = self.0.clone();
-        for part in [user_name.as_bytes(), salt, hash, password] {
+        for part in parts {
             // With its length in front no part can pass for the end of the one before.
             mac.update(&(part.len() as u64).to_le_bytes());
             mac.update(part);
         }
-        Some(Digest(mac.finalize().into_bytes().into()))
+        Digest(mac.finalize().into_bytes().into())
     }
 
     /// A number that is the same for a name each time and cannot be guessed from it.

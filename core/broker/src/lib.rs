@@ -35,7 +35,7 @@ mod reload;
 pub use broker::{Broker, StartError};
 pub use config::{
     Addresses, Anonymous, ClaimText, ClientIdFromUser, ClientIdList, ClientIdRules, ConfigError,
-    ConfigErrors, Cores, JwtRules, KeyFiles, Options, PartitionKey, Shards,
+    ConfigErrors, Cores, HttpFailure, HttpRules, HttpUrl, JwtRules, KeyFiles, Options, PartitionKey, Shards,
 };
 pub use guard::{DoorRules, Guard, GuardError, GuardOptions};
 pub use handle::{

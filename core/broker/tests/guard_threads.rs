@@ -9,9 +9,13 @@ use ringmq::{Anonymous, DriverChoice, Options, Shards};
 
 /// Threads of this process that compare passwords.
 fn password_threads() -> usize {
+    threads("passwords")
+}
+
+fn threads(wanted: &str) -> usize {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
     let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    names.filter(|name| name.trim() == "passwords").count()
+    names.filter(|name| name.trim() == wanted).count()
 }
 
 fn options() -> Options {
@@ -21,9 +25,13 @@ fn options() -> Options {
 
 /// A thread gives itself its name, some time after it was made.
 fn await_password_threads() {
+    await_threads("passwords", 1);
+}
+
+fn await_threads(wanted: &str, least: usize) {
     let until = Instant::now() + Duration::from_secs(10);
-    while password_threads() == 0 {
-        assert!(Instant::now() < until, "nobody compares passwords");
+    while threads(wanted) < least {
+        assert!(Instant::now() < until, "there are not {least} {wanted}");
         std::thread::yield_now();
     }
 }
@@ -54,4 +62,21 @@ fn the_threads_of_a_guard_end_with_its_broker() {
         assert_eq!(password_threads(), 0, "stopped: {stops}");
     }
     fs::remove_file(password_file).unwrap();
+    those_that_ask_a_service_too();
+}
+
+fn those_that_ask_a_service_too() {
+    let mut broker = options().start().unwrap();
+    assert_eq!(threads("http auth"), 0, "there is nobody to ask");
+    let url = || "http://127.0.0.1:9/".parse().ok();
+    broker.reload(options().http_auth_url(url())).unwrap();
+    // The number holds from the start, which had the default.
+    await_threads("http auth", 16);
+    broker.stop();
+    assert_eq!(threads("http auth"), 0);
+    let broker = options().http_auth_url(url()).http_auth_parallel_max(3).start().unwrap();
+    await_threads("http auth", 3);
+    assert_eq!(threads("http auth"), 3);
+    drop(broker);
+    assert_eq!(threads("http auth"), 0);
 }

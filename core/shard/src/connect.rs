@@ -71,7 +71,7 @@ impl Shard {
             (None, false) => connect.client_id.to_owned(),
         };
         if client_id.starts_with(LOCAL_PREFIX) {
-            return self.refuse(now, id, fault::CLIENT_ID_OF_HANDLE);
+            return self.refuse(now, id, connect, fault::CLIENT_ID_OF_HANDLE);
         }
         let home = self.owner_of(&client_id);
         if home != self.id {
@@ -93,7 +93,7 @@ impl Shard {
             }
             Said::Allow if self.must_hear_out(id, &client_id) => return Step::Wait(Park::Hearing),
             Said::Allow if !self.may_still_come(id, &client_id, connect.user_name) => {
-                return self.refuse(now, id, fault::NOT_AUTHORIZED);
+                return self.refuse(now, id, connect, fault::NOT_AUTHORIZED);
             }
             Said::Allow => self.asked_enough(id),
             Said::Deny(denial) => return self.refuse(now, id, connect, connect_fault(denial)),

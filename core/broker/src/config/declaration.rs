@@ -14,8 +14,8 @@ use super::listener::RawListener;
 use super::log::{LogFormat, LogLevel};
 use super::value::Value;
 use super::{
-    Addresses, ClaimText, ClientIdFromUser, ClientIdList, ClientIdRules, Cores, JwtRules, KeyFiles,
-    PartitionKey, Shards,
+    Addresses, ClaimText, ClientIdFromUser, ClientIdList, ClientIdRules, Cores, HttpFailure, HttpRules,
+    HttpUrl, JwtRules, KeyFiles, PartitionKey, Shards,
 };
 
 /// Who may connect without credentials.
@@ -51,6 +51,7 @@ pub struct Options {
     pub(super) jwt: JwtRules,
     pub(super) client_ids: ClientIdRules,
     pub(super) reload_kicks: bool,
+    pub(super) http: HttpRules,
     pub(super) cores: Cores,
     pub(super) shards: Shards,
     pub(super) driver: DriverChoice,
@@ -76,6 +77,7 @@ impl Default for Options {
             jwt: JwtRules::default(),
             client_ids: ClientIdRules::default(),
             reload_kicks: false,
+            http: HttpRules::default(),
             cores: Cores::Unpinned,
             shards: Shards::Auto,
             driver: DriverChoice::Auto,
@@ -246,6 +248,20 @@ keys! {
     client_ids_denied: ClientIdList = client_ids.denied, Unit::None, Range::List("patterns, several separated by commas, or nothing"), Live;
     /// Whether a reload disconnects clients that would not be let in any more: whose user is gone or has another password, whose ClientID is refused, whose listener has closed. Whoever came in before this was on is judged without its password.
     reload_kicks: bool = reload_kicks, Unit::None, Range::Bool, Live;
+    /// Service that is asked with a POST of JSON who may come in (`client_id`, `user_name`, `password`, `address`, `listener`), before password_file and tokens. It answers 200 with `{"result": "allow", "deny" or "ignore"}`, where `ignore` leaves it to the files, and perhaps `user_name`, `permissions` (as the claim of jwt_permissions_claim, instead of acl_file) and `expires_in` in seconds; 204 allows, 401 and 403 deny. Who is known by a certificate, or authenticates by AUTH, is not asked about.
+    http_auth_url: Option<HttpUrl> = http.auth_url, Unit::None, Range::Form("an http:// or https:// URL without credentials, or nothing"), Live;
+    /// Secret that the request of http_auth_url bears as `Authorization: Bearer`; a line break at its end does not count.
+    http_auth_token_file: Option<PathBuf> = http.auth_token_file, Unit::None, Range::Path("a file, or nothing"), Live;
+    /// Certificates (PEM) that may vouch for an `https://` http_auth_url; without it those that the system trusts.
+    http_auth_ca_file: Option<PathBuf> = http.auth_ca_file, Unit::None, Range::Path("a file, or nothing"), Live;
+    /// How long an answer of http_auth_url may take; decision_timeout holds for the whole decision, and should be longer.
+    http_auth_timeout: u64 = http.auth_timeout, Unit::Milliseconds, Range::Number(1, 60_000), Live;
+    /// How long an answer of http_auth_url is kept for the same client with the same credentials, at most; one that denies at most 5 seconds; 0 asks each time.
+    http_auth_cache: u32 = http.auth_cache_seconds, Unit::Seconds, Range::Number(0, 86_400), Live;
+    /// What holds when http_auth_url does not answer, or not as it should: `deny`, `allow`, or `ignore`, which leaves it to the files.
+    http_auth_failure: HttpFailure = http.auth_failure, Unit::None, Range::Words(&["deny", "allow", "ignore"]), Live;
+    /// Requests to http_auth_url under way at one time, each on a thread of its own.
+    http_auth_parallel_max: u16 = http.auth_parallel_max, Unit::Count("requests"), Range::Number(1, 256), Restart;
     /// What a publish that is not allowed means where its acknowledgement cannot say so, at QoS 0 and before 5.0: it is acknowledged and dropped, or its client is disconnected.
     deny_publish: DenyPublish = settings.deny_publish, Unit::None, Range::Words(&["drop", "disconnect"]), Live;
     /// CPUs to run on, one shard each and pinned: how many, or which.

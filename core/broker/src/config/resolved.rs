@@ -153,7 +153,9 @@ fn exposed(options: &Options, listener: &ListenerOptions) -> Option<ConfigError>
     let silent = listener.allow_anonymous.unwrap_or(options.anonymous) == Anonymous::Local;
     let named =
         listener.client_certificate == ClientCertificate::Required && listener.identity != Identity::None;
-    let decided = options.decider.is_some() || rules(options, listener).knows_users();
+    let decided = options.decider.is_some()
+        || rules(options, listener).knows_users()
+        || options.http.auth_url.is_some();
     let exposed = silent && !named && !decided && listener.address.is_beyond_this_machine();
     exposed.then(|| ConfigError::Exposed {
         address: listener.address.to_string(),
@@ -168,6 +170,11 @@ fn check_one_decides(options: &Options, listeners: &[ListenerOptions]) -> Option
         let text = "the program has a decider of its own, so it judges ClientIDs too: leave client_id_from_user, \
                     client_id_prefixes and client_ids_denied out";
         return Some(ConfigError::Conflict(text.to_owned()));
+    }
+    if let Some(url) = &options.http.auth_url {
+        return Some(ConfigError::Conflict(format!(
+            "the program has a decider of its own, so {url} would never be asked: leave one of them out"
+        )));
     }
     let rules = listeners.iter().map(|listener| rules(options, listener));
     let file = rules.into_iter().find_map(|rules| {
@@ -184,7 +191,9 @@ fn check_one_decides(options: &Options, listeners: &[ListenerOptions]) -> Option
 fn rules(options: &Options, listener: &ListenerOptions) -> DoorRules {
     let password_file = listener.password_file.clone().or_else(|| options.password_file.clone());
     let allow_anonymous = match listener.allow_anonymous.unwrap_or(options.anonymous) {
-        Anonymous::Local => password_file.is_none() && !listener.jwt.takes_tokens(),
+        Anonymous::Local => {
+            password_file.is_none() && !listener.jwt.takes_tokens() && options.http.auth_url.is_none()
+        }
         Anonymous::Everybody => true,
         Anonymous::Nobody => false,
     };
@@ -200,6 +209,7 @@ fn guard(options: &Options, listeners: &[ListenerOptions], shards: usize) -> Opt
         // A listener that is not known here is none of this configuration.
         rules: DoorRules::default(),
         listeners: all.into_iter().map(Some).collect(),
+        http: options.http.clone(),
         shards,
         decision_timeout: Duration::from_millis(options.settings.decision_timeout),
         partition_key: options.partition_key,

@@ -8,7 +8,8 @@ use ringmq_shard::{DenyPublish, QueuePolicy, Versions};
 use super::key::Unit;
 use super::log::{LogFormat, LogLevel};
 use super::{
-    Addresses, Anonymous, ClaimText, ClientIdFromUser, ClientIdList, Cores, KeyFiles, PartitionKey, Shards,
+    Addresses, Anonymous, ClaimText, ClientIdFromUser, ClientIdList, Cores, HttpFailure, HttpUrl, KeyFiles,
+    PartitionKey, Shards,
 };
 
 /// A value of a key.
@@ -131,6 +132,15 @@ impl Value for Option<ClaimText> {
     }
 }
 
+impl Value for Option<HttpUrl> {
+    fn parse(text: &str, _: Unit) -> Option<Self> {
+        if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
+    }
+    fn text(&self) -> String {
+        self.as_ref().map_or_else(String::new, HttpUrl::to_string)
+    }
+}
+
 impl Value for Option<PathBuf> {
     fn parse(text: &str, _: Unit) -> Option<Self> {
         (!text.contains('\0')).then(|| (!text.is_empty()).then(|| text.into()))
@@ -169,6 +179,7 @@ macro_rules! words {
 }
 words!(QueuePolicy, "drop" = QueuePolicy::Drop, "end" = QueuePolicy::End, "refuse" = QueuePolicy::Refuse);
 words!(DenyPublish, "drop" = DenyPublish::Drop, "disconnect" = DenyPublish::Disconnect);
+words!(HttpFailure, "deny" = HttpFailure::Deny, "allow" = HttpFailure::Allow, "ignore" = HttpFailure::Ignore);
 words!(
     DriverChoice,
     "auto" = DriverChoice::Auto,

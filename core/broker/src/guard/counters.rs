@@ -23,9 +23,19 @@ counters! {
     logins_by_token,
     /// Logins that proved their password by SCRAM.
     logins_by_scram,
+    /// Logins that the service allowed when it was asked.
+    logins_http_allowed,
+    /// Logins that the service denied when it was asked.
+    logins_http_denied,
+    /// Logins that the service left to the files when it was asked.
+    logins_http_ignored,
+    /// Logins for which an answer of the service was known.
+    logins_http_remembered,
+    /// Requests that the service did not answer, or not as it should.
+    http_failures,
     /// Logins that failed.
     logins_failed,
-    /// Logins refused because too many waited for their hash.
+    /// Logins refused because too many waited for their hash or for the service.
     logins_busy,
     /// Logins refused for their ClientID.
     logins_by_client_id_refused,

@@ -13,6 +13,7 @@ use ringmq_shard::{Answer, Decider, PeerAddress, Question, Reader, Ticket, Verdi
 use super::counters::count;
 use super::grant::grant;
 use super::hashing::password_verdict;
+use super::http::{Remembered, Request, Service};
 use super::login::{Caller, Expected, Login, Secret};
 use super::queue::Full;
 use super::snapshot::Snapshot;
@@ -62,6 +63,27 @@ impl Shared {
         Verdict::BadClientId
     }
 
+    /// What an answer of the service means for a client. A no counts as a guess.
+    pub fn told_by_service(&self, asked: Credentials<'_>, answer: Remembered) -> Verdict {
+        match answer {
+            Remembered::Allow(identity) => {
+                let snapshot = Arc::clone(&lock(&self.snapshot));
+                let user_name = identity.user_name.as_deref().or(asked.user_name);
+                match snapshot.rules(asked.peer.listener).client_ids.check(user_name, asked.client_id) {
+                    Ok(()) => Verdict::AllowAs(identity),
+                    Err(reason) => self.refuse_client_id(&asked.caller(), reason),
+                }
+            }
+            Remembered::Deny | Remembered::Ignore => {
+                if let Some(address) = asked.peer.socket {
+                    let _ = lock(&self.backoff).failed(address.ip(), self.now_ms());
+                }
+                self.fail(asked, "the service of http_auth_url denies it");
+                Verdict::BadCredentials
+            }
+        }
+    }
+
     pub fn fail(&self, asked: Credentials<'_>, reason: &str) {
         count(&self.counters.logins_failed);
         asked.caller().log_failure(reason);
@@ -85,6 +107,36 @@ impl GuardDecider {
     }
 
     fn connect(&self, ticket: Ticket, asked: Credentials<'_>) -> Answer {
+        match &self.snapshot.http {
+            Some(service) if asked.peer.user_name.is_none() => self.ask(service, ticket, asked),
+            _ => self.by_files(ticket, asked),
+        }
+    }
+
+    /// The service decides, unless what it said of this client is known. Nobody waits for it on this core.
+    fn ask(&self, service: &Arc<Service>, ticket: Ticket, asked: Credentials<'_>) -> Answer {
+        let shared = &self.shared;
+        let digest = service.digest(&shared.digester, asked);
+        if let Some(answer) = digest.as_ref().and_then(|digest| service.remembered(digest)) {
+            count(&shared.counters.logins_http_remembered);
+            return match answer {
+                Remembered::Ignore => self.by_files(ticket, asked),
+                answer => Answer::Now(shared.told_by_service(asked, answer)),
+            };
+        }
+        if self.must_wait(asked.peer) {
+            return self.too_often(asked);
+        }
+        let deadline = service.deadline(self.snapshot.decision_timeout);
+        let answer = (self.decisions.clone(), ticket);
+        match shared.requests.push(Request::new(Arc::clone(service), asked, digest, answer, deadline)) {
+            Ok(()) => Answer::Later,
+            Err(Full) => self.busy(asked),
+        }
+    }
+
+    /// What the files say of who wants to come in.
+    pub fn by_files(&self, ticket: Ticket, asked: Credentials<'_>) -> Answer {
         let rules = self.snapshot.rules(asked.peer.listener);
         let is_proved = asked.peer.user_name.is_some();
         if let (Some(verifier), Some(password), false) = (&rules.tokens, asked.password, is_proved)
@@ -141,9 +193,7 @@ impl GuardDecider {
     ) -> Answer {
         let shared = &self.shared;
         if self.must_wait(asked.peer) {
-            count(&shared.counters.logins_too_often);
-            asked.caller().log_refusal("too many failures from this address");
-            return Answer::Now(Verdict::TooOften);
+            return self.too_often(asked);
         }
         let login = Login {
             caller: asked.caller(),
@@ -155,12 +205,20 @@ impl GuardDecider {
         };
         match shared.queue.push(login) {
             Ok(()) => Answer::Later,
-            Err(Full) => {
-                count(&shared.counters.logins_busy);
-                asked.caller().log_refusal("too many logins wait for their turn");
-                Answer::Now(Verdict::Busy)
-            }
+            Err(Full) => self.busy(asked),
         }
+    }
+
+    fn too_often(&self, asked: Credentials<'_>) -> Answer {
+        count(&self.shared.counters.logins_too_often);
+        asked.caller().log_refusal("too many failures from this address");
+        Answer::Now(Verdict::TooOften)
+    }
+
+    fn busy(&self, asked: Credentials<'_>) -> Answer {
+        count(&self.shared.counters.logins_busy);
+        asked.caller().log_refusal("too many logins wait for their turn");
+        Answer::Now(Verdict::Busy)
     }
 
     /// A step of an exchange. A token comes in one; whose password is stored for that may prove it in two.

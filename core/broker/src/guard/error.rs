@@ -38,7 +38,7 @@ pub enum GuardError {
     },
     /// The system gives no random numbers.
     Random(io::Error),
-    /// The threads that compare passwords cannot be started.
+    /// The threads that compare passwords or ask a service cannot be started.
     Threads(io::Error),
 }
 
@@ -60,7 +60,7 @@ impl std::fmt::Display for GuardError {
             }
             Self::Key { key, path, problem } => write!(f, "{key}: {}: {problem}", path.display()),
             Self::Random(error) => write!(f, "the system gives no random numbers: {error}"),
-            Self::Threads(error) => write!(f, "no thread can be started to compare passwords: {error}"),
+            Self::Threads(error) => write!(f, "no thread can be started to judge logins: {error}"),
         }
     }
 }

@@ -9,6 +9,8 @@ use ringmq_shard::Identity;
 pub enum By {
     /// By a token.
     Token,
+    /// By the word of the service that is asked over HTTP.
+    Service,
     /// By a password, which was stored like this.
     Password(Arc<PasswordHash>),
 }
@@ -17,7 +19,7 @@ pub enum By {
 pub struct Grant {
     /// By what it came in.
     pub by: By,
-    /// What its token says that it may do, instead of what an ACL file says.
+    /// What its token or the service says that it may do, instead of what an ACL file says.
     pub permissions: Option<Granted>,
 }
 

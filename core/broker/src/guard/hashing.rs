@@ -25,24 +25,44 @@ const NICENESS: i32 = 10;
 #[derive(Default)]
 pub struct Workers(Vec<JoinHandle<()>>);
 
+/// What threads do.
+#[derive(Clone, Copy)]
+pub struct Job {
+    /// Their name, at most 15 bytes.
+    pub name: &'static str,
+    /// Opens their queue.
+    pub open: fn(&Shared),
+    /// Closes it.
+    pub close: fn(&Shared),
+    /// What each does until the queue is closed.
+    pub run: fn(&Arc<Shared>),
+}
+
+/// Comparing passwords and verifying tokens.
+pub const JOB: Job =
+    Job { name: "passwords", open: |shared| shared.queue.open(), close: |shared| shared.queue.close(), run };
+
 impl Workers {
     /// Starts so many.
-    pub fn start(shared: &Arc<Shared>, count: usize) -> Result<Self, GuardError> {
-        shared.queue.open();
+    pub fn start(shared: &Arc<Shared>, job: Job, count: usize) -> Result<Self, GuardError> {
+        (job.open)(shared);
         let mut workers = Self(Vec::new());
         for _ in 0..count {
             let own = Arc::clone(shared);
-            let thread = std::thread::Builder::new().name("passwords".to_owned()).spawn(move || run(&own));
+            let thread = std::thread::Builder::new().name(job.name.to_owned()).spawn(move || {
+                lower_priority();
+                (job.run)(&own);
+            });
             match thread {
                 Ok(thread) => workers.0.push(thread),
-                Err(error) => return Err(workers.give_up(shared, error)),
+                Err(error) => return Err(workers.give_up(shared, job, error)),
             }
         }
         Ok(workers)
     }
 
-    fn give_up(mut self, shared: &Shared, error: io::Error) -> GuardError {
-        shared.queue.close();
+    fn give_up(mut self, shared: &Shared, job: Job, error: io::Error) -> GuardError {
+        (job.close)(shared);
         self.join();
         GuardError::Threads(error)
     }
@@ -61,11 +81,14 @@ impl Workers {
     }
 }
 
-fn run(shared: &Shared) {
+fn lower_priority() {
     // Without the right to be nicer they are as they are.
     if let Ok(nice) = rustix::process::getpriority_process(None) {
         let _ = rustix::process::setpriority_process(None, (nice + NICENESS).min(19));
     }
+}
+
+fn run(shared: &Arc<Shared>) {
     let mut memory = HashMemory::default();
     while let Some(login) = shared.queue.pop() {
         if login.deadline < Instant::now() {

@@ -1,4 +1,4 @@
-//! The server's decider: who may come in by password file or by a signed token, and
+//! The server's decider: who may come in by password file, by a signed token or by the word of a service, and
 //! what they may do by ACL file or by that token. What holds is one value
 //! that is replaced whole; passwords are compared and
 //! tokens verified on a few threads beside the shards, never on a core that serves
@@ -12,6 +12,7 @@ mod decider;
 mod error;
 mod grant;
 mod hashing;
+mod http;
 mod login;
 mod options;
 mod queue;
@@ -36,7 +37,7 @@ use crate::random_bytes;
 use decider::GuardDecider;
 use hashing::Workers;
 use login::Login;
-use queue::Queue;
+use queue::{Bounds, Queue};
 use snapshot::Snapshot;
 
 /// Who may come in and what they may do, for one broker. Dropping it ends its threads.
@@ -44,6 +45,8 @@ pub struct Guard {
     shared: Arc<Shared>,
     /// None as long as no listener has a password file.
     workers: Mutex<Workers>,
+    /// None as long as there is no service to ask.
+    askers: Mutex<Workers>,
 }
 
 /// What is to hold, read and found right, and not in force yet.
@@ -55,6 +58,9 @@ struct Shared {
     snapshot: Mutex<Arc<Snapshot>>,
     number: AtomicU64,
     queue: Queue<Login>,
+    /// Clients about whom the service is to be asked.
+    requests: Queue<http::Request>,
+    unsaid: Mutex<http::Unsaid>,
     digester: Digester,
     /// Makes what unknown users are challenged with.
     decoy_key: [u8; 32],
@@ -98,6 +104,8 @@ impl Guard {
             snapshot: Mutex::new(Arc::clone(&snapshot)),
             number: AtomicU64::new(1),
             queue: Queue::default(),
+            requests: Queue::new(Bounds::SERVICE),
+            unsaid: Mutex::default(),
             digester: Digester::new(key),
             decoy_key,
             verified: Mutex::default(),
@@ -105,7 +113,7 @@ impl Guard {
             counters: GuardCounters::default(),
             started: Instant::now(),
         });
-        let guard = Self { shared, workers: Mutex::default() };
+        let guard = Self { shared, workers: Mutex::default(), askers: Mutex::default() };
         guard.start_workers(&snapshot, options)?;
         Ok(guard)
     }
@@ -143,7 +151,12 @@ impl Guard {
     fn start_workers(&self, snapshot: &Snapshot, options: &GuardOptions) -> Result<(), GuardError> {
         let mut workers = lock(&self.workers);
         if snapshot.has_users() && workers.is_empty() {
-            *workers = Workers::start(&self.shared, options.hashing_threads())?;
+            *workers = Workers::start(&self.shared, hashing::JOB, options.hashing_threads())?;
+        }
+        let mut askers = lock(&self.askers);
+        if snapshot.http.is_some() && askers.is_empty() {
+            let threads = usize::from(options.http.auth_parallel_max);
+            *askers = Workers::start(&self.shared, http::JOB, threads)?;
         }
         Ok(())
     }
@@ -161,10 +174,13 @@ impl Guard {
         &self.shared.counters
     }
 
-    /// Compares no more passwords and waits until its threads are gone: at most as long as one hash takes.
+    /// Judges nobody any more and waits until its threads are gone: at most as long as one hash takes, or one answer of
+    /// a service may.
     pub fn stop(&mut self) {
         self.shared.queue.close();
+        self.shared.requests.close();
         lock(&self.workers).join();
+        lock(&self.askers).join();
     }
 }
 

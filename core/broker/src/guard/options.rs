@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::{ClientIdRules, JwtRules, PartitionKey};
+use crate::config::{ClientIdRules, HttpRules, JwtRules, PartitionKey};
 
 /// Hashing threads of one broker: each may keep 256 MiB of memory.
 const THREADS_MAX: usize = 4;
@@ -39,6 +39,8 @@ pub struct GuardOptions {
     pub rules: DoorRules,
     /// Rules of listeners by their number; nothing where one has closed, whose clients keep the rules it had.
     pub listeners: Vec<Option<DoorRules>>,
+    /// The service that is asked first, at every listener.
+    pub http: HttpRules,
     /// Shards of the broker, whose CPUs hashing threads leave alone where there are others.
     pub shards: usize,
     /// How long a login may wait for its hash: the broker's `decision_timeout`.

@@ -13,6 +13,24 @@ const WAITING_OF_ADDRESS_MAX: u32 = 256;
 /// Bytes of their passwords; one may have 64 KiB.
 const WAITING_BYTES_MAX: usize = 4 << 20;
 
+/// How many may wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// In all.
+    pub waiting_max: usize,
+    /// Of them from one address.
+    pub waiting_of_address_max: u32,
+}
+
+impl Bounds {
+    /// Of logins that wait for a hash.
+    pub const HASHING: Self =
+        Self { waiting_max: WAITING_MAX, waiting_of_address_max: WAITING_OF_ADDRESS_MAX };
+    /// Of logins that wait for a service: sixteen requests of 10 ms at a time answer some 8,000 within a decision's
+    /// default time, and a fleet behind one balancer has one address.
+    pub const SERVICE: Self = Self { waiting_max: 8192, waiting_of_address_max: 6144 };
+}
+
 /// There is no room in the queue.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Full;
@@ -27,6 +45,7 @@ pub trait Waits {
 
 /// Logins that wait for their hash.
 pub struct Queue<L> {
+    bounds: Bounds,
     waiting: Mutex<Waiting<L>>,
     changed: Condvar,
 }
@@ -46,7 +65,14 @@ impl<L> Default for Waiting<L> {
 
 impl<L> Default for Queue<L> {
     fn default() -> Self {
-        Self { waiting: Mutex::default(), changed: Condvar::new() }
+        Self::new(Bounds::HASHING)
+    }
+}
+
+impl<L> Queue<L> {
+    /// With bounds of its own.
+    pub fn new(bounds: Bounds) -> Self {
+        Self { bounds, waiting: Mutex::default(), changed: Condvar::new() }
     }
 }
 
@@ -55,13 +81,13 @@ impl<L: Waits> Queue<L> {
     pub fn push(&self, login: L) -> Result<(), Full> {
         let mut waiting = lock(&self.waiting);
         let bytes = waiting.bytes + login.bytes();
-        let has_room = waiting.logins.len() < WAITING_MAX && bytes <= WAITING_BYTES_MAX;
+        let has_room = waiting.logins.len() < self.bounds.waiting_max && bytes <= WAITING_BYTES_MAX;
         if !has_room || waiting.is_closed {
             return Err(Full);
         }
         if let Some(address) = login.address() {
             let count = waiting.by_address.entry(address).or_default();
-            if *count >= WAITING_OF_ADDRESS_MAX {
+            if *count >= self.bounds.waiting_of_address_max {
                 return Err(Full);
             }
             *count += 1;

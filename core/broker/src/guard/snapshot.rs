@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ringmq_auth::jwt::Verifier;
 use ringmq_auth::{Acl, FileError, PasswordFile};
 
+use super::http::Service;
 use super::{DoorRules, GuardError, GuardOptions, tokens};
 use crate::config::{ClientIdRules, JwtRules};
 
@@ -39,6 +40,8 @@ pub struct Rules {
 pub struct Snapshot {
     everywhere: Rules,
     listeners: Vec<Rules>,
+    /// The service that is asked first.
+    pub http: Option<Arc<Service>>,
     /// How long a login may wait for its hash.
     pub decision_timeout: std::time::Duration,
     /// Whether it is remembered of each login by what it came in.
@@ -68,7 +71,8 @@ impl Snapshot {
         });
         let listeners = listeners.collect::<Result<_, _>>()?;
         let (decision_timeout, reload_kicks) = (options.decision_timeout, options.reload_kicks);
-        Ok(Self { everywhere, listeners, decision_timeout, reload_kicks })
+        let http = Service::load(&options.http)?.map(Arc::new);
+        Ok(Self { everywhere, listeners, http, decision_timeout, reload_kicks })
     }
 
     /// What holds at a listener.
@@ -85,7 +89,8 @@ impl Snapshot {
     /// Whether somebody may not do everything.
     pub fn has_acl(&self) -> bool {
         let all = self.listeners.iter().chain([&self.everywhere]);
-        all.into_iter().any(|rules| rules.acl.is_some() || rules.tokens_grant)
+        // What the service says of a client stands with that client.
+        self.http.is_some() || all.into_iter().any(|rules| rules.acl.is_some() || rules.tokens_grant)
     }
 }
 

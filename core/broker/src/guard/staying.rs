@@ -22,6 +22,10 @@ pub fn why_not(snapshot: &Snapshot, peer: &PeerAddress, reader: &Reader<'_>) -> 
     let by = grant(reader.identity).map(|grant| &grant.by);
     match (by, reader.user_name) {
         (Some(By::Token), _) => rules.tokens.is_none().then_some("tokens are not taken any more"),
+        // What it would say now, it is asked when the client comes again.
+        (Some(By::Service), _) => {
+            snapshot.http.is_none().then_some("there is no service any more that let it in")
+        }
         (Some(By::Password(before)), Some(name)) => match &rules.users {
             Some(users) => match users.find(name) {
                 Some(stored) if stored == before => None,

@@ -3,6 +3,7 @@
 
 mod client;
 mod client_ids;
+mod http;
 mod passwords;
 mod staying;
 mod tokens;
