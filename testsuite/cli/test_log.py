@@ -102,7 +102,7 @@ def test_levels_hold_and_change_by_reload(start_broker, tmp_path):
     broker = start_broker("-c", config)
     connect_as(broker.port, "unheard-of")
     refuse(broker.port)
-    broker.wait_for_line("Warning: Client 127.0.0.1")
+    broker.wait_for_line("Warning: Client disconnected, 127.0.0.1")
     assert "unheard-of" not in broker.log
     config.write_text('log_level = "info"\nport = 0\n', encoding="ascii")
     broker.terminate(signal.SIGHUP)
