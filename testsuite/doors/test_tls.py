@@ -161,7 +161,7 @@ def test_a_handshake_has_its_time(serve, certificates):
         silent.sendall(beginning)
         assert silent.recv(100) == b""
         silent.close()
-    served.broker.wait_for_line(r"127\.0\.0\.1:\d+ .*(handshake|time)")
+    served.broker.wait_for_line(r"127\.0\.0\.1:\d+: .*(handshake|time)")
     inside.sendall(b"\x10\x0f\x00\x04MQTT\x04\x02\x00\x3c\x00\x03abc")
     assert inside.recv(100) == b"\x20\x02\x00\x00"
     inside.close()
