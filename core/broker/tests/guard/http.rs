@@ -256,3 +256,16 @@ fn whom_the_service_let_in_stays_as_long_as_there_is_one() {
     broker.reload(options.http_auth_url(None)).unwrap();
     assert_eq!(client.next(), Seen::Disconnect(0x98));
 }
+
+#[test]
+fn whom_a_failing_service_lets_in_stays_and_comes_again_after_a_reload() {
+    let service = Service::start(|_, _| Some((500, String::new())));
+    let options = service.options().http_auth_failure(HttpFailure::Allow).reload_kicks(true);
+    let options = options.allow_anonymous(Anonymous::Nobody);
+    let mut broker = options.clone().start().unwrap();
+    let mut client = Client::dial(&broker, Version::V5);
+    assert_eq!(client.log_in("c", Some("anna"), Some("x"), None), 0);
+    broker.reload(options).unwrap();
+    assert_eq!(client.topics(), [""; 0]);
+    assert_eq!(code(&broker, "d", Some("anna"), Some("x")), 0);
+}

@@ -177,7 +177,9 @@ fn fail(shared: &Arc<Shared>, request: &Request, problem: &str) -> Told {
         );
     }
     match request.service.failure {
-        HttpFailure::Allow => tell(shared, request, Remembered::Allow(Arc::default())),
+        HttpFailure::Allow => {
+            tell(shared, request, Remembered::Allow(Arc::new(identity(Allowed::default()))))
+        }
         HttpFailure::Ignore => by_files(shared, request),
         HttpFailure::Deny => {
             request.asked().caller().log_refusal("the service of http_auth_url does not answer");
