@@ -5,7 +5,6 @@ else the one that `testsuite/run` builds is taken. Peers beside mosquitto are co
 """
 
 import json
-import os
 import subprocess
 import sys
 import xml.dom.minidom
@@ -14,21 +13,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-BINARY = Path(os.environ.get("RINGMQ_BINARY", TARGET / "tests" / "ringmq"))
-RELAY = TARGET / "tests" / "ringmq-relay"
+sys.path.insert(0, str(ROOT / "testsuite"))
+import broker_process  # noqa: E402
+
 PEERS = {"mosquitto", "relay-epoll", "relay-uring"}
 
 
 @pytest.fixture(scope="module", name="compared")
 def fixture_compared(tmp_path_factory):
     """One quick comparison: its figures and the folder with the rest."""
-    assert BINARY.is_file(), f"{BINARY} is missing: run testsuite/run, or name the binary in RINGMQ_BINARY"
-    subprocess.run(["cargo", "build", "-q", "--profile", "tests", "-p", "ringmq-bench"], cwd=ROOT, check=True)
     folder = tmp_path_factory.mktemp("compare")
     done = subprocess.run(
-        [sys.executable, ROOT / "bench" / "compare", "--quick", "--binary", BINARY, "--relay-binary", RELAY,
-         "--brokers", "ringmq", *sorted(PEERS), "--json", folder / "figures.json", "--markdown", folder / "table.md",
+        [sys.executable, ROOT / "bench" / "compare", "--quick", "--binary", broker_process.ringmq_binary(),
+         "--relay-binary", broker_process.program_beside("ringmq-relay"), "--brokers", "ringmq", *sorted(PEERS), "--json", folder / "figures.json", "--markdown", folder / "table.md",
          "--plots", folder / "plots"],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr

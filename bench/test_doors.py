@@ -1,31 +1,21 @@
 """`bench/doors`, short: every door of RingMQ is measured, and sessions that should be resumed are."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parent.parent
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
 sys.path.insert(0, str(ROOT / "testsuite"))
 
 import broker_process  # noqa: E402
 
 
-@pytest.fixture(scope="session")
-def tools():
-    """Where `ringmq-connections` is, built as the broker under test is."""
-    subprocess.run(["cargo", "build", "-q", "--profile", "tests", "-p", "ringmq-bench"], cwd=ROOT, check=True)
-    return TARGET / "tests"
-
-
-def test_doors(tools, tmp_path):
+def test_doors(tmp_path):
     """No run fails, nothing is lost, and all four doors have messages."""
     figures = tmp_path / "doors.json"
+    tools = broker_process.program_beside("ringmq-connections").parent
     done = subprocess.run([ROOT / "bench" / "doors", "--quick", "--binary", broker_process.ringmq_binary(), "--tools", tools,
                            "--json", figures], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr

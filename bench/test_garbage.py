@@ -5,7 +5,6 @@ the program's default.
 """
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 sys.path.insert(0, str(ROOT / "testsuite"))
 import broker_process  # noqa: E402
 
@@ -25,10 +23,8 @@ BOUNDS = ["--set", "retained_messages_max=200", "--set", "sessions_max=300", "--
 
 @pytest.fixture(scope="module")
 def garbage():
-    """The program, built."""
-    subprocess.run(["cargo", "build", "-q", "--profile", "tests", "-p", "ringmq-bench", "--bin", "ringmq-garbage"],
-                   cwd=ROOT, check=True)
-    return TARGET / "tests" / "ringmq-garbage"
+    """The program, built as the broker under test is."""
+    return broker_process.program_beside("ringmq-garbage")
 
 
 @pytest.mark.parametrize("driver", ["epoll", "uring"])

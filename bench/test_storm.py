@@ -5,7 +5,6 @@ By hand and for longer: `ringmq-storm soak --help`, and the same for `slow-reade
 """
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
 sys.path.insert(0, str(ROOT / "testsuite"))
 
@@ -25,8 +23,7 @@ SETTINGS = [{"driver": "uring"}, {"driver": "epoll"}, {"driver": "auto", "no_mov
 @pytest.fixture(scope="session")
 def storm_binary():
     """`ringmq-storm`, built as the broker under test is."""
-    subprocess.run(["cargo", "build", "-q", "--profile", "tests", "-p", "ringmq-bench"], cwd=ROOT, check=True)
-    return TARGET / "tests" / "ringmq-storm"
+    return broker_process.program_beside("ringmq-storm")
 
 
 @pytest.fixture(params=SETTINGS, ids=["uring", "epoll", "no-move"])

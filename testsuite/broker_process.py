@@ -35,6 +35,13 @@ def ringmq_binary():
     return str(binary)
 
 
+def program_beside(name):
+    """The program of this name that stands beside the binary: `testsuite/run` builds them all at once."""
+    program = Path(ringmq_binary()).parent / name
+    assert program.is_file(), f"{program} is missing: run testsuite/run, or build ringmq-bench as the named binary"
+    return program
+
+
 def free_port():
     """A port nobody has just now, for a program that cannot choose one itself. Below those that the kernel gives to
     outgoing connections: one of theirs might be taken again before the program listens."""

@@ -42,6 +42,8 @@ struct Lane {
     missing: BTreeSet<u64>,
     /// The subscriber's connection on which the last message came.
     connection: u64,
+    /// Numbers below it were published to a session that has ended.
+    since: u64,
 }
 
 /// Everything counted so far, in messages.
@@ -97,8 +99,30 @@ impl Account {
     /// A subscriber will get what is published on a stream from now on.
     pub(crate) fn lane(&mut self, subscriber: usize, stream: u32, promise: Promise) {
         let next = self.published[stream as usize];
-        let lane = Lane { promise, next, missing: BTreeSet::new(), connection: FIRST_CONNECTION };
+        let lane =
+            Lane { promise, next, missing: BTreeSet::new(), connection: FIRST_CONNECTION, since: next };
         self.lanes.insert((subscriber, stream), lane);
+    }
+
+    /// A subscriber is connected with a session that did not exist before: what was published until now is not
+    /// owed to it.
+    pub(crate) fn began(&mut self, subscriber: usize, streams: impl IntoIterator<Item = u32>) {
+        for stream in streams {
+            if let Some(lane) = self.lanes.get_mut(&(subscriber, stream)) {
+                lane.since = self.published[stream as usize];
+            }
+        }
+    }
+
+    /// Messages of these streams above QoS 0 that are on their way to a subscriber or wait for it in its session.
+    pub(crate) fn waiting(&self, subscriber: usize, streams: impl IntoIterator<Item = u32>) -> u64 {
+        let waits = |stream: u32| match self.lanes.get(&(subscriber, stream)) {
+            Some(lane) if lane.promise.delivered() != Qos::AtMostOnce => {
+                self.published[stream as usize].saturating_sub(lane.next.max(lane.since))
+            }
+            _ => 0,
+        };
+        streams.into_iter().map(waits).sum()
     }
 
     /// Takes the next number of a stream.
@@ -275,6 +299,27 @@ mod tests {
             assert_eq!(found, expected, "row {row}: {:?}", account.words());
             assert_eq!(account.outstanding(), lost[1] + lost[2], "row {row}");
         }
+    }
+
+    #[test]
+    fn what_waits_for_a_subscriber_is_what_it_is_owed_above_qos_0_since_its_session_began() {
+        let mut account = Account::new(3);
+        let streams = [account.stream(), account.stream()];
+        for (stream, qos) in streams.into_iter().zip([1, 0]) {
+            let promise = Promise { published: QOS[qos], subscribed: Qos::ExactlyOnce, kept: false };
+            account.lane(9, stream, promise);
+            for _ in 0..5 {
+                account.publish(stream, QOS[qos]);
+            }
+        }
+        assert_eq!(account.waiting(9, streams), 5);
+        account.arrived(9, 1, parcel(streams[0], 2), Qos::AtLeastOnce, false);
+        assert_eq!(account.waiting(9, streams), 2);
+        account.began(9, streams);
+        assert_eq!(account.waiting(9, streams), 0);
+        account.publish(streams[0], Qos::AtLeastOnce);
+        assert_eq!(account.waiting(9, streams), 1);
+        assert_eq!(account.waiting(8, streams), 0);
     }
 
     #[test]

@@ -25,6 +25,10 @@ const GROUP: usize = 4;
 /// QoS 1 and 2 publishes one publisher has unfinished: enough to have something to send again, little enough that
 /// a forgotten publisher does not fill a queue when it resumes.
 const UNFINISHED_MAX: usize = 20;
+/// Messages that may wait for one subscriber: half of what a session's queue holds by default. Some subscribers take
+/// one message at a time and acknowledge late, and then are only as fast as this program; without this bound the
+/// policy for a full queue would lawfully lose what a slow machine's subscriber does not take in time.
+const WAITING_MAX: u64 = 500;
 /// How long everybody may take to be connected at the start, and to come to rest at the end.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long the broker may take to close what was taken over.
@@ -72,6 +76,8 @@ struct Running<'a> {
     /// Subscribers are the clients from here on.
     first_subscriber: ClientId,
     subscribed: Vec<bool>,
+    /// Publishes that were not made because a subscriber had [`WAITING_MAX`] to take.
+    held_back: u64,
     /// When who comes back, or reads again.
     returning: BinaryHeap<Reverse<(Instant, ClientId)>>,
     blows: BTreeMap<&'static str, u64>,
@@ -137,6 +143,7 @@ impl<'a> Running<'a> {
             publishers,
             first_subscriber,
             subscribed: vec![false; first_subscriber * 2],
+            held_back: 0,
             returning: BinaryHeap::new(),
             blows: BTreeMap::new(),
             refused: 0,
@@ -183,7 +190,11 @@ impl<'a> Running<'a> {
                 published += 1.0;
                 let publisher = self.rng.usize(..self.publishers.len());
                 let qos = self.rng.usize(..3);
-                self.publish(publisher, qos);
+                if self.subscribers_keep_up(publisher) {
+                    self.publish(publisher, qos);
+                } else {
+                    self.held_back += 1;
+                }
             }
             while struck < elapsed.as_secs_f64() * self.plan.blows_per_second {
                 struck += 1.0;
@@ -196,6 +207,21 @@ impl<'a> Running<'a> {
                 self.tell(elapsed);
             }
         }
+    }
+
+    /// Whether nobody that a publisher reaches has too much to take already.
+    fn subscribers_keep_up(&self, publisher: usize) -> bool {
+        let first = self.first_subscriber + publisher / GROUP * GROUP;
+        (first..first + GROUP)
+            .all(|client| self.account.waiting(client, self.streams_to(client)) < WAITING_MAX)
+    }
+
+    /// The streams of the publishers that share a subscriber's branch.
+    fn streams_to(&self, subscriber: ClientId) -> impl Iterator<Item = u32> + use<> {
+        let first = (subscriber - self.first_subscriber) / GROUP * GROUP;
+        let streams: Vec<_> =
+            self.publishers[first..first + GROUP].iter().map(|publisher| publisher.streams).collect();
+        streams.into_iter().flatten()
     }
 
     fn publish(&mut self, publisher: usize, qos: usize) {
@@ -282,7 +308,11 @@ impl<'a> Running<'a> {
             }
             Heard::Acknowledged { .. } => self.account.acknowledged(),
             Heard::Subscribed => self.subscribed[client] = true,
-            Heard::Connected { .. } => {}
+            Heard::Connected { .. } => {
+                if client >= self.first_subscriber && !self.field.session(client).identity.kept {
+                    self.account.began(client, self.streams_to(client));
+                }
+            }
             Heard::Refused(_) => self.refused += 1,
             Heard::Fault(what) => {
                 let who = self.field.session(client).identity.client_id.clone();

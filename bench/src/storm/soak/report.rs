@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::{PATIENCE, Running};
+use super::{PATIENCE, Running, WAITING_MAX};
 use crate::report::Object;
 use crate::storm::StormReport;
 use crate::storm::memory::mib;
@@ -62,6 +62,11 @@ impl Running<'_> {
         );
         let _ = writeln!(
             text,
+            "publishes not made because a subscriber had {WAITING_MAX} messages to take: {}",
+            self.held_back
+        );
+        let _ = writeln!(
+            text,
             "faults: twice {}, out of order {}, foreign {}, wrong QoS {}, protocol {}, unacknowledged {unfinished}, \
              taken over and not closed {late}",
             counts.twice, counts.out_of_order, counts.foreign, counts.wrong_qos, counts.protocol
@@ -89,6 +94,7 @@ impl Running<'_> {
         json.number("connections", self.clients() as f64);
         json.number("seconds", self.plan.length.as_secs_f64());
         json.number("published", counts.published.iter().sum::<u64>() as f64);
+        json.number("held_back", self.held_back as f64);
         json.number("acknowledged", counts.acknowledged as f64);
         json.number("delivered", counts.delivered.iter().sum::<u64>() as f64);
         json.number("blows", self.blows.values().sum::<u64>() as f64);
