@@ -9,7 +9,7 @@ import time
 
 import mqtt_bytes as mqtt
 
-TIMEOUT = 5.0
+TIMEOUT = 20.0
 
 
 class Closed(Exception):
