@@ -1,5 +1,6 @@
 //! What is said about a service that is asked over HTTP who may come in.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -24,6 +25,19 @@ impl HttpUrl {
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.0.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
+    }
+
+    /// Whether what it is sent leaves this machine unencrypted.
+    #[must_use]
+    pub fn is_exposed(&self) -> bool {
+        let uri: Result<Uri, _> = self.0.parse();
+        let host = uri.as_ref().ok().and_then(Uri::host).unwrap_or_default();
+        let address: Result<IpAddr, _> = host.trim_start_matches('[').trim_end_matches(']').parse();
+        let is_here = address.map_or_else(
+            |_| host.eq_ignore_ascii_case("localhost"),
+            |address| address.to_canonical().is_loopback(),
+        );
+        !self.is_https() && !is_here
     }
 }
 
@@ -117,6 +131,19 @@ mod tests {
         for (text, expected) in rows {
             let is_https = text.parse::<HttpUrl>().ok().map(|url| url.is_https());
             assert_eq!(is_https, expected, "{text}");
+        }
+        for (text, exposed) in [
+            ("http://127.0.0.1:8080/mqtt/auth", false),
+            ("http://[::1]/", false),
+            ("http://[::ffff:127.0.0.1]/", false),
+            ("http://LocalHost:1/", false),
+            ("https://auth.example/", false),
+            ("http://auth.example/", true),
+            ("HTTP://192.0.2.1/", true),
+            ("http://localhost.example/", true),
+            ("http://[2001:db8::1]/", true),
+        ] {
+            assert_eq!(text.parse::<HttpUrl>().map(|url| url.is_exposed()), Ok(exposed), "{text}");
         }
         assert!(format!("http://a/{}", "x".repeat(URL_BYTES_MAX)).parse::<HttpUrl>().is_err());
     }

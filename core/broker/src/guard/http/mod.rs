@@ -61,6 +61,11 @@ impl Service {
     /// Which file is wrong, without a word of a secret.
     pub fn load(rules: &HttpRules) -> Result<Option<Self>, GuardError> {
         let Some(url) = rules.auth_url.clone() else { return Ok(None) };
+        if url.is_exposed() {
+            tracing::warn!(
+                "http_auth_url: passwords go to {url} unencrypted; https:// keeps them from others"
+            );
+        }
         let authorization = rules.auth_token_file.as_deref().map(bearer).transpose()?;
         let tls = url.is_https().then(|| tls(rules.auth_ca_file.as_deref())).transpose()?;
         let parallel = usize::from(rules.auth_parallel_max);
