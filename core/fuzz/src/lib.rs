@@ -24,10 +24,10 @@
 //!
 //! # Running
 //!
-//! `testsuite/run --only fuzz` installs cargo-fuzz below `build/` and runs every target for seconds from its
-//! seeds; a C++ compiler is needed. `core/fuzz/run 60` then runs every target for 60 seconds,
-//! `core/fuzz/run 600 connection` one of them for ten minutes, on any toolchain; a nightly does without the script:
-//! `cargo +nightly fuzz run connection`, in this folder or with `--fuzz-dir core/fuzz`.
+//! `testsuite/run --only fuzz` runs every target for seconds from its seeds, `core/fuzz/run 60` for 60 seconds,
+//! `core/fuzz/run 600 connection` one of them for ten minutes, on any toolchain; a C++ compiler is needed. Only our
+//! own crates are instrumented, so that everything else is compiled once for all tests. cargo-fuzz instruments all of
+//! it: `cargo +nightly fuzz run --features targets connection`, in this folder or with `--fuzz-dir core/fuzz`.
 //! What is found lies in `artifacts/TARGET`, and `core/fuzz/run 0 TARGET FILE` shows it again; with `RINGMQ_LOUD=1`
 //! in the environment the targets with shards print each step. A finding becomes a test in
 //! `core/shard/tests/directed/found_by_fuzzing.rs`, or beside the code it concerns, before it is mended.
