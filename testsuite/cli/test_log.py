@@ -111,6 +111,27 @@ def test_levels_hold_and_change_by_reload(start_broker, tmp_path):
     broker.wait_for_line("New client connected .* as heard-of")
 
 
+def test_files_are_followed(start_broker, tmp_path):
+    """watch_files: a file that has changed is read without a signal, and what is wrong with it changes nothing."""
+    config = tmp_path / "ringmq.toml"
+    text = 'watch_files = true\nport = 0\nacl_file = "acl"\n'
+    config.write_text(text, encoding="ascii")
+    (tmp_path / "acl").write_text("topic a\n", encoding="ascii")
+    broker = start_broker("-c", config)
+    (tmp_path / "acl").write_text("topic a\nnonsense\n", encoding="ascii")
+    broker.wait_for_line("acl_file: .*acl:2: \"nonsense\" begins no line")
+    broker.wait_for_line("nothing was changed, the broker goes on as before")
+    (tmp_path / "acl").write_text("topic a\ntopic b\n", encoding="ascii")
+    broker.wait_for_line("reloaded; changed: no key")
+    config.write_text(text.replace('"acl"', '"other"'), encoding="ascii")
+    broker.wait_for_line("acl_file: .*other cannot be read")
+    (tmp_path / "other").write_text("topic c\n", encoding="ascii")
+    broker.wait_for_line("reloaded; changed: acl_file")
+    config.write_text(text + "maximum_qos = 1\n", encoding="ascii")
+    broker.wait_for_line("reloaded; changed: acl_file, maximum_qos")
+    assert broker.log.count("watch_files: files have changed: reading") == 5
+
+
 def test_too_many_lines_are_counted(start_broker):
     """--log-lines-per-second-max: a flood is cut, and the log says by how much."""
     broker = start_broker("--log-lines-per-second-max", 20)

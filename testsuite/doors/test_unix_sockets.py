@@ -78,4 +78,4 @@ def test_paho_and_the_log(serve, certificates, tmp_path):
     """There is no address to name."""
     served = serve(at(tmp_path))
     succeeds("paho", served, "unix", certificates, client_id="by-path")
-    served.broker.wait_for_line("New client connected from <unknown> as by-path ")
+    served.broker.wait_for_line("New client connected from <unix socket> as by-path ")

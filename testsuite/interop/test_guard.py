@@ -339,7 +339,7 @@ def read_until(terminal, pattern):
     (["--client", "one", "--topic", "news/a"], 1,
      "read news/a: allowed by {acl}:2: topic read news/#\n"
      "write news/a: denied because no rule for anonymous clients and no pattern allows it\n"
-     "subscribe news/a: allowed; an ACL file does not restrict subscribing; each message is checked with read"),
+     "subscribe news/a: allowed; subscribing is not restricted; each message is checked with read"),
     (["--user", "anna", "--client", "#", "--topic", "public/x", "--access", "read"], 1, "names with +, # or /"),
     (["--user", "zoe", "--password-file", "{passwords}", "--topic", "public/x", "--access", "read"], 0,
      "warning: there is no user \"zoe\""),
@@ -351,3 +351,40 @@ def test_explain_names_the_line(files, flags, code, expected):
     done = subprocess.run(command, capture_output=True, text=True, timeout=15, stdin=subprocess.DEVNULL)
     assert done.returncode == code, done
     assert expected.format(acl=files[1]) in done.stdout, done.stdout
+
+
+ROLES = """\
+acl_file = "acl"
+[[role]]
+name = "operators"
+members = ["anna"]
+publish = ["cmd/#"]
+deny = [
+    "cmd/reactor/#",
+]
+[[role]]
+name = "auditors"
+subscribe = ["#"]
+"""
+
+
+@pytest.mark.parametrize("flags,code,expected", [
+    (["--user", "anna", "--topic", "cmd/a", "--access", "write"], 0,
+     "write cmd/a: allowed by {config}:5: role \"operators\", publish cmd/#"),
+    (["--user", "anna", "--topic", "cmd/reactor/a", "--access", "read"], 1,
+     "denied by {config}:7: role \"operators\", deny cmd/reactor/#"),
+    (["--user", "zoe", "--topic", "x/y", "--access", "read", "--role", "auditors"], 0,
+     "allowed by {config}:11: role \"auditors\", subscribe #"),
+    (["--user", "zoe", "--topic", "x/y", "--access", "read", "--role", "nobody"], 1,
+     "warning: there is no role \"nobody\""),
+    (["--user", "anna", "--topic", "home/cellar/x", "--access", "read"], 1, "acl:12: topic deny home/cellar/#"),
+    (["--user", "zoe", "--topic", "x/y", "--access", "read"], 1, "because no rule for user \"zoe\""),
+])
+def test_explain_knows_roles(files, flags, code, expected):
+    """Roles are asked before the ACL file that the configuration names."""
+    config = files[1].parent / "roles.toml"
+    config.write_text(ROLES)
+    command = [broker_process.ringmq_binary(), "explain", "--config", str(config), *flags]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=15, stdin=subprocess.DEVNULL)
+    assert done.returncode == code, done
+    assert expected.format(config=config) in done.stdout, done.stdout

@@ -110,6 +110,16 @@ def test_scram_with_a_wrong_password(guarded, user, password):
     peer.expect_closed()
 
 
+@pytest.mark.parametrize(("password", "code"), [("pencil", 0), ("wrong", 134)])
+def test_scram_of_the_command_line(guarded, password, code):
+    """`ringmq pub --scram` proves the password; a wrong one is refused with 0x86."""
+    command = [broker_process.ringmq_binary(), "pub", "-p", str(guarded), "-u", "zoe", "-P", password, "--scram",
+               "-t", "t", "-m", "x", "-q", "1", "-d"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=15, stdin=subprocess.DEVNULL)
+    assert done.returncode == code, done
+    assert "pencil" not in done.stdout + done.stderr
+
+
 def test_scram_anew(guarded):
     """A client authenticates anew; when that fails it is closed [MQTT-4.12.1-2]."""
     peer = proved(guarded)

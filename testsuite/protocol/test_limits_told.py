@@ -144,6 +144,14 @@ def too_much_retained(offender):
     assert 0x97 in reasons
 
 
+def too_fast(offender):
+    peer = offender.client()
+    peer.send(*[mqtt.publish("t", bytes(500))] * 20)
+    time.sleep(0.1)
+    peer.send(mqtt.PINGREQ)
+    peer.expect("PINGRESP")
+
+
 FAULT = rf"Client disconnected, {WHO}: "
 REFUSED = rf"A subscription to '[^']+' was refused to {WHO}: .*{{limit}}"
 LIMITS = [
@@ -156,6 +164,8 @@ LIMITS = [
      rf"A connection from {ADDRESS} was refused: .*connections_max"),
     ("connections_per_address_per_second_max", 4, too_often, "connections/refused/too often",
      r"A connection from 127\.0\.0\.1 was refused: .*{limit}"),
+    ("bytes_per_address_per_second_max", 4000, too_fast, "connections/reads delayed",
+     rf"Reading waits, {WHO}: .*{{limit}}"),
     ("sessions_max", 3, too_many_sessions, "clients/refused", FAULT),
     ("memory_max", 100, too_short_of_memory, "memory/clients refused", FAULT + ".*memory_max"),
     ("keep_alive_max", 60, silent, "connections/timed out/keep alive", FAULT),
@@ -169,6 +179,8 @@ LIMITS = [
     ("subscriptions_per_session_max", 2, too_many_subscriptions, "subscriptions/refused", REFUSED),
     ("wildcards_per_session_max", 1, too_many_wildcards, "subscriptions/refused", REFUSED),
     ("queue_messages_max", 1, queue_too_long, "publish/messages/dropped/queue", rf"Queue is full of {WHO}: "),
+    ("retained_per_root_max", 1, too_much_retained, "retained messages/refused",
+     rf"A message was not retained, published by {WHO}: "),
     ("retained_messages_max", 1, too_much_retained, "retained messages/refused",
      rf"A message was not retained, published by {WHO}: "),
 ]

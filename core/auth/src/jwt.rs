@@ -21,6 +21,8 @@ const KEYS_MAX: usize = 64;
 const SECRET_BYTES_MIN: usize = 32;
 /// Rules of one token.
 const RULES_MAX: usize = 256;
+/// Roles of one token: each is asked for each of its bearer's messages.
+const ROLES_MAX: usize = 32;
 
 /// Where keys come from. Never shown by `Debug`.
 pub enum KeySource<'a> {
@@ -30,6 +32,8 @@ pub enum KeySource<'a> {
     Pem(&'a [u8]),
     /// A set of keys as JSON (RFC 7517).
     Jwks(&'a [u8]),
+    /// The same from where anybody can read it: secrets in it are nobody's, and are left out.
+    PublicJwks(&'a [u8]),
 }
 
 /// What a token must say, and what is read from it.
@@ -50,6 +54,8 @@ pub struct Claims {
     /// The claim that, where a token has it, is what its bearer may do: an object with lists of filters by the names
     /// `publish`, `subscribe`, `all` and `deny`; `pub` and `sub` are the same as the first two.
     pub permissions: Option<String>,
+    /// The claim that, where a token has it, names the roles of its bearer: a text, or a list of texts.
+    pub roles: Option<String>,
 }
 
 impl Default for Claims {
@@ -62,6 +68,7 @@ impl Default for Claims {
             user_name: "sub".to_owned(),
             client_id: None,
             permissions: None,
+            roles: None,
         }
     }
 }
@@ -75,6 +82,8 @@ pub struct Bearer {
     pub client_id: Option<String>,
     /// What its bearer may do, where it says so.
     pub permissions: Option<Granted>,
+    /// The roles that it names, beside those that its user name has.
+    pub roles: Box<[Box<str>]>,
     /// Until when it is good: seconds since 1970, leeway included.
     pub expires_at: Option<u64>,
 }
@@ -151,7 +160,8 @@ impl Verifier {
                     keys.push(Key { id: None, key: DecodingKey::from_secret(secret) })
                 }
                 KeySource::Pem(pem) => keys.push(Key { id: None, key: key_of_pem(pem)? }),
-                KeySource::Jwks(json) => keys.extend(keys_of_set(json)?),
+                KeySource::Jwks(json) => keys.extend(keys_of_set(json, true)?),
+                KeySource::PublicJwks(json) => keys.extend(keys_of_set(json, false)?),
             }
         }
         match keys.len() {
@@ -159,6 +169,12 @@ impl Verifier {
             1..=KEYS_MAX => Ok(Self { keys, claims }),
             count => Err(format!("there are {count} keys: expected at most {KEYS_MAX}")),
         }
+    }
+
+    /// How many keys it has.
+    #[must_use]
+    pub const fn key_count(&self) -> usize {
+        self.keys.len()
     }
 
     /// Judges a token at a time, in seconds since 1970. Takes some 100 us with public keys.
@@ -231,7 +247,11 @@ impl Verifier {
                 Some((name, value)) => Some(granted(value).ok_or_else(|| wrong(name))?),
                 None => None,
             };
-        Ok(Bearer { user_name, client_id, permissions, expires_at })
+        let roles = match self.claims.roles.as_ref().and_then(|name| Some((name, claims.get(name)?))) {
+            Some((name, value)) => roles(value).ok_or_else(|| wrong(name))?,
+            None => Box::default(),
+        };
+        Ok(Bearer { user_name, client_id, permissions, roles, expires_at })
     }
 }
 
@@ -251,15 +271,18 @@ fn key_of_pem(pem: &[u8]) -> Result<DecodingKey, String> {
     key.ok_or_else(|| "the key is no PEM of a public key for RSA, P-256, P-384 or Ed25519".to_owned())
 }
 
-fn keys_of_set(json: &[u8]) -> Result<Vec<Key>, String> {
+/// The keys of a set; of one that anybody can read, without secrets.
+fn keys_of_set(json: &[u8], with_secrets: bool) -> Result<Vec<Key>, String> {
     let set: JwkSet = serde_json::from_slice(json)
         .map_err(|error| format!("line {} is no set of keys (RFC 7517)", error.line()))?;
     let mut keys = Vec::new();
     for jwk in set.keys.iter().filter(|jwk| is_for_signatures(jwk)) {
         let Ok(key) = DecodingKey::from_jwk(jwk) else { continue };
-        if key.family() == AlgorithmFamily::Hmac
-            && key.try_get_as_bytes().is_ok_and(|secret| secret.len() < SECRET_BYTES_MIN)
-        {
+        let is_secret = key.family() == AlgorithmFamily::Hmac;
+        if is_secret && !with_secrets {
+            continue;
+        }
+        if is_secret && key.try_get_as_bytes().is_ok_and(|secret| secret.len() < SECRET_BYTES_MIN) {
             return Err(format!("a secret of the set has less than {SECRET_BYTES_MIN} bytes"));
         }
         keys.push(Key { id: jwk.common.key_id.clone(), key });
@@ -297,6 +320,18 @@ fn is_audience(claim: Option<&Value>, wanted: &str) -> bool {
         Some(Value::String(one)) => one == wanted,
         Some(Value::Array(several)) => several.iter().any(|one| one.as_str() == Some(wanted)),
         _ => false,
+    }
+}
+
+/// The roles a claim names; nothing when it is no text and no list of texts, or has too many.
+#[must_use]
+pub fn roles(claim: &Value) -> Option<Box<[Box<str>]>> {
+    match claim {
+        Value::String(one) => Some(Box::new([one.as_str().into()])),
+        Value::Array(several) if several.len() <= ROLES_MAX => {
+            several.iter().map(|one| Some(one.as_str()?.into())).collect()
+        }
+        _ => None,
     }
 }
 

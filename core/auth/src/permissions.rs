@@ -133,21 +133,34 @@ impl Granted {
     /// Whether the client may do this with a topic.
     #[must_use]
     pub fn allows(&self, who: Who<'_>, action: Action, topic: &str) -> bool {
-        // What is put in has one level and no wildcard, so such a name matches nothing that allows; what denies by
-        // it could not be told, and so denies everything.
-        let is_odd = |name: &str| name.contains(['+', '#', '/']);
-        if (self.denies_by_client && is_odd(who.client_id))
-            || (self.denies_by_user && who.user_name.is_some_and(is_odd))
-        {
-            return false;
+        self.says(who, action, topic) == Some(true)
+    }
+
+    /// What the rules say: it may be, it may not be, or nothing.
+    #[must_use]
+    pub fn says(&self, who: Who<'_>, action: Action, topic: &str) -> Option<bool> {
+        if self.denies_odd_name(who) {
+            return Some(false);
         }
         let access = match action {
             Action::Read => Access::Read,
             Action::Write => Access::Write,
         };
         let verdict = self.tree.check(self.root, who, topic);
-        verdict.allows(access) && !verdict.denies()
+        if verdict.denies() { Some(false) } else { verdict.allows(access).then_some(true) }
     }
+
+    /// What is put in has one level and no wildcard, so a name with more matches nothing that allows; what denies by it
+    /// could not be told, and so denies everything.
+    pub(crate) fn denies_odd_name(&self, who: Who<'_>) -> bool {
+        (self.denies_by_client && is_odd(who.client_id))
+            || (self.denies_by_user && who.user_name.is_some_and(is_odd))
+    }
+}
+
+/// Whether a name would be more than one level of a topic if it were put into a filter.
+pub(crate) fn is_odd(name: &str) -> bool {
+    name.contains(['+', '#', '/'])
 }
 
 /// Whether a filter names a topic, as MQTT defines it [MQTT-4.7.1-2] [MQTT-4.7.1-3] [MQTT-4.7.2-1]. The plain reading,

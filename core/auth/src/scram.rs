@@ -1,7 +1,8 @@
-//! The server's side of SCRAM-SHA-256 (RFC 5802, RFC 7677), for the extended authentication of MQTT 5.0: the password
-//! never crosses the network, and the server proves that it knows the user too. One exchange is a chain of values:
+//! SCRAM-SHA-256 (RFC 5802, RFC 7677), for the extended authentication of MQTT 5.0: the password never crosses the
+//! network, and the server proves that it knows the user too. One exchange is a chain of values on each side:
 //!
 //! ```text
+//! begin ──▶ (client-first, Login) ── server-first ──▶ (client-final, Proof) ── server-final ──▶ proved
 //! client-first ──▶ ClientFirst ── challenge ──▶ (server-first, Exchange) ── client-final ──▶ server-final
 //! ```
 //!
@@ -41,7 +42,7 @@ pub enum ScramError {
     Malformed,
     /// The client demands what there is not: channel binding, another identity, an extension that must be understood.
     Unsupported,
-    /// The proof is wrong: it is not the password.
+    /// The proof is wrong: it is not the password, or the server does not know it.
     WrongProof,
 }
 
@@ -232,6 +233,88 @@ impl Exchange {
     }
 }
 
+/// A client that has said who it is and waits for the server's challenge. Never shown by `Debug`.
+pub struct Login {
+    bare: String,
+    nonce: String,
+    password: Box<[u8]>,
+}
+
+/// A client that waits for the server's proof. Never shown by `Debug`.
+pub struct Proof(Key);
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Login(…)")
+    }
+}
+
+impl std::fmt::Debug for Proof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Proof(…)")
+    }
+}
+
+/// Begins a client's side: `client-first-message`, and what is waited for. `nonce` is random, in printable ASCII without
+/// commas.
+#[must_use]
+pub fn begin(user_name: &str, password: &[u8], nonce: &str) -> (String, Login) {
+    debug_assert!(is_nonce(nonce), "the nonce is made here");
+    let name = user_name.replace('=', "=3D").replace(',', "=2C");
+    let bare = format!("n={name},r={nonce}");
+    let first = format!("n,,{bare}");
+    (first, Login { bare, nonce: nonce.to_owned(), password: password.into() })
+}
+
+impl Login {
+    /// Answers `server-first-message` with `client-final-message`. Takes as long as the server's iterations: at their
+    /// most about a second.
+    ///
+    /// # Errors
+    /// [`ScramError`]; fewer iterations than RFC 7677 demands are not supported, because they would make the password
+    /// easy to guess for whoever sent this.
+    pub fn answer(self, message: &[u8]) -> Result<(String, Proof), ScramError> {
+        let message = text(message)?;
+        let mut attributes = message.split(',');
+        let mut next = |name: &str| {
+            attributes.next().and_then(|attribute| attribute.strip_prefix(name)).ok_or(ScramError::Malformed)
+        };
+        if message.starts_with("m=") {
+            return Err(ScramError::Unsupported);
+        }
+        let (nonce, salt, iterations) = (next("r=")?, next("s=")?, next("i=")?);
+        let salt = STANDARD.decode(salt).map_err(|_| ScramError::Malformed)?;
+        let iterations: u32 = iterations.parse().map_err(|_| ScramError::Malformed)?;
+        let is_longer = nonce.len() > self.nonce.len() && nonce.starts_with(&self.nonce);
+        if !is_longer || !is_nonce(nonce) || salt.is_empty() {
+            return Err(ScramError::Malformed);
+        }
+        if !ITERATIONS.contains(&iterations) {
+            return Err(ScramError::Unsupported);
+        }
+        let mut salted = Key::default();
+        pbkdf2_hmac::<Sha256>(&self.password, &salt, iterations, &mut salted);
+        let client_key = hmac(&salted, b"Client Key");
+        let stored_key: Key = Sha256::digest(client_key).into();
+        let without_proof = format!("c=biws,r={nonce}");
+        let all = format!("{},{message},{without_proof}", self.bare);
+        let mut proof = hmac(&stored_key, all.as_bytes());
+        proof.iter_mut().zip(client_key).for_each(|(byte, other)| *byte ^= other);
+        let server = hmac(&hmac(&salted, b"Server Key"), all.as_bytes());
+        Ok((format!("{without_proof},p={}", STANDARD.encode(proof)), Proof(server)))
+    }
+}
+
+impl Proof {
+    /// Whether `server-final-message` proves that the server knows the user.
+    #[must_use]
+    pub fn is_proved(&self, message: &[u8]) -> bool {
+        let proof = text(message).ok().and_then(|message| message.strip_prefix("v="));
+        let proof = proof.and_then(|proof| STANDARD.decode(proof.split(',').next()?).ok());
+        proof.is_some_and(|proof| bool::from(proof.as_slice().ct_eq(&self.0)))
+    }
+}
+
 fn text(message: &[u8]) -> Result<&str, ScramError> {
     let fits = message.len() <= MESSAGE_BYTES_MAX;
     std::str::from_utf8(message).ok().filter(|text| fits && !text.contains('\0')).ok_or(ScramError::Malformed)
@@ -284,6 +367,45 @@ mod tests {
         assert_eq!(challenge, expected);
         let last = exchange.finish(CLIENT_FINAL.as_bytes()).unwrap();
         assert_eq!(last, "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
+    }
+
+    #[test]
+    fn the_clients_side_of_it() {
+        let (first, login) = begin("user", b"pencil", "rOprNGfwEbeRWgbNEkqO");
+        assert_eq!(first, CLIENT_FIRST);
+        let (challenge, exchange) = exchange(credential(b"pencil"));
+        let (last, proof) = login.answer(challenge.as_bytes()).unwrap();
+        assert_eq!(last, CLIENT_FINAL);
+        let server = exchange.finish(last.as_bytes()).unwrap();
+        assert!(proof.is_proved(server.as_bytes()));
+        let damaged = server.replace("6rr", "6rs");
+        for wrong in [&damaged[..], &server[..server.len() - 4], "e=other-error", "v=", ""] {
+            assert!(!proof.is_proved(wrong.as_bytes()), "{wrong}");
+        }
+        assert_eq!(begin("a,b=c", b"", "x").0, "n,,n=a=2Cb=3Dc,r=x");
+    }
+
+    #[test]
+    fn what_a_server_may_not_say() {
+        let rows = [
+            ("r=x1,s=AAAA,i=4096", None),
+            ("r=x1,s=AAAA,i=4096,ext=1", None),
+            ("m=a,r=x1,s=AAAA,i=4096", Some(ScramError::Unsupported)),
+            ("r=x1,s=AAAA,i=4095", Some(ScramError::Unsupported)),
+            ("r=x1,s=AAAA,i=2000001", Some(ScramError::Unsupported)),
+            ("r=x1,s=AAAA,i=99999999999", Some(ScramError::Malformed)),
+            ("r=x,s=AAAA,i=4096", Some(ScramError::Malformed)),
+            ("r=y1,s=AAAA,i=4096", Some(ScramError::Malformed)),
+            ("r=x 1,s=AAAA,i=4096", Some(ScramError::Malformed)),
+            ("r=x1,s=,i=4096", Some(ScramError::Malformed)),
+            ("r=x1,s=A!,i=4096", Some(ScramError::Malformed)),
+            ("r=x1,i=4096,s=AAAA", Some(ScramError::Malformed)),
+            ("", Some(ScramError::Malformed)),
+        ];
+        for (message, expected) in rows {
+            let (_, login) = begin("user", b"pencil", "x");
+            assert_eq!(login.answer(message.as_bytes()).err(), expected, "{message}");
+        }
     }
 
     #[test]

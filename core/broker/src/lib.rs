@@ -44,6 +44,7 @@ pub use handle::{
 };
 pub use random::random_bytes;
 pub use reload::ReloadReport;
+pub use ringmq_auth::{Access, Action, Effect, Permissions, Role, Rule};
 pub use ringmq_rt::{Decisions, Driver, DriverChoice, StopReport, trim};
 pub use ringmq_shard::counters::ShardCounters;
 pub use ringmq_shard::{

@@ -103,6 +103,9 @@ impl Broker {
                 }
             }
         }
+        if !options.has_roles_of(self.options()) {
+            report.changed.push("role");
+        }
         (options, report)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::completion::Completion;
 use crate::driver::{Command, Entry};
+use crate::scram::Scram;
 use crate::security;
 use crate::state::{News, Shared, State, Waiting};
 use crate::{
@@ -44,7 +45,10 @@ impl Client {
             Some(context) => context,
             None => Context::shared().map_err(|error| ConnectError::Context(Arc::new(error)))?,
         };
-        let peer = Peer::new(options.peer_options()).map_err(ConnectError::Options)?;
+        let mut peer = Peer::new(options.peer_options()).map_err(ConnectError::Options)?;
+        if let Some((user_name, password)) = &options.scram {
+            peer.set_authenticator(Box::new(Scram::new(user_name, password)));
+        }
         let door = security::door(&options)?;
         let mut state = State::new(peer, options.receive_queue_messages_max, options.acknowledgement);
         state.has_callback = options.on_message.is_some();

@@ -38,6 +38,7 @@ mod message;
 mod options;
 mod readiness;
 mod resolve;
+mod scram;
 mod security;
 mod state;
 mod subscription;

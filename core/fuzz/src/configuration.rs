@@ -114,6 +114,8 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
             "publish_hold = \"5s\"\nqueue_bytes_max = '64KiB'\nmoving = false\nqueue_policy = \"end\"\ncores = \"0,2-5\"\n",
             "[[listener]]\naddress = \"wss://*:8884/mqtt\"\ncertificate = \"a\"\ncertificate_key = \"b\"\n\
              client_certificate = \"required\"\nclient_ca = \"c\"\nidentity = \"cn\"\nforwarded_from = [\"10.0.0.0/8\"]\n",
+            "[[role]]\nname = \"a\"\nmembers = [\"*\", \"b\"]\npublish = [\"x/%c/#\"]\nsubscribe = [\"+/%u\"]\n\
+             all = [\"y\"]\ndeny = [\"x/#/y\"]\n[[role]]\nname = \"a\"\n",
             "[[listener]]\naddress = \"tls://[::1]\"\ncertificate = [{ certificate = \"a\", key = \"b\" }]\n\
              proxy_protocol = \"required\"\nproxy_protocol_from = \"::/0\"\n[[listener]]\naddress = \"unix:/x\"\n\
              unix_mode = \"0660\"\n[[listener]]\naddress = \"activated:x\"\n",

@@ -10,6 +10,8 @@ pub(crate) struct Connection<S> {
     pub(crate) layers: Layers,
     /// The shard wants no more bytes for now.
     pub(crate) paused: bool,
+    /// Its address has sent so much that it has to wait.
+    pub(crate) delayed: bool,
     /// The kernel takes no more bytes for now.
     pub(crate) blocked: bool,
     /// No more bytes will come, and the shard knows.
@@ -27,6 +29,7 @@ impl<S> Connection<S> {
             socket,
             layers,
             paused: false,
+            delayed: false,
             blocked: false,
             ended: false,
             hung_up: false,
@@ -34,8 +37,14 @@ impl<S> Connection<S> {
         }
     }
 
-    pub(crate) fn wants_bytes(&self) -> bool {
+    /// Whether the shard takes bytes of it.
+    pub(crate) fn takes_bytes(&self) -> bool {
         !self.paused && !self.ended
+    }
+
+    /// Whether it is to be read as soon as there is something.
+    pub(crate) fn wants_bytes(&self) -> bool {
+        self.takes_bytes() && !self.delayed
     }
 }
 

@@ -64,6 +64,9 @@ pub(crate) const START_DESCRIPTORS: usize = 2;
 pub(crate) const EXECUTOR_IDLE: u64 = 10_000;
 /// Memory an executor must be allowed to lock, in bytes: glommio refuses to start under it.
 pub(crate) const EXECUTOR_MEMLOCK_BYTES: u64 = 512 << 10;
+/// How often connections are looked at whose address has sent too much, in milliseconds: that many more or less is not
+/// noticed by whoever is to be slower, and with thousands of them it is cheap.
+pub(crate) const DELAYED_LOOK_MS: u64 = 50;
 /// How long a shard looks before it sleeps, where that is worth it: about what being put to sleep and started again costs
 /// (5 us of processor time on a quiet machine, Linux 6.18 under KVM), and more than a client on the same machine takes
 /// to answer (3 us there, 4 to 5 beside other programs).

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringmq_net::{Broken, Introduction, Layer, Layers};
-use ringmq_proto::time::Now;
+use ringmq_proto::time::{Mono, Now};
 use ringmq_shard::{
     Common, ConnId, Effect, Input, Introduced, LocalInput, LocalOutcome, LogLevel, Parts, PeerAddress, Shard,
     ShardId,
@@ -25,9 +25,9 @@ use crate::change::Changed;
 use crate::connections::{Connection, Connections};
 use crate::halt_poll::HaltPoll;
 use crate::limits::{
-    ACCEPTS_PER_TURN_MAX, DRAINS_PER_TURN_MAX, FLUSHES_PER_TURN_MAX, HALT_POLL, HALT_POLL_EVENTS_MAX,
-    HEAR_OUT_READS_MAX, LARGE_READ_BYTES_MAX, READ_BUFFER_BYTES, READ_BYTES_PER_TURN_MAX, SLEEP_MAX,
-    WRITE_BYTES_PER_TURN_MAX, WRITE_SLICES_MAX,
+    ACCEPTS_PER_TURN_MAX, DELAYED_LOOK_MS, DRAINS_PER_TURN_MAX, FLUSHES_PER_TURN_MAX, HALT_POLL,
+    HALT_POLL_EVENTS_MAX, HEAR_OUT_READS_MAX, LARGE_READ_BYTES_MAX, READ_BUFFER_BYTES,
+    READ_BYTES_PER_TURN_MAX, SLEEP_MAX, WRITE_BYTES_PER_TURN_MAX, WRITE_SLICES_MAX,
 };
 use crate::listener::{Behind, Listener};
 use crate::mailbox::{Arrival, Decisions, Mail, Order};
@@ -68,6 +68,9 @@ pub(crate) struct Worker<S: Sockets> {
     effects: Vec<Effect>,
     /// Connections with more output than one turn writes.
     write_on: Vec<ConnId>,
+    /// Connections whose address has sent too much, and when they are looked at again.
+    delayed: Vec<ConnId>,
+    delayed_until: Mono,
     buffer: Box<[u8]>,
     halt_poll: HaltPoll,
     /// Events of sockets that the present turn served.
@@ -118,6 +121,8 @@ impl<S: Sockets> Worker<S> {
             events: Vec::new(),
             effects: Vec::new(),
             write_on: Vec::new(),
+            delayed: Vec::new(),
+            delayed_until: Mono(0),
             buffer: vec![0; LARGE_READ_BYTES_MAX].into(),
             halt_poll: HaltPoll::default(),
             served: 0,
@@ -164,6 +169,7 @@ impl<S: Sockets> Worker<S> {
         self.take_mail(now);
         self.drain_lanes(now);
         self.drain_for_queries(now);
+        self.look_at_delayed(now);
         self.serve_sockets(now);
         if self.shard.deadline().is_some_and(|deadline| deadline <= now.mono) {
             self.shard.handle(now, Input::Tick);
@@ -290,17 +296,26 @@ impl<S: Sockets> Worker<S> {
             return self.read(now, conn);
         }
         if event.broken {
+            self.read_late(now, conn);
             self.end(now, conn);
         }
         0
     }
 
     fn read(&mut self, now: Now, conn: ConnId) -> usize {
+        let mut room_max = LARGE_READ_BYTES_MAX;
+        if self.shard.bounds_bytes() {
+            room_max = room_max.min(self.shard.may_be_read(now, conn, true));
+            if room_max == 0 {
+                self.delay(now, conn);
+                return 0;
+            }
+        }
         let Some(connection) = self.connections.find(conn) else { return 0 };
         if !connection.wants_bytes() {
             return 0;
         }
-        let room = READ_BUFFER_BYTES.max(self.shard.missing_bytes(conn).min(LARGE_READ_BYTES_MAX));
+        let room = READ_BUFFER_BYTES.max(self.shard.missing_bytes(conn)).min(room_max);
         let read = receive(connection.socket.as_fd(), &mut self.buffer[..room]);
         if let Read::Bytes(bytes) = read
             && (bytes == room || connection.hung_up)
@@ -311,18 +326,67 @@ impl<S: Sockets> Worker<S> {
         self.take_read(now, conn, read)
     }
 
-    /// Hands the shard what has arrived on a connection, whether or not the driver has said so yet.
-    fn hear_out(&mut self, now: Now, conn: ConnId) {
-        for reads in 1..=HEAR_OUT_READS_MAX {
-            let Some(connection) = self.connections.find(conn).filter(|c| c.wants_bytes()) else { break };
+    /// Leaves what has come on a connection where it is for a while.
+    fn delay(&mut self, now: Now, conn: ConnId) {
+        let Some(connection) = self.connections.find(conn) else { return };
+        connection.delayed = true;
+        if self.delayed.is_empty() {
+            self.delayed_until = Mono(now.mono.0 + DELAYED_LOOK_MS);
+        }
+        self.delayed.push(conn);
+        self.want(now, conn);
+    }
+
+    /// Whose time has come is read again.
+    fn look_at_delayed(&mut self, now: Now) {
+        if self.delayed.is_empty() || now.mono < self.delayed_until {
+            return;
+        }
+        self.delayed_until = Mono(now.mono.0 + DELAYED_LOOK_MS);
+        let mut delayed = std::mem::take(&mut self.delayed);
+        delayed.retain(|&conn| {
+            if self.connections.find(conn).is_none() {
+                return false;
+            }
+            if self.shard.may_be_read(now, conn, false) == 0 {
+                return true;
+            }
+            if let Some(connection) = self.connections.find(conn) {
+                connection.delayed = false;
+            }
+            self.want(now, conn);
+            false
+        });
+        self.delayed = delayed;
+    }
+
+    /// What a connection had sent before it broke, and nobody has read because it had to wait, counts.
+    fn read_late(&mut self, now: Now, conn: ConnId) {
+        if self.connections.find(conn).is_some_and(|connection| connection.delayed) {
+            self.read_out(now, conn);
+        }
+    }
+
+    /// Reads what stands in a socket, up to a bound; whether there may be more.
+    fn read_out(&mut self, now: Now, conn: ConnId) -> bool {
+        for _ in 0..HEAR_OUT_READS_MAX {
+            // Also what would have to wait: its client is to be judged by it.
+            let Some(connection) = self.connections.find(conn).filter(|c| c.takes_bytes()) else {
+                return false;
+            };
             let read = receive(connection.socket.as_fd(), &mut self.buffer[..READ_BUFFER_BYTES]);
             self.take_read(now, conn, read);
             if !matches!(read, Read::Bytes(_)) {
-                break;
+                return false;
             }
-            if reads == HEAR_OUT_READS_MAX {
-                self.sockets.again(Token::Connection(conn));
-            }
+        }
+        true
+    }
+
+    /// Hands the shard what has arrived on a connection, whether or not the driver has said so yet.
+    fn hear_out(&mut self, now: Now, conn: ConnId) {
+        if self.read_out(now, conn) {
+            self.sockets.again(Token::Connection(conn));
         }
         self.shard.handle(now, Input::HeardOut { conn });
     }
@@ -336,6 +400,9 @@ impl<S: Sockets> Worker<S> {
                 0
             }
             Read::Bytes(bytes) => {
+                if self.shard.bounds_bytes() {
+                    self.shard.bytes_came(now, conn, bytes);
+                }
                 let Some(connection) = self.connections.find(conn) else { return 0 };
                 let shard = &mut self.shard;
                 let opened = connection.layers.open(&mut self.buffer[..bytes], &mut |plain| {
@@ -589,6 +656,7 @@ impl<S: Sockets> Worker<S> {
             Err(Errno::AGAIN | Errno::INTR) => 0,
             Err(_) if connection.ended => offered,
             Err(_) => {
+                self.read_late(now, conn);
                 self.end(now, conn);
                 return 0;
             }
@@ -716,7 +784,8 @@ impl<S: Sockets> Worker<S> {
             return Next::Again;
         }
         let rests = self.listeners.iter().flatten().filter_map(|listener| listener.rests_until);
-        let deadline = rests.chain(self.shard.deadline()).min();
+        let delayed = (!self.delayed.is_empty()).then_some(self.delayed_until);
+        let deadline = rests.chain(self.shard.deadline()).chain(delayed).min();
         let longest = Duration::from_millis(SLEEP_MAX);
         let wait = deadline.map_or(longest, |deadline| self.shared.clock.until(deadline).min(longest));
         Next::Sleep(wait)

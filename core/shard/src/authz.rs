@@ -15,7 +15,7 @@ pub struct Ticket(pub u64);
 /// Where a connection comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerAddress {
-    /// The address of the other end; `None` for peers without one, such as in-process handles.
+    /// The address of the other end; `None` behind a Unix socket, where clients have none.
     pub socket: Option<SocketAddr>,
     /// Number of the listener that accepted it.
     pub listener: u16,
@@ -25,6 +25,12 @@ pub struct PeerAddress {
 }
 
 impl PeerAddress {
+    /// The address for the log.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.socket.map_or_else(|| "<unix socket>".to_owned(), |address| address.to_string())
+    }
+
     /// A peer of whom the transport has proved nothing.
     #[must_use]
     pub const fn new(socket: Option<SocketAddr>, listener: u16) -> Self {

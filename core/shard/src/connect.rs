@@ -18,6 +18,7 @@ use crate::input::ConnId;
 use crate::limits::Settings;
 use crate::links::{Denial, Link, Park, Said};
 use crate::local::LOCAL_PREFIX;
+use crate::log::quoted;
 use crate::message_pool::MessagePool;
 use crate::offer::Offer;
 use crate::receive::Step;
@@ -222,12 +223,11 @@ impl Shard {
     }
 
     fn log_connected(&mut self, id: ConnId, connect: &Connect<'_>, client_id: &str) {
-        let address = self.links.at(id).and_then(|l| l.peer.socket);
-        let from = address.map_or_else(|| "<unknown>".to_owned(), |a| a.to_string());
+        let from = self.address_of(id);
         let (clean, keep_alive) = (u8::from(connect.clean_start), connect.keep_alive);
         // mosquitto's numbers: 1 for 3.1, 2 for 3.1.1, 5 for 5.0.
         let protocol = if connect.version == Version::V5 { 5 } else { connect.version as u8 - 2 };
-        let user = connect.user_name.map_or_else(String::new, |u| format!(", u'{u}'"));
+        let user = connect.user_name.map_or_else(String::new, |user| format!(", u{}", quoted(user)));
         self.log(LogLevel::Info, || {
             format!("New client connected from {from} as {client_id} (p{protocol}, c{clean}, k{keep_alive}{user}).")
         });

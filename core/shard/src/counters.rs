@@ -155,6 +155,8 @@ counters! {
     half_open_closed,
     /// Connections refused because their address makes too many.
     connections_too_often,
+    /// Reads that had to wait because their address had sent too much.
+    reads_delayed,
     /// Connections moved to another shard.
     moved,
     /// Takeovers of a live ClientID.

@@ -19,10 +19,11 @@ const STALE_MAX: usize = 64;
 
 /// Whom an address belongs to: itself, or its first 64 bits, which is what one customer is given of IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Origin(u64, bool);
+pub struct Origin(u64, bool);
 
 impl Origin {
-    fn of(ip: IpAddr) -> Self {
+    /// That of an address.
+    pub fn of(ip: IpAddr) -> Self {
         match ip.to_canonical() {
             IpAddr::V4(ip) => Self(u64::from(ip.to_bits()), true),
             IpAddr::V6(ip) => Self((Ipv6Addr::to_bits(ip) >> 64) as u64, false),

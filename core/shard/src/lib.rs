@@ -8,6 +8,7 @@ mod aggregate;
 pub mod authz;
 pub mod budget;
 mod buffer_pool;
+mod byte_rates;
 mod connect;
 pub mod counters;
 mod deliver;
@@ -146,6 +147,7 @@ pub struct Shard {
     now: Now,
     links: Slots<ConnId, Link>,
     half_open: half_open::HalfOpen,
+    byte_rates: byte_rates::ByteRates,
     sessions: Slots<SessionId, Home>,
     /// The sessions by ClientID, which stands in the session alone.
     by_client: HashTable<SessionId>,
@@ -219,6 +221,7 @@ impl Shard {
             now,
             links: Slots::new(),
             half_open: half_open::HalfOpen::default(),
+            byte_rates: byte_rates::ByteRates::default(),
             sessions: Slots::new(),
             by_client: HashTable::new(),
             locals: HashMap::new(),

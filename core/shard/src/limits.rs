@@ -83,6 +83,8 @@ pub struct Settings {
     /// Connections of one address in a second; 0 is no bound, because one address may be a load balancer or a whole
     /// site behind NAT.
     pub connections_per_address_per_second_max: u32,
+    /// Bytes of one address in a second, read off its sockets; 0 is no bound, for the same reason.
+    pub bytes_per_address_per_second_max: u32,
     /// Filters of one SUBSCRIBE or UNSUBSCRIBE: all are handled in one turn, at some microseconds each.
     pub filters_per_packet_max: usize,
     /// Bytes of a topic name or filter.
@@ -102,6 +104,9 @@ pub struct Settings {
     pub match_nodes_per_turn: usize,
     /// Retained messages of one shard.
     pub retained_messages_max: usize,
+    /// Retained messages of one shard below one first level of topics: half of what all may be by default, so that
+    /// one tree that grows by mistake leaves room for the others.
+    pub retained_per_root_max: usize,
     /// Bytes of retained messages of one shard.
     pub retained_bytes_max: u64,
     /// Retained messages read from another shard at once.
@@ -165,6 +170,7 @@ impl Default for Settings {
             half_open_max: 8192,
             half_open_per_address_max: 1024,
             connections_per_address_per_second_max: 0,
+            bytes_per_address_per_second_max: 0,
             filters_per_packet_max: 4096,
             topic_bytes_max: 65_535,
             subscriptions_per_session_max: 100_000,
@@ -173,6 +179,7 @@ impl Default for Settings {
             wildcard_levels_max: 32,
             match_nodes_per_turn: 64,
             retained_messages_max: 10_000_000,
+            retained_per_root_max: 5_000_000,
             retained_bytes_max: 4 << 30,
             retained_page_messages: 64,
             retained_page_bytes: 256 << 10,

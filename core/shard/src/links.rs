@@ -156,6 +156,8 @@ pub struct Link {
     pub pending: PendingAcks,
     /// Whether it has not said yet who it is, and is counted as such.
     pub half_open: bool,
+    /// Not read because its address has sent too much.
+    pub delayed: bool,
     /// Whether the handshakes below MQTT are over.
     pub introduced: bool,
     /// Whether its socket is not read.
@@ -193,6 +195,7 @@ impl Link {
             questions: Vec::new(),
             pending: PendingAcks::default(),
             half_open: false,
+            delayed: false,
             introduced: true,
             paused: false,
             choked: false,
@@ -269,7 +272,7 @@ impl Shard {
         if let Some(client_id) = link.session.and_then(|s| self.client_id(s)) {
             return client_id.to_owned();
         }
-        link.peer.socket.map_or_else(|| "<unknown>".to_owned(), |a| a.to_string())
+        link.peer.text()
     }
 
     /// Encodes a packet for a connection.

@@ -66,8 +66,7 @@ impl Shard {
 
     /// Where a connection comes from.
     pub(crate) fn address_of(&self, id: ConnId) -> String {
-        let address = self.links.at(id).and_then(|link| link.peer.socket);
-        address.map_or_else(|| "<unknown>".to_owned(), |address| address.to_string())
+        self.links.at(id).map_or_else(|| "<gone>".to_owned(), |link| link.peer.text())
     }
 
     /// `direction` is "Received" or "Sending".

@@ -211,7 +211,7 @@ impl Shard {
     /// One line for the first publish of a session that is denied, then one for all that came within ten seconds.
     fn log_denied_publish(&mut self, now: Now, id: ConnId, topic: &str) {
         let Some(link) = self.links.at(id) else { return };
-        let address = link.peer.socket.map_or_else(|| "<unknown>".to_owned(), |a| a.to_string());
+        let address = link.peer.text();
         let Some(home) = link.session.and_then(|session| self.sessions.at_mut(session)) else { return };
         let denials = &mut home.who().denials;
         denials.count += 1;

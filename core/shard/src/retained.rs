@@ -2,7 +2,7 @@
 //! publish with the highest stamp wins there, whichever came last. Subscriptions read them in pages: the
 //! place to go on stays with the session, and a page is asked for only while the session has room for it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use ringmq_proto::session::{Change, Entry, RetainedRead, Subscription, SubscriptionIds};
@@ -52,6 +52,8 @@ pub struct Query {
 pub struct Retained {
     tree: RetainedTree<Rc<Message>>,
     bytes: u64,
+    /// How many topics have a message below each first level. No table that would be made anew in one turn when it grows.
+    roots: BTreeMap<Box<str>, usize>,
     graves: Graves,
     /// Topics with publishes that may still be refused.
     open: OpenTopics,
@@ -68,6 +70,7 @@ impl Retained {
         Self {
             tree: RetainedTree::new(),
             bytes: 0,
+            roots: BTreeMap::new(),
             graves: Graves::new(key),
             open: OpenTopics::default(),
             asked: Vec::new(),
@@ -84,20 +87,46 @@ impl Retained {
     fn remove(&mut self, topic: &str) {
         if let Some(old) = self.tree.remove(topic) {
             self.bytes -= old.bytes() as u64;
+            let root = root(topic);
+            if let Some(count) = self.roots.get_mut(root) {
+                *count -= 1;
+                if *count == 0 {
+                    self.roots.remove(root);
+                }
+            }
         }
     }
 
     fn insert(&mut self, message: &Rc<Message>) {
         self.bytes += message.bytes() as u64;
-        if let Some(old) = self.tree.insert(message.topic(), Rc::clone(message)) {
-            self.bytes -= old.bytes() as u64;
+        match self.tree.insert(message.topic(), Rc::clone(message)) {
+            Some(old) => self.bytes -= old.bytes() as u64,
+            None => {
+                let root = root(message.topic());
+                match self.roots.get_mut(root) {
+                    Some(count) => *count += 1,
+                    None => {
+                        self.roots.insert(root.into(), 1);
+                    }
+                }
+            }
         }
+    }
+
+    /// How many topics have a message below the first level of this one.
+    fn below_root(&self, topic: &str) -> usize {
+        self.roots.get(root(topic)).copied().unwrap_or_default()
     }
 
     /// Whether questions wait for a drain.
     pub fn wants_drain(&self) -> bool {
         !self.asked.is_empty() || !self.ripe.is_empty()
     }
+}
+
+/// The first level of a topic.
+fn root(topic: &str) -> &str {
+    topic.split('/').next().unwrap_or_default()
 }
 
 fn is_expired(message: &Message, now: Wall) -> bool {
@@ -193,8 +222,11 @@ impl Shard {
         let known = self.retained.tree.get(message.topic()).map(|old| old.bytes() as u64);
         let bytes = self.retained.bytes - known.unwrap_or(0) + message.bytes() as u64;
         // The broker's own topics are few.
-        let short = self.rung >= Rung::Shed && !message.topic().starts_with("$SYS/");
-        let room = !short && self.retained.tree.len() < self.settings.retained_messages_max;
+        let is_own = message.topic().starts_with("$SYS/");
+        let short = self.rung >= Rung::Shed && !is_own;
+        let crowded =
+            !is_own && self.retained.below_root(message.topic()) >= self.settings.retained_per_root_max;
+        let room = !short && !crowded && self.retained.tree.len() < self.settings.retained_messages_max;
         (known.is_some() || room) && bytes <= self.settings.retained_bytes_max
     }
 

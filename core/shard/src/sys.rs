@@ -50,6 +50,7 @@ const SUMS: &[(&str, Pick)] = &[
     ("connections/unread/closed", |c| &c.unread_closed),
     ("connections/half open/closed", |c| &c.half_open_closed),
     ("connections/refused/too often", |c| &c.connections_too_often),
+    ("connections/reads delayed", |c| &c.reads_delayed),
     ("connections/violations", |c| &c.violations),
     ("connections/takeovers", |c| &c.takeovers),
     ("publish/messages/held", |c| &c.publish_held),

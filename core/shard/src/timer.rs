@@ -87,6 +87,11 @@ impl Shard {
 
     fn connect_timeout(&mut self, now: Now, conn: ConnId) {
         let Some(link) = self.links.at(conn) else { return };
+        if link.delayed && link.conn.phase == Phase::AwaitConnect {
+            // Its CONNECT may stand unread.
+            let due = now.mono.plus(self.settings.connect_timeout);
+            return self.arm_link(conn, due, Timer::Connect(conn));
+        }
         // A client whose CONNECT is complete and waits for a decision has that decision's own deadline. One that
         // answers challenges has this one for all its answers.
         let decided_in_time = link.park == Some(Park::Decision) && !link.is_challenged();
@@ -102,8 +107,8 @@ impl Shard {
 
     fn keep_alive_timeout(&mut self, now: Now, conn: ConnId) {
         let Some(link) = self.links.at_mut(conn).filter(|l| l.conn.phase == Phase::Connected) else { return };
-        // What a parked client sends may stand unread: its silence is ours.
-        if link.ended || (link.paused && link.waits()) {
+        // What a parked or delayed client sends may stand unread: its silence is ours.
+        if link.ended || link.delayed || (link.paused && link.waits()) {
             link.conn.keep_alive.last_packet = now.mono;
         }
         match link.conn.keep_alive.deadline() {

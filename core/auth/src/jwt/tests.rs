@@ -311,9 +311,41 @@ fn permissions_come_with_the_token() {
 }
 
 #[test]
+fn roles_come_with_the_token() {
+    let claims = Claims { roles: Some("groups".to_owned()), ..Claims::default() };
+    let token =
+        |groups: &str| signed(r#"{"alg":"HS256"}"#, &format!(r#"{{"sub":"a","exp":100,"groups":{groups}}}"#));
+    for (groups, expected) in
+        [(r#""one""#, &["one"][..]), (r#"["one","two words"]"#, &["one", "two words"]), ("[]", &[])]
+    {
+        let roles = verify(claims.clone(), &token(groups), 0).unwrap().roles;
+        assert!(roles.iter().map(|role| &**role).eq(expected.iter().copied()), "{groups}: {roles:?}");
+    }
+    let many = format!("[{}]", vec![r#""a""#; ROLES_MAX + 1].join(","));
+    for groups in ["7", "{}", "null", "[7]", &many] {
+        let rejection = verify(claims.clone(), &token(groups), 0).unwrap_err();
+        assert_eq!(rejection, Rejection::Claim("groups".to_owned()), "{groups}");
+    }
+    let without = signed(r#"{"alg":"HS256"}"#, r#"{"sub":"a","exp":100}"#);
+    assert!(verify(claims, &without, 0).unwrap().roles.is_empty());
+    assert!(
+        verify(Claims::default(), &token(r#"["one"]"#), 0).unwrap().roles.is_empty(),
+        "nobody asked for it"
+    );
+}
+
+#[test]
 fn bad_keys_are_refused_without_a_word_of_them() {
     let short = br#"{"keys":[{"kty":"oct","k":"c2hvcnQ"}]}"#;
-    let rows: [(KeySource<'_>, &str); 6] = [
+    let secret = br#"{"keys":[{"kty":"oct","k":"YSBzZWNyZXQgb2YgdGhpcnR5LXR3byBieXRlcywgbm93"}]}"#;
+    assert!(Verifier::new(&[KeySource::Jwks(secret)], Claims::default()).is_ok());
+    let mixed = br#"{"keys":[{"kty":"oct","k":"c2hvcnQ"},
+        {"kty":"OKP","crv":"Ed25519","x":"2vPcnN9TuUMo2ZbEzhIjjVUZddfBEp2aALK54NSuqCM"}]}"#;
+    assert!(
+        Verifier::new(&[KeySource::PublicJwks(mixed)], Claims::default()).is_ok_and(|v| v.key_count() == 1)
+    );
+    let rows: [(KeySource<'_>, &str); 7] = [
+        (KeySource::PublicJwks(secret), "no key"),
         (KeySource::Secret(b"short"), "expected 32 or more"),
         (KeySource::Pem(b"nonsense"), "no PEM of a public key"),
         (KeySource::Jwks(b"nonsense"), "line 1 is no set of keys"),

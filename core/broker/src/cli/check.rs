@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use ringmq::Options;
 use ringmq::config::listener::ListenerOptions;
-use ringmq::config::{KEYS, Key, Range, Source, file};
+use ringmq::config::{KEYS, file};
 
+use super::named_files::{Named, named_files};
 use super::serve::base;
 use super::{EXIT_CONFIGURATION, print, say};
 
@@ -41,7 +42,7 @@ impl Args {
             Ok(listeners) => listeners,
             Err(errors) => return refuse(&errors.to_string()),
         };
-        let files = files(&options, &listeners);
+        let files = named_files(&options, &listeners);
         let missing: Vec<_> = files.iter().filter_map(unreadable).collect();
         if !missing.is_empty() {
             return refuse(&missing.join("\n"));
@@ -53,39 +54,6 @@ impl Args {
 fn refuse(text: &str) -> ExitCode {
     say(text);
     ExitCode::from(EXIT_CONFIGURATION)
-}
-
-/// A file that the configuration names.
-struct Named {
-    key: &'static str,
-    path: PathBuf,
-    source: Source,
-}
-
-/// Every file that is named, by the broker's keys and the listeners'.
-fn files(options: &Options, listeners: &[ListenerOptions]) -> Vec<Named> {
-    let mut all: Vec<Named> = Vec::new();
-    // The file of the process number is written and not read.
-    let read = |key: &&Key| key.name != "pid_file" && matches!(key.range, Range::Path(_) | Range::Paths(_));
-    for key in KEYS.iter().filter(read) {
-        let text = key.text(options);
-        let paths = match key.range {
-            Range::Paths(_) => text.split(',').collect(),
-            _ => vec![&*text],
-        };
-        let paths = paths.into_iter().filter(|path| !path.is_empty());
-        all.extend(paths.map(|path| Named { key: key.name, path: path.into(), source: options.source(key) }));
-    }
-    for listener in listeners {
-        for (key, path) in listener.files() {
-            // Keys of tokens are those of the broker, where a listener has none of its own.
-            let is_known = |named: &Named| named.key == key && named.path == path;
-            if !(key.starts_with("jwt_") && all.iter().any(is_known)) {
-                all.push(Named { key, path: path.to_owned(), source: listener.source.clone() });
-            }
-        }
-    }
-    all
 }
 
 fn unreadable(named: &Named) -> Option<String> {
@@ -104,6 +72,10 @@ fn summary(file: &Path, options: &Options, listeners: &[ListenerOptions], files:
     }
     for named in files {
         text.push_str(&format!("  {} {}\n", named.key, named.path.display()));
+    }
+    let names: Vec<_> = options.role_names().collect();
+    if !names.is_empty() {
+        text.push_str(&format!("\nroles: {}\n", names.join(", ")));
     }
     let (base, mut differing) = (base(), String::new());
     for key in KEYS.iter().filter(|key| key.text(options) != key.text(&base)) {

@@ -48,6 +48,9 @@ pub struct Connection {
     /// Password. Other users of this machine can see it in the list of processes
     #[arg(short = 'P', long = "pw", value_name = "PASSWORD", allow_hyphen_values = true)]
     password: Option<OsString>,
+    /// Proves the password by SCRAM-SHA-256 instead of sending it; the server must know it in that form. Implies MQTT 5
+    #[arg(long)]
+    scram: bool,
     /// Seconds between signs of life, 0 for none
     #[arg(short, long, value_name = "SECONDS", default_value_t = 60)]
     keepalive: u16,
@@ -172,6 +175,8 @@ pub struct Target {
     pub user_name: Option<String>,
     /// Password.
     pub password: Option<Vec<u8>>,
+    /// Whether the password is proved and not sent.
+    pub scram: bool,
     /// The will.
     pub will: Option<Will>,
     /// Address to connect from.
@@ -220,6 +225,11 @@ impl Connection {
             Some(url) => (Some(url.host), url.port, url.user, url.password, Some(url.topic)),
             None => (None, None, None, None, None),
         };
+        let user_name = self.username.or(url_user);
+        let password = self.password.map(OsString::into_vec).or(url_password.map(String::into_bytes));
+        if self.scram && (user_name.is_none() || password.is_none()) {
+            return Err("--scram needs a user name (-u) and a password (-P).".to_owned());
+        }
         Ok(Target {
             host: self.host.or(url_host).unwrap_or_else(|| "localhost".to_owned()),
             port: self.port.or(url_port).unwrap_or(scheme.port()),
@@ -232,8 +242,9 @@ impl Connection {
             clean_start: !self.disable_clean_session,
             session_expiry,
             keep_alive: self.keepalive,
-            user_name: self.username.or(url_user),
-            password: self.password.map(OsString::into_vec).or(url_password.map(String::into_bytes)),
+            user_name,
+            password,
+            scram: self.scram,
             will: self.will.resolve()?,
             bind_address: self.bind_address,
             inflight_max: self.max_inflight,
@@ -257,7 +268,7 @@ impl Connection {
 
     fn version(&self, tool: Tool) -> Version {
         match self.protocol_version {
-            _ if !self.properties.is_empty() => Version::V5,
+            _ if !self.properties.is_empty() || self.scram => Version::V5,
             None if tool == Tool::Request => Version::V5,
             None => Version::V311,
             Some(VersionOption::V5) => Version::V5,

@@ -376,11 +376,16 @@ fn options_of(target: &Target) -> Options {
     if let Some(path) = target.websocket {
         options = options.websocket(path);
     }
-    if let Some(name) = &target.user_name {
-        options = options.user_name(name);
-    }
-    if let Some(password) = &target.password {
-        options = options.password(password.clone());
+    match (&target.user_name, &target.password) {
+        (Some(name), Some(password)) if target.scram => options = options.scram(name, password.clone()),
+        (name, password) => {
+            if let Some(name) = name {
+                options = options.user_name(name);
+            }
+            if let Some(password) = password {
+                options = options.password(password.clone());
+            }
+        }
     }
     if let Some(address) = target.bind_address {
         options = options.bind(address);

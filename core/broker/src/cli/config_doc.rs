@@ -3,8 +3,8 @@
 
 use std::process::ExitCode;
 
-use ringmq::config::KEYS;
 use ringmq::config::listener::LISTENER_KEYS;
+use ringmq::config::{KEYS, ROLE_KEYS, ROLES_DOC};
 
 use super::serve::base;
 use super::{config_example, config_schema, print};
@@ -34,7 +34,7 @@ impl Config {
 const INTRODUCTION: &str = "\
 # Configuration of RingMQ
 
-`ringmq serve -c FILE` reads a TOML file. Each key below stands at the top of it, before the first `[[listener]]`;
+`ringmq serve -c FILE` reads a TOML file. Each key below stands at the top of it, before the first table;
 numbers may be texts with a unit (`\"5s\"`, `\"64KiB\"`). Each key is a flag too, with dashes (`--queue-policy end`, or
 `--set queue_policy=end`), and an environment variable (`RINGMQ_CONFIG_QUEUE_POLICY=end`). Flags go before variables,
 variables before the file, the file before the default. `ringmq check FILE` tells everything that is wrong with a file,
@@ -73,6 +73,12 @@ fn document() -> String {
     for key in KEYS.iter().filter(|key| key.is_per_listener()) {
         text.push_str(&row(key.name, &[key.doc, &key.accepts(), "the broker's", "every listener"]));
     }
+    text.push_str(&format!(
+        "\n## Roles\n\n{ROLES_DOC}\n\n| key of `[[role]]` | meaning | takes |\n|---|---|---|\n"
+    ));
+    for key in ROLE_KEYS {
+        text.push_str(&row(key.name, &[key.doc, if key.is_text { "a text" } else { "a list of texts" }]));
+    }
     text
 }
 
@@ -96,7 +102,9 @@ mod tests {
             assert!(text.contains(&format!("\n| `{name}` | ")), "{name}");
         }
         for line in text.lines().filter(|line| line.starts_with('|')) {
-            assert_eq!(line.replace("\\|", "").matches('|').count(), 6, "{line}");
+            let is_of_roles = text.split("## Roles").nth(1).is_some_and(|roles| roles.contains(line));
+            let expected = if is_of_roles { 4 } else { 6 };
+            assert_eq!(line.replace("\\|", "").matches('|').count(), expected, "{line}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ringmq::config::listener::LISTENER_KEYS;
-use ringmq::config::{KEYS, Range, toml_value};
+use ringmq::config::{KEYS, ROLE_KEYS, ROLES_DOC, Range, toml_value};
 
 use super::serve::base;
 
@@ -71,6 +71,21 @@ const KINDS: &[(&str, &[(&str, &str)])] = &[
     ),
 ];
 
+const ROLES: &str = "
+# ----------------------------------------------------------------------------------------------------
+# Roles. A table each, or none.
+";
+
+/// A role with every key: `name`, and lists for the others.
+const ROLE: &[(&str, &[&str])] = &[
+    ("name", &["operators"]),
+    ("members", &["anna", "bert"]),
+    ("publish", &["plant/+/cmd/#"]),
+    ("subscribe", &["plant/#", "$SYS/#"]),
+    ("all", &["home/%u/#"]),
+    ("deny", &["plant/reactor/cmd/#"]),
+];
+
 /// The text of `ringmq config example`.
 pub fn example() -> String {
     let base = base();
@@ -93,6 +108,18 @@ pub fn example() -> String {
             }
             text.push_str(&format!("#{name} = {}\n", toml_value(range, value)));
         }
+    }
+    text.push_str(ROLES);
+    comment(&mut text, ROLES_DOC);
+    text.push_str("#[[role]]\n");
+    for (name, values) in ROLE {
+        let key = ROLE_KEYS.iter().find(|key| key.name == *name).expect("the table above names keys");
+        comment(&mut text, key.doc);
+        let value = match values {
+            [one] if key.is_text => toml_value(Range::Form(""), one),
+            several => toml_value(Range::List(""), &several.join(",")),
+        };
+        text.push_str(&format!("#{name} = {value}\n"));
     }
     text
 }
@@ -158,6 +185,16 @@ mod tests {
         }
         let named = KEYS.iter().filter(|key| uncommented().contains(&format!("\n{} = ", key.name))).count();
         assert_eq!(named, KEYS.len());
+    }
+
+    #[test]
+    fn its_role_is_good_and_has_every_key() {
+        assert!(
+            parsed(&uncommented())
+                .roles()
+                .is_ok_and(|roles| roles.is_some_and(|roles| roles.has("operators")))
+        );
+        assert_eq!(ROLE.len(), ROLE_KEYS.len());
     }
 
     #[test]

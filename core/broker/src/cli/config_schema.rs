@@ -2,7 +2,7 @@
 //! while somebody types. It knows types, ranges and words; what goes together is `ringmq check`'s business.
 
 use ringmq::config::listener::LISTENER_KEYS;
-use ringmq::config::{KEYS, Range, Unit};
+use ringmq::config::{KEYS, ROLE_KEYS, ROLES_DOC, Range, Unit};
 
 use super::client_json::JsonWriter;
 use super::serve::base;
@@ -24,6 +24,8 @@ pub fn schema() -> String {
     }
     json.key("listener");
     listeners(&mut json);
+    json.key("role");
+    roles(&mut json);
     end_table(&mut json);
     json.end_object();
     out.push(b'\n');
@@ -56,6 +58,33 @@ fn listeners(json: &mut JsonWriter<'_>) {
         json.key(key.name);
         let described = described(key.doc, &key.accepts(), "");
         property(json, &described, |json| values(json, key.range, key.unit));
+    }
+    end_table(json);
+    json.end_object();
+    json.end_object();
+}
+
+fn roles(json: &mut JsonWriter<'_>) {
+    json.begin_object();
+    pair(json, "description", ROLES_DOC);
+    pair(json, "type", "array");
+    json.key("items");
+    json.begin_object();
+    json.key("required");
+    json.begin_array();
+    json.text("name");
+    json.end_array();
+    begin_table(json);
+    for key in ROLE_KEYS {
+        json.key(key.name);
+        property(json, key.doc, |json| {
+            if key.is_text {
+                return pair(json, "type", "string");
+            }
+            pair(json, "type", "array");
+            json.key("items");
+            of_type(json, "string");
+        });
     }
     end_table(json);
     json.end_object();

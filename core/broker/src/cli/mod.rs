@@ -24,6 +24,7 @@ pub mod import;
 mod log_format;
 mod log_queue;
 pub mod message_format;
+mod named_files;
 pub mod passwd;
 mod pid_file;
 pub mod publish;
@@ -33,6 +34,7 @@ pub mod request;
 pub mod serve;
 pub mod shard_of;
 pub mod subscribe;
+mod watch;
 
 /// What the program was asked to do.
 #[derive(clap::Parser, Debug)]

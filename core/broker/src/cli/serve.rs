@@ -7,10 +7,10 @@ use std::io::{self, Write as _};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use ringmq::config::raw::Raw;
@@ -23,7 +23,9 @@ use signal_hook::iterator::Signals;
 use super::EXIT_CONFIGURATION;
 use super::log_format;
 use super::log_queue::LogQueue;
+use super::named_files::named_files;
 use super::pid_file::PidFile;
+use super::watch::Watch;
 
 /// How long a slow reader of the log may take for the last lines.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -64,6 +66,7 @@ impl Args {
     fn run_with(self, base: Options, log: &LogQueue) -> ExitCode {
         let format = Cell::new(LogFormat::Human);
         let say = |text: &str| log.push(log_format::own_line(format.get(), text).as_bytes());
+        let mut watch = Watch::new(self.file.iter().cloned().collect(), Instant::now());
         let raw = self.typed();
         for warning in raw.warnings() {
             say(&format!("warning: {warning}"));
@@ -83,6 +86,7 @@ impl Args {
                 return refuse(&say, &StartError::Runtime(error));
             }
         };
+        watch.follow(followed(self.file.as_deref(), &options));
         let again = || {
             let raw = self.typed();
             raw.warnings().iter().for_each(|warning| say(&format!("warning: {warning}")));
@@ -90,7 +94,10 @@ impl Args {
         };
         let set_level = |level: &LogLevel| filter.set(level, packets);
         match Broker::start(options) {
-            Ok(broker) => serve(broker, &signals, &say, &Again { read: &again, set_level: &set_level }),
+            Ok(broker) => {
+                let file = self.file.as_deref();
+                serve(broker, &signals, &say, &Again { read: &again, set_level: &set_level, file }, watch)
+            }
             Err(error) => refuse(&say, &error),
         }
     }
@@ -110,6 +117,19 @@ struct Again<'a> {
     read: &'a dyn Fn() -> Result<Options, ConfigErrors>,
     /// Goes on with this log level.
     set_level: &'a dyn Fn(&LogLevel),
+    /// The configuration file.
+    file: Option<&'a Path>,
+}
+
+/// The files that are followed where that is wanted: the configuration file and what it names.
+fn followed(file: Option<&Path>, options: &Options) -> Vec<PathBuf> {
+    let file = file.map(Path::to_owned);
+    if !options.watch_files_wanted() {
+        return file.into_iter().collect();
+    }
+    let listeners = options.listeners().unwrap_or_default();
+    let named = named_files(options, &listeners).into_iter().map(|named| named.path);
+    file.into_iter().chain(named).collect()
 }
 
 /// What `serve` runs with when nothing is said: the whole machine.
@@ -131,7 +151,13 @@ fn refuse(say: &impl Fn(&str), error: &StartError) -> ExitCode {
     }
 }
 
-fn serve(mut broker: Broker, signals: &Receiver<i32>, say: &impl Fn(&str), again: &Again<'_>) -> ExitCode {
+fn serve(
+    mut broker: Broker,
+    signals: &Receiver<i32>,
+    say: &impl Fn(&str),
+    again: &Again<'_>,
+    mut watch: Watch,
+) -> ExitCode {
     let _pid_file = match broker.options().pid_file_wanted().map(PidFile::write).transpose() {
         Ok(file) => file,
         Err(error) => {
@@ -143,9 +169,17 @@ fn serve(mut broker: Broker, signals: &Receiver<i32>, say: &impl Fn(&str), again
     tell_manager(&[NotifyState::Ready]);
     let signal = loop {
         match signals.recv_timeout(WATCH) {
-            Ok(SIGHUP) => reload(&mut broker, say, again),
+            Ok(SIGHUP) => {
+                watch.renew();
+                reload("SIGHUP", &mut broker, say, (again, &mut watch));
+            }
             Ok(signal) => break signal,
-            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Timeout) => {
+                if broker.options().watch_files_wanted() && watch.has_changed(Instant::now()) {
+                    // What is wrong with them is said once; then they are followed as they are.
+                    reload("watch_files: files have changed", &mut broker, say, (again, &mut watch));
+                }
+            }
             Err(RecvTimeoutError::Disconnected) => std::thread::sleep(WATCH),
         }
         if let Some(failure) = broker.failed() {
@@ -169,18 +203,23 @@ fn serve(mut broker: Broker, signals: &Receiver<i32>, say: &impl Fn(&str), again
 }
 
 /// Reads everything anew and goes on with it, or says what is wrong and goes on as before.
-fn reload(broker: &mut Broker, say: &impl Fn(&str), again: &Again<'_>) {
-    say("SIGHUP: reading the configuration and its files anew");
+fn reload(why: &str, broker: &mut Broker, say: &impl Fn(&str), (again, watch): (&Again<'_>, &mut Watch)) {
+    say(&format!("{why}: reading the configuration and its files anew"));
     if let Ok(reloading) = NotifyState::monotonic_usec_now() {
         tell_manager(&[NotifyState::Reloading, reloading]);
     }
     let result = (again.read)().map_err(StartError::Config).and_then(|options| {
+        // What is named now is followed before it is read, and goes on to be when something is wrong with it.
+        let mut paths = followed(again.file, broker.options());
+        paths.extend(followed(again.file, &options));
+        watch.follow(paths);
         let level = options.log_level_wanted().clone();
         broker.reload(options).map(|report| (report, level))
     });
     match result {
         Ok((report, level)) => {
             (again.set_level)(&level);
+            watch.follow(followed(again.file, broker.options()));
             tell_report(&report, say);
         }
         Err(error) => {

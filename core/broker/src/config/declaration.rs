@@ -12,6 +12,7 @@ use ringmq_shard::{Decider, DenyPublish, QueuePolicy, Settings, ShardId, Version
 use super::key::{Change, Key, Range, Source, Switch, Unit};
 use super::listener::RawListener;
 use super::log::{LogFormat, LogLevel};
+use super::role::RoleOptions;
 use super::value::Value;
 use super::{
     Addresses, ClaimText, ClientIdFromUser, ClientIdList, ClientIdRules, Cores, HttpFailure, HttpRules,
@@ -44,6 +45,7 @@ pub struct Options {
     pub(super) anonymous: Anonymous,
     pub(super) password_file: Option<PathBuf>,
     pub(super) acl_file: Option<PathBuf>,
+    pub(super) roles: Vec<RoleOptions>,
     pub(super) pid_file: Option<PathBuf>,
     pub(super) log_level: LogLevel,
     pub(super) log_format: LogFormat,
@@ -51,6 +53,7 @@ pub struct Options {
     pub(super) jwt: JwtRules,
     pub(super) client_ids: ClientIdRules,
     pub(super) reload_kicks: bool,
+    pub(super) watch_files: bool,
     pub(super) http: HttpRules,
     pub(super) cores: Cores,
     pub(super) shards: Shards,
@@ -70,6 +73,7 @@ impl Default for Options {
             anonymous: Anonymous::Local,
             password_file: None,
             acl_file: None,
+            roles: Vec::new(),
             pid_file: None,
             log_level: LogLevel::default(),
             log_format: LogFormat::Human,
@@ -77,6 +81,7 @@ impl Default for Options {
             jwt: JwtRules::default(),
             client_ids: ClientIdRules::default(),
             reload_kicks: false,
+            watch_files: false,
             http: HttpRules::default(),
             cores: Cores::Unpinned,
             shards: Shards::Auto,
@@ -109,6 +114,16 @@ impl Options {
     pub fn pid_file_wanted(&self) -> Option<&std::path::Path> {
         self.pid_file.as_deref()
     }
+    /// The password file of listeners that name none of their own.
+    #[must_use]
+    pub fn password_file_wanted(&self) -> Option<&std::path::Path> {
+        self.password_file.as_deref()
+    }
+    /// The ACL file of listeners that name none of their own.
+    #[must_use]
+    pub fn acl_file_wanted(&self) -> Option<&std::path::Path> {
+        self.acl_file.as_deref()
+    }
     /// Which lines the server's log is to have.
     #[must_use]
     pub const fn log_level_wanted(&self) -> &LogLevel {
@@ -123,6 +138,11 @@ impl Options {
     #[must_use]
     pub const fn log_lines_per_second_wanted(&self) -> u32 {
         self.log_lines_per_second_max
+    }
+    /// Whether the server is to follow its configuration file and the files that it names.
+    #[must_use]
+    pub const fn watch_files_wanted(&self) -> bool {
+        self.watch_files
     }
     /// Whether a reload disconnects clients that would not be let in any more.
     #[must_use]
@@ -226,6 +246,12 @@ keys! {
     acl_file: Option<PathBuf> = acl_file, Unit::None, Range::Path("a file, or nothing"), Live;
     /// Keys of those who sign JSON Web Tokens (RFC 7519), which clients then give as password, with any user name: public keys as PEM, or sets of keys as JSON (RFC 7517).
     jwt_keys: KeyFiles = jwt.keys, Unit::None, Range::Paths("files, several separated by commas, or nothing"), Live;
+    /// Where a set of public keys (RFC 7517) is fetched as well, as issuers publish it. It is fetched in the background, again when a token names a key that is not known, and what was fetched holds while it cannot be reached.
+    jwt_keys_url: Option<HttpUrl> = jwt.keys_url, Unit::None, Range::Form("an http:// or https:// URL without credentials, or nothing"), Live;
+    /// Certificates (PEM) that may vouch for an `https://` jwt_keys_url; without it those that the system trusts.
+    jwt_keys_ca_file: Option<PathBuf> = jwt.keys_ca_file, Unit::None, Range::Path("a file, or nothing"), Live;
+    /// How often jwt_keys_url is fetched.
+    jwt_keys_refresh: u32 = jwt.keys_refresh_seconds, Unit::Seconds, Range::Number(10, 86_400), Live;
     /// Secret that tokens with HS256, HS384 or HS512 are signed with, 32 bytes or more; a line break at its end does not count.
     jwt_secret_file: Option<PathBuf> = jwt.secret_file, Unit::None, Range::Path("a file, or nothing"), Live;
     /// Who must be among the audience (`aud`) of a token; nothing takes tokens for anybody.
@@ -238,6 +264,8 @@ keys! {
     jwt_client_id_claim: Option<ClaimText> = jwt.client_id_claim, Unit::None, Range::Form("the name of a claim, or nothing"), Live;
     /// Claim of a token that, where a token has it, says what its client may do, instead of acl_file: an object with lists of filters named `publish`, `subscribe`, `all` and `deny`.
     jwt_permissions_claim: Option<ClaimText> = jwt.permissions_claim, Unit::None, Range::Form("the name of a claim, or nothing"), Live;
+    /// Claim of a token that, where a token has it, names roles that its client has beside those of its user name: a text, or a list of texts; names of no `[[role]]` give nothing.
+    jwt_roles_claim: Option<ClaimText> = jwt.roles_claim, Unit::None, Range::Form("the name of a claim, or nothing"), Live;
     /// How much clocks may differ from those of the issuers; a client is disconnected so long after its token has expired.
     jwt_leeway: u32 = jwt.leeway_seconds, Unit::Seconds, Range::Number(0, 3600), Live;
     /// What a ClientID has to do with its client's user name, so that nobody takes over the session of another user: it is the name (`equal`), is it or begins with it and a colon (`prefix`), or becomes it, whatever the client says (`replace`); who has no user name is then refused.
@@ -248,7 +276,9 @@ keys! {
     client_ids_denied: ClientIdList = client_ids.denied, Unit::None, Range::List("patterns, several separated by commas, or nothing"), Live;
     /// Whether a reload disconnects clients that would not be let in any more: whose user is gone or has another password, whose ClientID is refused, whose listener has closed. Whoever came in before this was on is judged without its password.
     reload_kicks: bool = reload_kicks, Unit::None, Range::Bool, Live;
-    /// Service that is asked with a POST of JSON who may come in (`client_id`, `user_name`, `password`, `address`, `listener`), before password_file and tokens. It answers 200 with `{"result": "allow", "deny" or "ignore"}`, where `ignore` leaves it to the files, and perhaps `user_name`, `permissions` (as the claim of jwt_permissions_claim, instead of acl_file) and `expires_in` in seconds; 204 allows, 401 and 403 deny. Who is known by a certificate, or authenticates by AUTH, is not asked about.
+    /// Whether `ringmq serve` follows its configuration file and the files that are named there, and reloads some seconds after one has changed; what a mosquitto.conf includes is not followed.
+    watch_files: bool = watch_files, Unit::None, Range::Bool, Live;
+    /// Service that is asked with a POST of JSON who may come in (`client_id`, `user_name`, `password`, `address`, `listener`), before password_file and tokens. It answers 200 with `{"result": "allow", "deny" or "ignore"}`, where `ignore` leaves it to the files, and perhaps `user_name`, `permissions` (as the claim of jwt_permissions_claim, instead of acl_file), `roles` (as that of jwt_roles_claim) and `expires_in` in seconds; 204 allows, 401 and 403 deny. Who is known by a certificate, or authenticates by AUTH, is not asked about.
     http_auth_url: Option<HttpUrl> = http.auth_url, Unit::None, Range::Form("an http:// or https:// URL without credentials, or nothing"), Live;
     /// Secret that the request of http_auth_url bears as `Authorization: Bearer`; a line break at its end does not count.
     http_auth_token_file: Option<PathBuf> = http.auth_token_file, Unit::None, Range::Path("a file, or nothing"), Live;
@@ -350,6 +380,8 @@ keys! {
     half_open_per_address_max: usize = settings.half_open_per_address_max, Unit::Count("connections"), Range::Number(1, U32_MAX), Live;
     /// Connections one address may make in a second at one shard; 0 is no bound.
     connections_per_address_per_second_max: u32 = settings.connections_per_address_per_second_max, Unit::Count("connections"), Range::Number(0, U32_MAX), Live;
+    /// Bytes one address may send in a second to one shard, a second's worth at once; what comes beyond waits unread. Behind a proxy that says whose a connection is, its first bytes count for the proxy. 0 is no bound.
+    bytes_per_address_per_second_max: u32 = settings.bytes_per_address_per_second_max, Unit::Bytes, Range::Number(0, U32_MAX), Live;
     /// Filters of one SUBSCRIBE or UNSUBSCRIBE.
     filters_per_packet_max: usize = settings.filters_per_packet_max, Unit::Count("filters"), Range::Number(1, U32_MAX), Live;
     /// Bytes of a topic name or filter.
@@ -366,6 +398,8 @@ keys! {
     match_nodes_per_turn: usize = settings.match_nodes_per_turn, Unit::Count("nodes"), Range::Number(1, 1 << 30), Live;
     /// Retained messages of one shard.
     retained_messages_max: usize = settings.retained_messages_max, MESSAGES, Range::Number(0, U32_MAX), Live;
+    /// Retained messages of one shard below one first level of topics, like `home` of `home/kitchen/lamp`, so that one tree leaves room for others.
+    retained_per_root_max: usize = settings.retained_per_root_max, MESSAGES, Range::Number(0, U32_MAX), Live;
     /// Bytes of retained messages of one shard.
     retained_bytes_max: u64 = settings.retained_bytes_max, Unit::Bytes, Range::Number(0, BOUND_MAX), Live;
     /// Retained messages read from another shard at once.

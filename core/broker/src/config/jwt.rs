@@ -4,6 +4,8 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::HttpUrl;
+
 /// Files of keys; a path with a comma in it cannot be named.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct KeyFiles(Vec<PathBuf>);
@@ -64,6 +66,12 @@ impl ClaimText {
 pub struct JwtRules {
     /// Public keys: PEM, or sets of keys as JSON (RFC 7517).
     pub keys: KeyFiles,
+    /// Where a set of keys is fetched, beside those of the files.
+    pub keys_url: Option<HttpUrl>,
+    /// Who may vouch for that under TLS; without it those whom the system trusts.
+    pub keys_ca_file: Option<PathBuf>,
+    /// How often it is fetched, in seconds.
+    pub keys_refresh_seconds: u32,
     /// The secret of HS256, HS384 and HS512.
     pub secret_file: Option<PathBuf>,
     /// Who must be among a token's audience.
@@ -76,6 +84,8 @@ pub struct JwtRules {
     pub client_id_claim: Option<ClaimText>,
     /// The claim that says what its bearer may do.
     pub permissions_claim: Option<ClaimText>,
+    /// The claim that names roles of its bearer.
+    pub roles_claim: Option<ClaimText>,
     /// Seconds that clocks may differ.
     pub leeway_seconds: u32,
 }
@@ -84,12 +94,16 @@ impl Default for JwtRules {
     fn default() -> Self {
         Self {
             keys: KeyFiles::default(),
+            keys_url: None,
+            keys_ca_file: None,
+            keys_refresh_seconds: 300,
             secret_file: None,
             audience: None,
             issuer: None,
             user_claim: ClaimText("sub".to_owned()),
             client_id_claim: None,
             permissions_claim: None,
+            roles_claim: None,
             leeway_seconds: 30,
         }
     }
@@ -99,10 +113,14 @@ impl JwtRules {
     /// Whether tokens are taken.
     #[must_use]
     pub fn takes_tokens(&self) -> bool {
-        !self.keys.is_empty() || self.secret_file.is_some()
+        !self.keys.is_empty() || self.secret_file.is_some() || self.keys_url.is_some()
     }
     /// Every file it names, with the key that names it.
     pub fn files(&self) -> impl Iterator<Item = (&'static str, &PathBuf)> {
+        self.key_files().chain(self.keys_ca_file.iter().map(|path| ("jwt_keys_ca_file", path)))
+    }
+    /// Every file of keys it names, with the key that names it.
+    pub fn key_files(&self) -> impl Iterator<Item = (&'static str, &PathBuf)> {
         let keys = self.keys.iter().map(|path| ("jwt_keys", path));
         keys.chain(self.secret_file.iter().map(|path| ("jwt_secret_file", path)))
     }

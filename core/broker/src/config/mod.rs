@@ -20,6 +20,7 @@ pub mod mosquitto;
 mod partition_key;
 pub mod raw;
 pub(crate) mod resolved;
+mod role;
 mod toml_file;
 mod value;
 
@@ -34,4 +35,5 @@ pub use key::{Change, Key, Range, Source, Switch, Unit, key};
 pub use log::{LogFormat, LogLevel};
 pub use partition_key::PartitionKey;
 pub(crate) use partition_key::random_word;
+pub use role::{ROLE_KEYS, ROLES_DOC, RoleKey};
 pub use toml_file::toml_value;

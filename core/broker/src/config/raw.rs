@@ -5,6 +5,7 @@
 use super::key::{Key, Source, key};
 use super::listener::RawListener;
 use super::resolved::Resolved;
+use super::role::RoleOptions;
 use super::{Addresses, ConfigError, ConfigErrors, Options};
 
 /// One value as it was typed.
@@ -20,6 +21,7 @@ struct Entry {
 pub struct Raw {
     entries: Vec<Entry>,
     listeners: Vec<RawListener>,
+    roles: Vec<RoleOptions>,
     errors: Vec<ConfigError>,
     warnings: Vec<String>,
 }
@@ -46,6 +48,9 @@ impl Raw {
     pub(super) fn add_listener(&mut self, listener: RawListener) {
         self.listeners.push(listener);
     }
+    pub(super) fn add_role(&mut self, role: RoleOptions) {
+        self.roles.push(role);
+    }
     pub(super) fn add_error(&mut self, error: ConfigError) {
         self.errors.push(error);
     }
@@ -61,6 +66,7 @@ impl Raw {
     pub fn append(&mut self, other: Self) {
         self.entries.extend(other.entries);
         self.listeners.extend(other.listeners);
+        self.roles.extend(other.roles);
         self.errors.extend(other.errors);
         self.warnings.extend(other.warnings);
     }
@@ -95,6 +101,9 @@ impl Raw {
             }
         }
         self.put_listeners(&mut options);
+        if !self.roles.is_empty() {
+            options.roles = self.roles.clone();
+        }
         errors.sort_by(ConfigError::by_place);
         (options, errors)
     }

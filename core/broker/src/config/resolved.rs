@@ -1,6 +1,7 @@
 //! What is true for the broker that starts: options checked against each other, their ranges and the
 //! machine, and turned into what the runtime takes. Opens no port.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,10 +80,12 @@ fn listeners(
 ) -> Vec<ListenerOptions> {
     errors.extend(check_ranges(options));
     errors.extend(check_relations(options));
+    errors.extend(options.roles().err());
     let listeners = resolve(options, ipv6, look_up).unwrap_or_else(|more| {
         errors.extend(more);
         Vec::new()
     });
+    errors.extend(check_roles_named(options, &listeners));
     let whole = options.settings.offer.packet_bytes_max;
     let differing = listeners.iter().filter(|own| own.offer.packet_bytes_max != whole);
     errors.extend(differing.filter_map(|own| never_complete(&options.settings, &own.offer, &own.source)));
@@ -138,6 +141,14 @@ fn check_relations(options: &Options) -> Vec<ConfigError> {
     first.into_iter().chain(never_complete(settings, &settings.offer, &source)).collect()
 }
 
+/// Tokens that name roles where there is none: their bearers would be let do everything.
+fn check_roles_named(options: &Options, listeners: &[ListenerOptions]) -> Option<ConfigError> {
+    let named = listeners.iter().find(|listener| listener.jwt.roles_claim.is_some());
+    let listener = named.filter(|_| options.roles.is_empty())?;
+    let text = "jwt_roles_claim names a claim with roles, and there is no [[role]]: add one, or leave it out";
+    Some(ConfigError::at(&listener.source, text))
+}
+
 /// Whether a packet that is allowed could never arrive.
 fn never_complete(settings: &Settings, offer: &Offer, source: &Source) -> Option<ConfigError> {
     let (whole, all) = (offer.packet_bytes_max, settings.unread_bytes_max);
@@ -171,6 +182,13 @@ fn check_one_decides(options: &Options, listeners: &[ListenerOptions]) -> Option
                     client_id_prefixes and client_ids_denied out";
         return Some(ConfigError::Conflict(text.to_owned()));
     }
+    if let Some(role) = options.roles.first() {
+        let name = &role.role.name;
+        let text = format!(
+            "the program has a decider of its own, so nobody would ask for role {name:?}: leave one of them out"
+        );
+        return Some(ConfigError::at(&role.source, text));
+    }
     if let Some(url) = &options.http.auth_url {
         return Some(ConfigError::Conflict(format!(
             "the program has a decider of its own, so {url} would never be asked: leave one of them out"
@@ -179,7 +197,8 @@ fn check_one_decides(options: &Options, listeners: &[ListenerOptions]) -> Option
     let rules = listeners.iter().map(|listener| rules(options, listener));
     let file = rules.into_iter().find_map(|rules| {
         let token = rules.jwt.files().next().map(|(_, path)| path.clone());
-        rules.password_file.or(rules.acl_file).or(token)
+        let url = rules.jwt.keys_url.map(|url| PathBuf::from(url.to_string()));
+        rules.password_file.or(rules.acl_file).or(token).or(url)
     })?;
     Some(ConfigError::Conflict(format!(
         "the program has a decider of its own, so {} would be read by nobody: leave one of them out",
@@ -210,6 +229,8 @@ fn guard(options: &Options, listeners: &[ListenerOptions], shards: usize) -> Opt
         rules: DoorRules::default(),
         listeners: all.into_iter().map(Some).collect(),
         http: options.http.clone(),
+        // What is wrong with them has been told.
+        roles: options.roles().ok().flatten(),
         shards,
         decision_timeout: Duration::from_millis(options.settings.decision_timeout),
         partition_key: options.partition_key,

@@ -1,9 +1,10 @@
-//! The configuration file: TOML with one key per line at the top, named as the flags are, and a `[[listener]]`
-//! table for each listener. Types are TOML's; what has a unit may be a text like "5s". Nothing is judged here but
+//! The configuration file: TOML with one key per line at the top, named as the flags are, a `[[listener]]` table for
+//! each listener and a `[[role]]` table for each role. Types are TOML's; what has a unit may be a text like "5s". Nothing is judged here but
 //! shape and type.
 
 use std::path::Path;
 
+use ringmq_auth::Role;
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 use toml_writer::ToTomlValue as _;
@@ -12,6 +13,7 @@ use super::ConfigError;
 use super::key::{Range, Source, Unit, key};
 use super::listener::{Given, LISTENER_KEYS, RawListener};
 use super::raw::Raw;
+use super::role::{ROLE_KEYS, RoleKey, RoleOptions, filter_problem, rule};
 
 /// What a value is called in an error, at most so many characters of it.
 const SHOWN_MAX: usize = 60;
@@ -101,8 +103,10 @@ impl File<'_> {
             return;
         }
         let text = name.get_ref().as_ref();
-        if text == "listener" {
-            return self.listeners(at, value);
+        match text {
+            "listener" => return self.listeners(at, value),
+            "role" => return self.roles(at, value),
+            _ => {}
         }
         match key(text).ok().filter(|key| key.name == text) {
             Some(key) => match self.given(key.range, value) {
@@ -114,7 +118,7 @@ impl File<'_> {
             },
             None if matches!(value.get_ref(), DeValue::Table(_)) => self.wrong(at, |source| {
                 let text = format!(
-                    "there is no table `{text}`: keys stand at the top of the file, and [[listener]] is the only table"
+                    "there is no table `{text}`: keys stand at the top of the file, and [[listener]] and [[role]] are the only tables"
                 );
                 ConfigError::at(&source, text)
             }),
@@ -171,6 +175,65 @@ impl File<'_> {
             _ => (0, 0),
         });
         RawListener { source: self.source(at), entries }
+    }
+    fn roles(&mut self, at: usize, value: &Found<'_>) {
+        let wrong = "roles are tables with two brackets: [[role]]";
+        let DeValue::Array(tables) = value.get_ref() else {
+            return self.wrong(at, |source| ConfigError::at(&source, wrong));
+        };
+        for table in tables.iter() {
+            match table.get_ref() {
+                DeValue::Table(keys) => self.role(table.span().start, keys),
+                _ => self.wrong(table.span().start, |source| ConfigError::at(&source, wrong)),
+            }
+        }
+    }
+    fn role(&mut self, at: usize, keys: &DeTable<'_>) {
+        let mut given = RoleOptions { role: Role::default(), source: self.source(at) };
+        for (name, value) in keys.iter().filter(|(name, _)| !self.is_broken(name)).collect::<Vec<_>>() {
+            let typed = name.get_ref().as_ref();
+            match ROLE_KEYS.iter().find(|key| key.name == typed) {
+                Some(key) => self.role_key(&mut given.role, key, value),
+                None => self.wrong(name.span().start, |source| {
+                    let names: Vec<_> = ROLE_KEYS.iter().map(|key| key.name).collect();
+                    let names = names.join(", ");
+                    ConfigError::at(&source, format!("a role has no key `{typed}`: it has {names}"))
+                }),
+            }
+        }
+        // In the order of the file, so that of several rules the first is named as the reason.
+        given.role.permissions.rules.sort_by_key(|rule| rule.line);
+        if given.role.name.is_empty() {
+            return self.wrong(at, |source| ConfigError::at(&source, "a role needs a name: name = \"...\""));
+        }
+        self.raw.add_role(given);
+    }
+    fn role_key(&mut self, role: &mut Role, key: &RoleKey, value: &Found<'_>) {
+        let texts: Option<Vec<(&str, usize)>> = match value.get_ref() {
+            DeValue::String(text) if key.is_text => Some(vec![(text.as_ref(), value.span().start)]),
+            DeValue::Array(texts) if !key.is_text => {
+                texts.iter().map(|text| Some((text.get_ref().as_str()?, text.span().start))).collect()
+            }
+            _ => None,
+        };
+        let Some(texts) = texts else {
+            let takes = if key.is_text { "a text" } else { "a list of texts: [\"...\", \"...\"]" };
+            let text = format!("`{}` of a role takes {takes}", key.name);
+            return self.wrong(value.span().start, |source| ConfigError::at(&source, text));
+        };
+        for (text, at) in texts {
+            match key.effect {
+                None if key.is_text => role.name = text.into(),
+                None => role.members.push(text.into()),
+                Some(effect) => match filter_problem(text) {
+                    None => {
+                        let line = u32::try_from(self.line(at) + 1).unwrap_or(u32::MAX);
+                        role.permissions.rules.push(rule(text, effect, line));
+                    }
+                    Some(problem) => self.wrong(at, |source| ConfigError::at(&source, problem)),
+                },
+            }
+        }
     }
     /// A value of the type that a range asks for; paths as seen from the file's folder.
     fn given(&self, range: Range, value: &Found<'_>) -> Option<Given> {
@@ -321,7 +384,7 @@ mod tests {
             (
                 "[limits]\nport = 1",
                 &[
-                    "r.toml:1:2: there is no table `limits`: keys stand at the top of the file, and [[listener]] is the only table",
+                    "r.toml:1:2: there is no table `limits`: keys stand at the top of the file, and [[listener]] and [[role]] are the only tables",
                 ],
             ),
             (
@@ -333,6 +396,29 @@ mod tests {
                 "\"a\\nb\\u001b\" = 1",
                 &[
                     "r.toml:1:1: there is no configuration key `a\\nb\\u{1b}`; `ringmq config doc` shows all keys",
+                ],
+            ),
+            ("role = 'a'", &["r.toml:1:1: roles are tables with two brackets: [[role]]"]),
+            ("[[role]]\nmembers = ['a']", &["r.toml:1:1: a role needs a name: name = \"...\""]),
+            (
+                "[[role]]\nname = 'a'\nmember = ['b']",
+                &[
+                    "r.toml:3:1: a role has no key `member`: it has name, members, publish, subscribe, all, deny",
+                ],
+            ),
+            (
+                "[[role]]\nname = ['a']\nmembers = 'b'\npublish = ['x',\n  7]",
+                &[
+                    "r.toml:1:1: a role needs a name: name = \"...\"",
+                    "r.toml:2:8: `name` of a role takes a text",
+                    "r.toml:3:11: `members` of a role takes a list of texts: [\"...\", \"...\"]",
+                    "r.toml:4:11: `publish` of a role takes a list of texts: [\"...\", \"...\"]",
+                ],
+            ),
+            (
+                "[[role]]\nname = 'a'\ndeny = ['b',\n  'a/#/b']",
+                &[
+                    "r.toml:4:3: \"a/#/b\" is no topic filter: The wildcard # is not a whole level at the end of the filter.",
                 ],
             ),
             ("port = 1\nport = 2", &["r.toml:2:1: duplicate key"]),
@@ -364,5 +450,26 @@ mod tests {
             let text = format!("{} = '{}'", key.name, key.text(&Options::default()));
             assert_eq!(judged(&text).1, [""; 0], "{text}");
         }
+    }
+
+    #[test]
+    fn roles_are_read_with_their_lines() {
+        let text = "[[role]]\nname = 'operators'\nmembers = ['anna', 'bert']\npublish = [\n  'cmd/#',\n  'x/%u']\n\
+                    deny = ['cmd/no']\nsubscribe = []\n[[role]]\nname = 'all'\nmembers = ['*']\nall = ['own/%c']\n";
+        let (options, errors) = judged(text);
+        assert_eq!(errors, [""; 0]);
+        let roles: Vec<_> = options.roles.iter().map(|given| &given.role).collect();
+        let rules = |role: &Role| {
+            let rules = role.permissions.rules.iter();
+            rules.map(|rule| (rule.filter.to_string(), rule.line)).collect::<Vec<_>>()
+        };
+        assert_eq!((&*roles[0].name, roles[0].members.len()), ("operators", 2));
+        let expected = [("cmd/#".to_owned(), 5), ("x/%u".to_owned(), 6), ("cmd/no".to_owned(), 7)];
+        assert_eq!(rules(roles[0]), expected);
+        assert_eq!(rules(roles[1]), [("own/%c".to_owned(), 12)]);
+        assert!(options.roles().is_ok_and(|roles| roles.is_some()));
+        let twice = judged("[[role]]\nname = 'a'\n[[role]]\nname = 'a'\n").0;
+        let error = twice.roles().unwrap_err().to_string();
+        assert_eq!(error, "r.toml:3:1: there are two roles with the name \"a\"");
     }
 }

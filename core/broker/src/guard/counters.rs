@@ -21,6 +21,8 @@ counters! {
     logins_remembered,
     /// Logins with a good token.
     logins_by_token,
+    /// Logins whose token could not be judged, because its key may still have to be fetched.
+    logins_without_key,
     /// Logins that proved their password by SCRAM.
     logins_by_scram,
     /// Logins that the service allowed when it was asked.

@@ -139,10 +139,10 @@ impl GuardDecider {
     pub fn by_files(&self, ticket: Ticket, asked: Credentials<'_>) -> Answer {
         let rules = self.snapshot.rules(asked.peer.listener);
         let is_proved = asked.peer.user_name.is_some();
-        if let (Some(verifier), Some(password), false) = (&rules.tokens, asked.password, is_proved)
+        if let (Some(keys), Some(password), false) = (&rules.tokens, asked.password, is_proved)
             && (rules.users.is_none() || jwt::looks_like_token(password))
         {
-            let expected = Expected::Token(Arc::clone(verifier), Arc::clone(&rules.client_ids));
+            let expected = Expected::Token(Arc::clone(keys), Arc::clone(&rules.client_ids));
             return self.verify_later(ticket, asked, password, expected);
         }
         if let Err(reason) = rules.client_ids.check(asked.user_name, asked.client_id) {
@@ -231,9 +231,9 @@ impl GuardDecider {
     ) -> Answer {
         let rules = self.snapshot.rules(asked.peer.listener);
         match (method, &rules.tokens, &rules.users) {
-            (TOKEN_METHOD, Some(verifier), _) => {
+            (TOKEN_METHOD, Some(keys), _) => {
                 let token = asked.password.unwrap_or_default();
-                let expected = Expected::Token(Arc::clone(verifier), Arc::clone(&rules.client_ids));
+                let expected = Expected::Token(Arc::clone(keys), Arc::clone(&rules.client_ids));
                 self.verify_later(ticket, asked, token, expected)
             }
             (METHOD, _, Some(users)) if users.has_scram() => {
@@ -254,11 +254,17 @@ impl GuardDecider {
 
     fn allows(&self, reader: &Reader<'_>, action: Action, topic: &str) -> bool {
         let who = Who { client_id: reader.client_id, user_name: reader.user_name };
-        if let Some(granted) = grant(reader.identity).and_then(|grant| grant.permissions.as_ref()) {
+        let grant = grant(reader.identity);
+        let roles = self.snapshot.roles.as_ref();
+        let more = grant.map_or(&[][..], |grant| &grant.roles);
+        if let Some(may) = roles.and_then(|roles| roles.says(who, more, action, topic)) {
+            return may;
+        }
+        if let Some(granted) = grant.and_then(|grant| grant.permissions.as_ref()) {
             return granted.allows(who, action, topic);
         }
         let acl = &self.snapshot.rules(reader.listener).acl;
-        acl.as_ref().is_none_or(|acl| acl.allows(who, action, topic))
+        acl.as_ref().map_or(roles.is_none(), |acl| acl.allows(who, action, topic))
     }
 }
 

@@ -21,12 +21,15 @@ pub struct Grant {
     pub by: By,
     /// What its token or the service says that it may do, instead of what an ACL file says.
     pub permissions: Option<Granted>,
+    /// Roles that its token or the service names, beside those of its user name.
+    pub roles: Box<[Box<str>]>,
 }
 
 impl Grant {
     /// That of somebody who came in by a password. It names no user: the one that CONNECT names stays.
     pub fn of_password(stored: &Arc<PasswordHash>) -> Identity {
-        let grant = Self { by: By::Password(Arc::clone(stored)), permissions: None };
+        let by = By::Password(Arc::clone(stored));
+        let grant = Self { by, permissions: None, roles: Box::default() };
         Identity { grant: Some(Arc::new(grant)), ..Identity::default() }
     }
 }

@@ -14,6 +14,7 @@ use ringmq_shard::Verdict;
 
 use super::counters::count;
 use super::grant::Grant;
+use super::key_set::{Doubt, KeySet};
 use super::login::{Caller, Expected, Login};
 use super::{GuardError, Shared, lock, tokens};
 use crate::config::ClientIdRules;
@@ -112,7 +113,7 @@ fn judge(shared: &Shared, login: &Login, memory: &mut HashMemory) -> Verdict {
         return Verdict::TooOften;
     }
     match &login.expected {
-        Expected::Token(verifier, client_ids) => judge_token(shared, login, verifier, client_ids),
+        Expected::Token(keys, client_ids) => judge_token(shared, login, keys, client_ids),
         Expected::Password { stored, is_known, digest, is_kept } => {
             // The decoy of an unknown user is computed to the end, and counts for nothing.
             if stored.verify(&login.password.0, memory) && *is_known {
@@ -131,8 +132,27 @@ pub fn password_verdict(stored: &Arc<PasswordHash>, is_kept: bool) -> Verdict {
     if is_kept { Verdict::AllowAs(Arc::new(Grant::of_password(stored))) } else { Verdict::Allow }
 }
 
-fn judge_token(shared: &Shared, login: &Login, verifier: &Verifier, client_ids: &ClientIdRules) -> Verdict {
-    match verifier.verify(&login.password.0, tokens::now_seconds()) {
+fn judge_token(shared: &Shared, login: &Login, keys: &KeySet, client_ids: &ClientIdRules) -> Verdict {
+    let come_again = |reason| {
+        count(&shared.counters.logins_without_key);
+        login.caller.log_refusal(reason);
+        Verdict::Busy
+    };
+    let Some(verifier) = keys.verifier() else {
+        return come_again("no keys of jwt_keys_url have come yet");
+    };
+    let verify = |verifier: &Verifier| verifier.verify(&login.password.0, tokens::now_seconds());
+    let mut judged = verify(&verifier);
+    if matches!(judged, Err(Rejection::UnknownKey)) {
+        match keys.about_unknown(&verifier, &shared.wake) {
+            Doubt::Newer(verifier) => judged = verify(&verifier),
+            Doubt::Stale => {
+                return come_again("no key fits the token, and those of jwt_keys_url are fetched anew");
+            }
+            Doubt::None => {}
+        }
+    }
+    match judged {
         Ok(bearer) if bearer.client_id.as_ref().is_some_and(|bound| **bound != *login.caller.client_id) => {
             fail(shared, login, "the token is for another ClientID", false, Verdict::Deny)
         }
@@ -147,7 +167,10 @@ fn judge_token(shared: &Shared, login: &Login, verifier: &Verifier, client_ids: 
         // Whoever has a signed token guesses nothing: a fleet whose tokens have run out must not lock out others
         // behind the same address.
         Err(rejection) => {
-            let is_guess = !matches!(rejection, Rejection::Expired | Rejection::NotYet | Rejection::Claim(_));
+            let is_signed = matches!(rejection, Rejection::Expired | Rejection::NotYet | Rejection::Claim(_));
+            // An issuer may have keys that have not come yet.
+            let may_be_signed = rejection == Rejection::UnknownKey && keys.is_fetched();
+            let is_guess = !is_signed && !may_be_signed;
             fail(shared, login, &rejection.to_string(), is_guess, Verdict::BadCredentials)
         }
     }

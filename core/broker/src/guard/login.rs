@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ringmq_auth::PasswordHash;
-use ringmq_auth::jwt::Verifier;
 use ringmq_auth::verified::Digest;
 use ringmq_rt::Decisions;
 use ringmq_shard::{Ticket, quoted};
 
+use super::key_set::KeySet;
 use super::queue::Waits;
 use crate::config::ClientIdRules;
 
@@ -66,7 +66,7 @@ impl std::fmt::Display for Caller {
         write!(f, " as {} from ", quoted(&self.client_id))?;
         match self.address {
             Some(address) => address.fmt(f),
-            None => f.write_str("<unknown>"),
+            None => f.write_str("<unix socket>"),
         }
     }
 }
@@ -84,8 +84,8 @@ pub enum Expected {
         /// Whether it is remembered by which it came in.
         is_kept: bool,
     },
-    /// A token that this one takes, of a user who may have this ClientID.
-    Token(Arc<Verifier>, Arc<ClientIdRules>),
+    /// A token that one of these keys signed, of a user who may have this ClientID.
+    Token(Arc<KeySet>, Arc<ClientIdRules>),
 }
 
 /// A login that waits for its hash, or for its token to be verified.
@@ -137,7 +137,7 @@ mod tests {
         }
         assert_eq!(
             Caller { address: None, ..caller(None, "c") }.to_string(),
-            "anonymous as 'c' from <unknown>"
+            "anonymous as 'c' from <unix socket>"
         );
         assert_eq!(format!("{:?}", Secret(b"secret"[..].into())), "Secret(…)");
     }

@@ -13,6 +13,8 @@ mod error;
 mod grant;
 mod hashing;
 mod http;
+mod http_agent;
+mod key_set;
 mod login;
 mod options;
 mod queue;
@@ -36,6 +38,7 @@ use crate::config::{DeciderFactory, PartitionKey, random_word};
 use crate::random_bytes;
 use decider::GuardDecider;
 use hashing::Workers;
+use key_set::KeySet;
 use login::Login;
 use queue::{Bounds, Queue};
 use snapshot::Snapshot;
@@ -47,6 +50,8 @@ pub struct Guard {
     workers: Mutex<Workers>,
     /// None as long as there is no service to ask.
     askers: Mutex<Workers>,
+    /// None as long as no keys are fetched.
+    fetchers: Mutex<Workers>,
 }
 
 /// What is to hold, read and found right, and not in force yet.
@@ -61,6 +66,8 @@ struct Shared {
     /// Clients about whom the service is to be asked.
     requests: Queue<http::Request>,
     unsaid: Mutex<http::Unsaid>,
+    /// Wakes the thread that fetches keys.
+    wake: key_set::Wake,
     digester: Digester,
     /// Makes what unknown users are challenged with.
     decoy_key: [u8; 32],
@@ -106,6 +113,7 @@ impl Guard {
             queue: Queue::default(),
             requests: Queue::new(Bounds::SERVICE),
             unsaid: Mutex::default(),
+            wake: key_set::Wake::default(),
             digester: Digester::new(key),
             decoy_key,
             verified: Mutex::default(),
@@ -113,7 +121,8 @@ impl Guard {
             counters: GuardCounters::default(),
             started: Instant::now(),
         });
-        let guard = Self { shared, workers: Mutex::default(), askers: Mutex::default() };
+        let [workers, askers, fetchers] = std::array::from_fn(|_| Mutex::default());
+        let guard = Self { shared, workers, askers, fetchers };
         guard.start_workers(&snapshot, options)?;
         Ok(guard)
     }
@@ -145,6 +154,7 @@ impl Guard {
         let before = std::mem::replace(&mut *lock(&self.shared.snapshot), prepared.0);
         self.shared.number.fetch_add(1, Ordering::Release);
         lock(&self.shared.verified).clear();
+        self.shared.wake.wake();
         Prepared(before)
     }
 
@@ -157,6 +167,10 @@ impl Guard {
         if snapshot.http.is_some() && askers.is_empty() {
             let threads = usize::from(options.http.auth_parallel_max);
             *askers = Workers::start(&self.shared, http::JOB, threads)?;
+        }
+        let mut fetchers = lock(&self.fetchers);
+        if snapshot.key_sets().any(KeySet::is_fetched) && fetchers.is_empty() {
+            *fetchers = Workers::start(&self.shared, key_set::JOB, 1)?;
         }
         Ok(())
     }
@@ -179,8 +193,10 @@ impl Guard {
     pub fn stop(&mut self) {
         self.shared.queue.close();
         self.shared.requests.close();
+        self.shared.wake.close();
         lock(&self.workers).join();
         lock(&self.askers).join();
+        lock(&self.fetchers).join();
     }
 }
 

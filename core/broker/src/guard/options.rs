@@ -2,7 +2,10 @@
 
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use ringmq_auth::Roles;
 
 use crate::config::{ClientIdRules, HttpRules, JwtRules, PartitionKey};
 
@@ -41,6 +44,8 @@ pub struct GuardOptions {
     pub listeners: Vec<Option<DoorRules>>,
     /// The service that is asked first, at every listener.
     pub http: HttpRules,
+    /// Roles of users, asked before tokens and ACL files.
+    pub roles: Option<Arc<Roles>>,
     /// Shards of the broker, whose CPUs hashing threads leave alone where there are others.
     pub shards: usize,
     /// How long a login may wait for its hash: the broker's `decision_timeout`.

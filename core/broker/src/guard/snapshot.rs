@@ -6,11 +6,11 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ringmq_auth::jwt::Verifier;
-use ringmq_auth::{Acl, FileError, PasswordFile};
+use ringmq_auth::{Acl, FileError, PasswordFile, Roles};
 
 use super::http::Service;
-use super::{DoorRules, GuardError, GuardOptions, tokens};
+use super::key_set::KeySet;
+use super::{DoorRules, GuardError, GuardOptions};
 use crate::config::{ClientIdRules, JwtRules};
 
 /// Bytes of one file: a million users or rules.
@@ -25,8 +25,8 @@ pub struct Rules {
     pub users: Option<Arc<PasswordFile>>,
     /// Who may read and write what.
     pub acl: Option<Arc<Acl>>,
-    /// Judges tokens.
-    pub tokens: Option<Arc<Verifier>>,
+    /// Keys of tokens.
+    pub tokens: Option<Arc<KeySet>>,
     /// Whether a token may say what its bearer may do.
     pub tokens_grant: bool,
     /// Whether clients without a user name come in; without users, whether anybody does.
@@ -42,6 +42,8 @@ pub struct Snapshot {
     listeners: Vec<Rules>,
     /// The service that is asked first.
     pub http: Option<Arc<Service>>,
+    /// What users may do by their roles.
+    pub roles: Option<Arc<Roles>>,
     /// How long a login may wait for its hash.
     pub decision_timeout: std::time::Duration,
     /// Whether it is remembered of each login by what it came in.
@@ -50,16 +52,18 @@ pub struct Snapshot {
 
 /// Files that were read already: listeners may share them.
 #[derive(Default)]
-struct Files {
+struct Files<'a> {
+    /// What held before: what was fetched stays.
+    former: Option<&'a Snapshot>,
     users: HashMap<PathBuf, Arc<PasswordFile>>,
     acls: HashMap<PathBuf, Arc<Acl>>,
-    verifiers: HashMap<JwtRules, Arc<Verifier>>,
+    key_sets: HashMap<JwtRules, Arc<KeySet>>,
 }
 
 impl Snapshot {
     /// Reads all files. Of listeners that have closed, `former` holds what held there.
     pub fn load(options: &GuardOptions, former: Option<&Self>) -> Result<Self, GuardError> {
-        let mut files = Files::default();
+        let mut files = Files { former, ..Files::default() };
         let everywhere = files.rules(&options.rules)?;
         let numbered = options.listeners.iter().zip(0..);
         let listeners = numbered.map(|(own, number)| match own {
@@ -72,12 +76,19 @@ impl Snapshot {
         let listeners = listeners.collect::<Result<_, _>>()?;
         let (decision_timeout, reload_kicks) = (options.decision_timeout, options.reload_kicks);
         let http = Service::load(&options.http)?.map(Arc::new);
-        Ok(Self { everywhere, listeners, http, decision_timeout, reload_kicks })
+        let roles = options.roles.clone();
+        Ok(Self { everywhere, listeners, http, roles, decision_timeout, reload_kicks })
     }
 
     /// What holds at a listener.
     pub fn rules(&self, listener: u16) -> &Rules {
         self.listeners.get(usize::from(listener)).unwrap_or(&self.everywhere)
+    }
+
+    /// The keys of tokens of listeners that are open, each once or several times.
+    pub fn key_sets(&self) -> impl Iterator<Item = &KeySet> {
+        let all = self.listeners.iter().chain([&self.everywhere]).filter(|rules| rules.is_open);
+        all.filter_map(|rules| rules.tokens.as_deref())
     }
 
     /// Whether there is something to compare or verify.
@@ -90,11 +101,13 @@ impl Snapshot {
     pub fn has_acl(&self) -> bool {
         let all = self.listeners.iter().chain([&self.everywhere]);
         // What the service says of a client stands with that client.
-        self.http.is_some() || all.into_iter().any(|rules| rules.acl.is_some() || rules.tokens_grant)
+        self.http.is_some()
+            || self.roles.is_some()
+            || all.into_iter().any(|rules| rules.acl.is_some() || rules.tokens_grant)
     }
 }
 
-impl Files {
+impl Files<'_> {
     fn rules(&mut self, own: &DoorRules) -> Result<Rules, GuardError> {
         let users = own
             .password_file
@@ -102,20 +115,21 @@ impl Files {
             .map(|path| once(&mut self.users, path, || load("password_file", path, PasswordFile::parse)));
         let acl = own.acl_file.as_ref().map(|path| once(&mut self.acls, path, || load_acl(path)));
         let (users, acl) = (users.transpose()?, acl.transpose()?);
-        let tokens = own.jwt.takes_tokens().then(|| self.verifier(&own.jwt)).transpose()?;
+        let tokens = own.jwt.takes_tokens().then(|| self.key_set(&own.jwt)).transpose()?;
         let tokens_grant = tokens.is_some() && own.jwt.permissions_claim.is_some();
         let client_ids = Arc::new(own.client_ids.clone());
         let allow_anonymous = own.allow_anonymous;
         Ok(Rules { is_open: true, users, acl, tokens, tokens_grant, allow_anonymous, client_ids })
     }
 
-    fn verifier(&mut self, own: &JwtRules) -> Result<Arc<Verifier>, GuardError> {
-        if let Some(verifier) = self.verifiers.get(own) {
-            return Ok(Arc::clone(verifier));
+    fn key_set(&mut self, own: &JwtRules) -> Result<Arc<KeySet>, GuardError> {
+        if let Some(keys) = self.key_sets.get(own) {
+            return Ok(Arc::clone(keys));
         }
-        let verifier = Arc::new(tokens::verifier(own)?);
-        self.verifiers.insert(own.clone(), Arc::clone(&verifier));
-        Ok(verifier)
+        let former = self.former.into_iter().flat_map(Snapshot::key_sets);
+        let keys = Arc::new(KeySet::load(own, former)?);
+        self.key_sets.insert(own.clone(), Arc::clone(&keys));
+        Ok(keys)
     }
 }
 

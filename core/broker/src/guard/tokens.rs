@@ -1,6 +1,6 @@
 //! Tokens as the guard has them: keys read from files, and what a good token makes of its bearer.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,26 +13,20 @@ use super::grant::{By, Grant};
 use super::snapshot::read;
 use crate::config::{ClaimText, JwtRules};
 
-/// Reads the keys.
+/// Reads the files of keys, each with the key of the configuration that names it.
 ///
 /// # Errors
 /// What is wrong with a file, without a word of it.
-pub fn verifier(rules: &JwtRules) -> Result<Verifier, GuardError> {
+pub fn read_keys(rules: &JwtRules) -> Result<Vec<(&'static str, PathBuf, Vec<u8>)>, GuardError> {
     let mut files = Vec::new();
-    for (key, path) in rules.files() {
+    for (key, path) in rules.key_files() {
         let bytes = read(path).map_err(|error| GuardError::Read { key, path: path.clone(), error })?;
         // Each alone first, so that what is wrong has a file.
         let source = source(key, &bytes).map_err(|problem| wrong(key, path, problem))?;
         Verifier::new(&[source], claims(rules)).map_err(|problem| wrong(key, path, problem))?;
-        files.push((key, path, bytes));
+        files.push((key, path.clone(), bytes));
     }
-    let sources: Result<Vec<_>, _> = files
-        .iter()
-        .map(|(key, path, bytes)| source(key, bytes).map_err(|problem| wrong(key, path, problem)))
-        .collect();
-    let last = files.last().map(|(key, path, _)| (*key, *path));
-    let (key, path) = last.expect("who takes tokens names a file");
-    Verifier::new(&sources?, claims(rules)).map_err(|problem| wrong(key, path, problem))
+    Ok(files)
 }
 
 fn wrong(key: &'static str, path: &Path, problem: String) -> GuardError {
@@ -41,7 +35,7 @@ fn wrong(key: &'static str, path: &Path, problem: String) -> GuardError {
 
 /// What a file of keys is. What anybody may know must never be taken for a secret, so a secret has a key of its own
 /// and may not look like a public one.
-fn source<'a>(key: &str, bytes: &'a [u8]) -> Result<KeySource<'a>, String> {
+pub fn source<'a>(key: &str, bytes: &'a [u8]) -> Result<KeySource<'a>, String> {
     let text = bytes.trim_ascii_start();
     let is_pem = bytes.windows(11).any(|window| window == b"-----BEGIN ");
     let is_json = text.starts_with(b"{");
@@ -66,7 +60,8 @@ fn source<'a>(key: &str, bytes: &'a [u8]) -> Result<KeySource<'a>, String> {
     Ok(KeySource::Secret(end.strip_suffix(b"\r").unwrap_or(end)))
 }
 
-fn claims(rules: &JwtRules) -> Claims {
+/// What a token must say.
+pub fn claims(rules: &JwtRules) -> Claims {
     let text = |claim: &Option<ClaimText>| claim.as_ref().map(|claim| claim.as_str().to_owned());
     Claims {
         audience: text(&rules.audience),
@@ -76,6 +71,7 @@ fn claims(rules: &JwtRules) -> Claims {
         user_name: rules.user_claim.as_str().to_owned(),
         client_id: text(&rules.client_id_claim),
         permissions: text(&rules.permissions_claim),
+        roles: text(&rules.roles_claim),
     }
 }
 
@@ -86,10 +82,11 @@ pub fn now_seconds() -> u64 {
 
 /// What the shard keeps of who bears a token.
 pub fn identity(bearer: Bearer) -> Identity {
+    let grant = Grant { by: By::Token, permissions: bearer.permissions, roles: bearer.roles };
     Identity {
         user_name: Some(bearer.user_name.into()),
         expires_at: bearer.expires_at.map(|seconds| Wall(seconds.saturating_mul(1000))),
-        grant: Some(Arc::new(Grant { by: By::Token, permissions: bearer.permissions })),
+        grant: Some(Arc::new(grant)),
     }
 }
 

@@ -199,6 +199,7 @@ fn rules(password_file: &Path, acl_file: Option<&Path>) -> GuardOptions {
             ..DoorRules::default()
         },
         listeners: Vec::new(),
+        roles: None,
         http: ringmq::HttpRules::default(),
         shards: 2,
         decision_timeout: Duration::from_secs(5),

@@ -17,7 +17,7 @@ const SECRET: &str = "a secret of thirty-two bytes, now";
 const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\n\
     MCowBQYDK2VwAyEA2vPcnN9TuUMo2ZbEzhIjjVUZddfBEp2aALK54NSuqCM=\n\
     -----END PUBLIC KEY-----\n";
-const SIGNED: &str = "eyJhbGciOiJFZERTQSIsImtpZCI6ImsiLCJ0eXAiOiJKV1QifQ.eyJzdWIiOiJhbm5hIiwiaXNzIjoiaXNzdWVyIiwiYXVkIjpbIm1xdHQiLCJ4Il0sImV4cCI6MjAwMDAwMDAwMH0.BUMswHqKxpCFt7SY2Q41JaQxxgEdHr6JrPTfU7fQApnIdPnQ3q-Lw_P34_QVd0A2WpJvaKJj6rXmkSgr8Y8hBg";
+pub const SIGNED: &str = "eyJhbGciOiJFZERTQSIsImtpZCI6ImsiLCJ0eXAiOiJKV1QifQ.eyJzdWIiOiJhbm5hIiwiaXNzIjoiaXNzdWVyIiwiYXVkIjpbIm1xdHQiLCJ4Il0sImV4cCI6MjAwMDAwMDAwMH0.BUMswHqKxpCFt7SY2Q41JaQxxgEdHr6JrPTfU7fQApnIdPnQ3q-Lw_P34_QVd0A2WpJvaKJj6rXmkSgr8Y8hBg";
 
 fn after(seconds: i64) -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64 + seconds

@@ -84,6 +84,10 @@ impl Peer {
             self.fail(now, PeerViolation::SessionAtCleanStart);
             return;
         }
+        if !self.is_server_proved(connack.properties) {
+            self.fail(now, PeerViolation::ServerUnproved);
+            return;
+        }
         // 3.1 has no flag for it. The server keeps a session that is not clean, and sending again what it
         // might have lost is within the promise of QoS 1 and 2.
         let session_present = match self.options.version {

@@ -7,13 +7,14 @@ use super::keep_alive::KeepAlive;
 use super::outgoing::OutgoingState;
 use super::subscriptions::Subscriptions;
 use super::{
-    Authentication, DisconnectCause, Event, Goodbye, Options, PeerViolation, RequestError, ServerLimits,
-    Token,
+    Authentication, Authenticator, DisconnectCause, Event, Goodbye, Options, PeerViolation, RequestError,
+    ServerLimits, Token,
 };
 use crate::time::Mono;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use bytes::Bytes;
 use ringmq_wire::{
     Auth, Disconnect, Packet, PacketKind, Place, Properties, PropertiesBuffer, Property, ReasonCode, Sender,
     Version, decode, frame,
@@ -34,6 +35,7 @@ pub(super) enum Phase {
 /// A client as a value: see the module's description.
 pub struct Peer {
     pub(super) options: Options,
+    authenticator: Option<Box<dyn Authenticator>>,
     pub(super) phase: Phase,
     pub(super) output: Vec<u8>,
     pub(super) events: VecDeque<Event>,
@@ -61,6 +63,7 @@ impl Peer {
         Ok(Self {
             incoming: IncomingState::new(&options),
             options,
+            authenticator: None,
             phase: Phase::Down,
             output: Vec::new(),
             events: VecDeque::new(),
@@ -76,6 +79,18 @@ impl Peer {
         })
     }
 
+    /// Has this one answer the server's AUTH, instead of events that ask the application to; of 5.0 only.
+    pub fn set_authenticator(&mut self, authenticator: Box<dyn Authenticator>) {
+        self.options.authentication = Some((authenticator.method().into(), Bytes::new()));
+        self.authenticator = Some(authenticator);
+    }
+
+    /// Whether the server has proved what it has to, with the last data of an authentication.
+    pub(super) fn is_server_proved(&mut self, properties: Properties<'_>) -> bool {
+        let data = properties.bytes(Property::AuthenticationData).unwrap_or_default();
+        self.authenticator.as_mut().is_none_or(|authenticator| authenticator.is_proved(data))
+    }
+
     /// A transport stands: writes CONNECT and waits for the answer. Whatever was left of an earlier
     /// connection is forgotten; the session is kept.
     pub fn connect(&mut self, now: Mono) {
@@ -85,6 +100,11 @@ impl Peer {
         self.asked_clean = self.starts_clean();
         self.outgoing.start_connection();
         self.incoming.start_connection(&self.options);
+        if let Some((authenticator, (_, data))) =
+            self.authenticator.as_mut().zip(self.options.authentication.as_mut())
+        {
+            *data = authenticator.begin();
+        }
         self.options.encode_connect(self.asked_clean, &mut self.output);
         self.phase = Phase::Opening { deadline: now.plus(self.options.response_timeout_ms) };
     }
@@ -216,7 +236,7 @@ impl Peer {
         Ok(())
     }
 
-    /// Sends AUTH with the method of the options.
+    /// Sends AUTH with the method of the options; an authenticator brings its own data to begin with.
     ///
     /// # Errors
     /// No connection, not 5.0, no method in the options, data of more than 65,535 bytes, or more than the
@@ -232,8 +252,11 @@ impl Peer {
         };
         let mut properties = PropertiesBuffer::new();
         properties.push_str(Property::AuthenticationMethod, method);
-        if !step.data.is_empty() {
-            properties.push_bytes(Property::AuthenticationData, &step.data);
+        // Who answers begins as well.
+        let begun = self.authenticator.as_mut().filter(|_| step.start_again).map(|own| own.begin());
+        let data = begun.as_ref().unwrap_or(&step.data);
+        if !data.is_empty() {
+            properties.push_bytes(Property::AuthenticationData, data);
         }
         let checked = properties.check(Place::Auth).map_err(RequestError::Invalid)?;
         let packet = Packet::Auth(Auth { reason, properties: checked });
@@ -372,8 +395,26 @@ impl Peer {
             self.fail(now, PeerViolation::AuthenticationUnasked);
             return;
         }
+        if self.authenticator.is_some() {
+            return self.answer_auth(now, auth);
+        }
         let properties = owned(auth.properties);
         self.events.push_back(Event::Authentication { reason: auth.reason, properties });
+    }
+
+    fn answer_auth(&mut self, now: Mono, auth: &Auth<'_>) {
+        let is_good = match auth.reason {
+            ReasonCode::CONTINUE_AUTHENTICATION => {
+                let data = auth.properties.bytes(Property::AuthenticationData).unwrap_or_default();
+                let answer = self.authenticator.as_mut().and_then(|authenticator| authenticator.answer(data));
+                let step = answer.map(|data| Authentication { data, start_again: false });
+                step.is_some_and(|step| self.authenticate(&step).is_ok())
+            }
+            _ => self.is_server_proved(auth.properties),
+        };
+        if !is_good {
+            self.fail(now, PeerViolation::ServerUnproved);
+        }
     }
 }
 

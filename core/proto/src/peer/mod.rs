@@ -21,6 +21,7 @@
 //!   [`Options::republish`]), QoS 2 messages it had confirmed with PUBREC count as delivered, received
 //!   identifiers are forgotten, and filters are subscribed again when [`Options::resubscribe`] says so.
 
+mod authenticator;
 mod connack;
 mod connect;
 mod event;
@@ -36,6 +37,7 @@ mod violation;
 #[cfg(test)]
 mod tests;
 
+pub use authenticator::Authenticator;
 pub use connack::ServerLimits;
 pub use event::{AckToken, Connected, DisconnectCause, Event, Incoming};
 pub use machine::Peer;

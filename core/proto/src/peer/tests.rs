@@ -3,6 +3,7 @@
 use super::*;
 use crate::time::Mono;
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -700,6 +701,102 @@ fn enhanced_authentication() {
     assert_eq!(sent(&mut peer), ["auth"]);
     feed(&mut peer, &connack(false, Properties::EMPTY));
     assert!(peer.is_up());
+}
+
+/// Says `first`, answers `question` with `answer` and believes who says `proof`.
+struct Sworn {
+    begun: u8,
+}
+
+impl Authenticator for Sworn {
+    fn method(&self) -> &str {
+        "M"
+    }
+    fn begin(&mut self) -> Bytes {
+        self.begun += 1;
+        vec![b'0' + self.begun].into()
+    }
+    fn answer(&mut self, data: &[u8]) -> Option<Bytes> {
+        (data == b"question").then(|| Bytes::from_static(b"answer"))
+    }
+    fn is_proved(&mut self, data: &[u8]) -> bool {
+        data == b"proof"
+    }
+}
+
+/// What the server says with AUTH.
+fn say(peer: &mut Peer, reason: ReasonCode, data: &[u8]) {
+    let mut properties = PropertiesBuffer::new();
+    properties.push_str(Property::AuthenticationMethod, "M");
+    properties.push_bytes(Property::AuthenticationData, data);
+    feed(peer, &Packet::Auth(ringmq_wire::Auth { reason, properties: properties.as_properties() }));
+}
+
+fn accept(peer: &mut Peer, data: &[u8]) {
+    let mut properties = PropertiesBuffer::new();
+    properties.push_str(Property::AuthenticationMethod, "M");
+    if !data.is_empty() {
+        properties.push_bytes(Property::AuthenticationData, data);
+    }
+    feed(peer, &connack(false, properties.as_properties()));
+}
+
+fn sworn() -> Peer {
+    let mut peer = Peer::new(options(Version::V5)).unwrap();
+    peer.set_authenticator(Box::new(Sworn { begun: 0 }));
+    peer.publish(message("waiting", Qos::AtLeastOnce)).unwrap();
+    peer
+}
+
+#[test]
+fn an_authenticator_answers_and_believes_only_who_proves() {
+    const GO_ON: ReasonCode = ReasonCode::CONTINUE_AUTHENTICATION;
+    let unproved = |peer: &mut Peer| {
+        let disconnected = events(peer).into_iter().any(|event| {
+            let Event::Disconnected(cause) = event else { return false };
+            matches!(*cause, DisconnectCause::Violation(PeerViolation::ServerUnproved))
+        });
+        (disconnected, sent(peer))
+    };
+    let mut peer = sworn();
+    // Each connection, and the new authentication on the first of them, begins with data of its own.
+    for round in [1, 3] {
+        peer.connect(NOW);
+        assert_eq!(sent(&mut peer).len(), 1, "CONNECT alone");
+        let (method, data) = peer.options().authentication.clone().unwrap();
+        assert_eq!(
+            (&*method, &data[..]),
+            ("M", format!("{round}").as_bytes()),
+            "each connection has its own"
+        );
+        say(&mut peer, GO_ON, b"question");
+        assert_eq!(sent(&mut peer), ["auth"]);
+        assert!(events(&mut peer).is_empty(), "nobody else is asked");
+        accept(&mut peer, b"proof");
+        assert!(peer.is_up() && !sent(&mut peer).is_empty());
+        peer.authenticate(&Authentication { start_again: true, ..Authentication::default() }).unwrap();
+        assert_eq!(sent(&mut peer), ["auth"], "it begins anew by itself");
+        say(&mut peer, GO_ON, b"question");
+        assert_eq!(sent(&mut peer), ["auth"]);
+        say(&mut peer, ReasonCode::SUCCESS, b"proof");
+        assert!(peer.is_up());
+        say(&mut peer, ReasonCode::SUCCESS, b"lie");
+        assert!(unproved(&mut peer).0 && !peer.is_up());
+        peer.transport_closed();
+    }
+    for (question, proof) in [(&b"riddle"[..], &b""[..]), (b"question", b"lie"), (b"question", b"")] {
+        let mut peer = sworn();
+        peer.connect(NOW);
+        sent(&mut peer);
+        say(&mut peer, GO_ON, question);
+        if question == b"question" {
+            sent(&mut peer);
+            accept(&mut peer, proof);
+        }
+        let (is_unproved, words) = unproved(&mut peer);
+        assert!(is_unproved && !peer.is_up());
+        assert!(words.iter().all(|word| word.starts_with("disconnect")), "no message for a liar: {words:?}");
+    }
 }
 
 /// Any bytes from the server, at any time: never a panic, and a closed machine stays closed.

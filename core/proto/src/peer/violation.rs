@@ -24,6 +24,8 @@ pub enum PeerViolation {
     CodesMismatched,
     /// AUTH although the client offered no authentication method [MQTT-4.12.0-6].
     AuthenticationUnasked,
+    /// The server has not proved what its side of the authentication method has to prove.
+    ServerUnproved,
 }
 
 impl PeerViolation {
@@ -51,6 +53,7 @@ impl PeerViolation {
             Self::AckMismatched => "MQTT-4.3.2",
             Self::CodesMismatched => "MQTT-3.8.4-6",
             Self::AuthenticationUnasked => "MQTT-4.12.0-6",
+            Self::ServerUnproved => "MQTT-4.12",
         }
     }
 }
@@ -67,6 +70,7 @@ impl core::fmt::Display for PeerViolation {
             Self::AckMismatched => "The server acknowledged something that was not sent like that.",
             Self::CodesMismatched => "The server did not answer with one code for each filter.",
             Self::AuthenticationUnasked => "The server sent AUTH although no method was offered.",
+            Self::ServerUnproved => "The server has not proved that it knows the password.",
         };
         write!(formatter, "{text} [{}]", self.clause())
     }

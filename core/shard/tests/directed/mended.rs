@@ -585,6 +585,31 @@ fn at_the_limit_of_bytes_a_retained_message_is_replaced_and_a_new_one_is_refused
     }
 }
 
+#[test]
+fn one_tree_of_retained_messages_leaves_room_for_others() {
+    for shards in [1, 2] {
+        let mut setup = Setup::new(shards, 19);
+        setup.settings.retained_per_root_max = 3;
+        let mut world = World::new(&setup);
+        let writer = world.join(0, &Hello::new(Version::V5, "writer"));
+        let mut put = |topic: &str, payload: &[u8]| {
+            let post = Post::new(topic, payload, 1, 1).retained();
+            let seen = world.ask(writer, &post.encode(Version::V5));
+            let [Seen::Ack(AckKind::Puback, 1, reason)] = seen[..] else { panic!("{seen:?}") };
+            reason
+        };
+        let mut many = |root: &str| (0..20).filter(|n| put(&format!("{root}/{n}"), b"x") != 0x97).count();
+        // With two shards each has some of the twenty.
+        assert_eq!((many("a"), many("b"), many("")), (3 * shards, 3 * shards, 3 * shards));
+        let kept: Vec<_> =
+            (0..20).map(|n| format!("a/{n}")).filter(|topic| put(topic, b"y") != 0x97).collect();
+        assert_eq!(kept.len(), 3 * shards, "what is kept is replaced");
+        kept.iter().for_each(|topic| assert!(put(topic, b"") < 0x80));
+        let again = (0..20).filter(|n| put(&format!("a/{n}"), b"z") != 0x97).count();
+        assert_eq!(again, 3 * shards, "what was removed makes room");
+    }
+}
+
 // A stop.
 
 #[test]

@@ -1,7 +1,7 @@
 //! What the service says of a client. What cannot be read is no answer, and never a yes.
 
 use ringmq_auth::Granted;
-use ringmq_auth::jwt::granted;
+use ringmq_auth::jwt::{granted, roles};
 use serde_json::{Map, Value};
 
 /// What the service says.
@@ -22,6 +22,8 @@ pub struct Allowed {
     pub user_name: Option<Box<str>>,
     /// What it may do, instead of the ACL file.
     pub granted: Option<Granted>,
+    /// Roles that it has, beside those of its user name.
+    pub roles: Box<[Box<str>]>,
     /// Seconds until it is disconnected.
     pub expires_in: Option<u64>,
 }
@@ -55,12 +57,15 @@ fn allowed(said: &Map<String, Value>) -> Result<Allowed, &'static str> {
     let granted = member("permissions").map(|value| {
         granted(value).ok_or("`permissions` is no object with lists of filters, or has too many")
     });
+    let roles = member("roles")
+        .map(|value| roles(value).ok_or("`roles` is no name and no list of names, or has too many"));
     let expires_in = member("expires_in").map(|value| {
         value.as_u64().filter(|seconds| *seconds > 0).ok_or("`expires_in` is no number of seconds")
     });
     Ok(Allowed {
         user_name: user_name.transpose()?.map(Into::into),
         granted: granted.transpose()?,
+        roles: roles.transpose()?.unwrap_or_default(),
         expires_in: expires_in.transpose()?,
     })
 }
@@ -77,8 +82,9 @@ mod tests {
     fn text(status: u16, body: &str) -> String {
         match parse(status, body.as_bytes()) {
             Ok(Answer::Allow(as_whom)) => {
-                let Allowed { user_name, granted, expires_in } = as_whom;
-                format!("allow {user_name:?} {} {expires_in:?}", granted.is_some())
+                let Allowed { user_name, granted, roles, expires_in } = as_whom;
+                let roles = if roles.is_empty() { String::new() } else { format!(" {roles:?}") };
+                format!("allow {user_name:?} {} {expires_in:?}{roles}", granted.is_some())
             }
             Ok(Answer::Deny) => "deny".to_owned(),
             Ok(Answer::Ignore) => "ignore".to_owned(),
@@ -122,6 +128,8 @@ mod tests {
             (200, r#"{"result":"allow","expires_in":-1}"#, "`expires_in`"),
             (200, r#"{"result":"allow","expires_in":"5"}"#, "`expires_in`"),
             (200, r#"{"result":"allow","permissions":[]}"#, "`permissions`"),
+            (200, r#"{"result":"allow","roles":[7]}"#, "`roles`"),
+            (200, r#"{"result":"allow","roles":{}}"#, "`roles`"),
             (200, r#"{"result":"allow","permissions":{"publsh":["a"]}}"#, "`permissions`"),
             (200, r#"{"result":"allow","permissions":{"publish":["a/#/b"]}}"#, "`permissions`"),
             (500, r#"{"result":"allow"}"#, "another status"),

@@ -5,9 +5,7 @@ mod answer;
 mod cache;
 mod work;
 
-use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -15,7 +13,6 @@ use base64::engine::general_purpose::STANDARD;
 use ringmq_auth::verified::{Digest, Digester};
 use serde_json::{Value, json};
 use ureq::Agent;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
 pub use answer::Answer;
 pub use cache::Remembered;
@@ -23,14 +20,13 @@ pub use work::{JOB, Request, Unsaid};
 
 use super::GuardError;
 use super::decider::Credentials;
+use super::http_agent::{agent, ask_again};
 use super::snapshot::read;
 use crate::config::{HttpFailure, HttpRules, HttpUrl};
 use cache::Cache;
 
 /// Bytes of an answer: some hundred permissions.
 const ANSWER_BYTES_MAX: u64 = 64 << 10;
-/// Bytes that one connection keeps for reading and for writing each.
-const BUFFER_BYTES: usize = 16 << 10;
 /// Longest password an answer is remembered for: its digest is computed on a core that has better to do.
 const REMEMBERED_BYTES_MAX: usize = 4096;
 
@@ -67,23 +63,10 @@ impl Service {
             );
         }
         let authorization = rules.auth_token_file.as_deref().map(bearer).transpose()?;
-        let tls = url.is_https().then(|| tls(rules.auth_ca_file.as_deref())).transpose()?;
         let parallel = usize::from(rules.auth_parallel_max);
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            // A redirection would take passwords elsewhere, and so would a proxy of the environment.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .max_idle_connections(parallel)
-            .max_idle_connections_per_host(parallel)
-            .input_buffer_size(BUFFER_BYTES)
-            .output_buffer_size(BUFFER_BYTES)
-            .user_agent(concat!("ringmq/", env!("CARGO_PKG_VERSION")))
-            .tls_config(tls.unwrap_or_default())
-            .build();
+        let agent = agent(&url, parallel, ("http_auth_ca_file", rules.auth_ca_file.as_deref()))?;
         Ok(Some(Self {
-            agent: config.into(),
+            agent,
             url,
             authorization,
             timeout: rules.timeout(),
@@ -126,12 +109,9 @@ impl Service {
     /// # Errors
     /// Why there is no answer.
     fn ask(&self, question: &[u8], deadline: Instant) -> Result<Answer, String> {
-        match self.ask_once(question, deadline) {
-            Err(ureq::Error::Io(error)) if is_closed(&error) => self.ask_once(question, deadline),
-            asked => asked,
-        }
-        .map_err(|error| error.to_string())
-        .and_then(|(status, body)| answer::parse(status, &body).map_err(str::to_owned))
+        let asked = ask_again(|| self.ask_once(question, deadline));
+        let (status, body) = asked.map_err(|error| error.to_string())?;
+        answer::parse(status, &body).map_err(str::to_owned)
     }
 
     fn ask_once(&self, question: &[u8], deadline: Instant) -> Result<(u16, Vec<u8>), ureq::Error> {
@@ -147,11 +127,6 @@ impl Service {
         let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec()?;
         Ok((response.status().as_u16(), body))
     }
-}
-
-fn is_closed(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 /// The body of a request.
@@ -182,39 +157,6 @@ fn bearer(path: &Path) -> Result<Bearer, GuardError> {
         GuardError::Key { key, path: path.to_owned(), problem }
     })?;
     Ok(Bearer(format!("Bearer {text}")))
-}
-
-fn tls(ca_file: Option<&Path>) -> Result<TlsConfig, GuardError> {
-    let certificates = match ca_file {
-        Some(path) => authorities(path)?,
-        None => {
-            let found = rustls_native_certs::load_native_certs();
-            found.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect()
-        }
-    };
-    Ok(TlsConfig::builder()
-        .provider(TlsProvider::Rustls)
-        .root_certs(RootCerts::Specific(Arc::new(certificates)))
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .build())
-}
-
-fn authorities(path: &Path) -> Result<Vec<Certificate<'static>>, GuardError> {
-    let key = "http_auth_ca_file";
-    let bytes = read(path).map_err(|error| GuardError::Read { key, path: path.to_owned(), error })?;
-    let wrong = |problem: &str| GuardError::Key { key, path: path.to_owned(), problem: problem.to_owned() };
-    let mut found = Vec::new();
-    for item in parse_pem(&bytes) {
-        match item {
-            Ok(PemItem::Certificate(certificate)) => found.push(certificate),
-            Ok(_) => {}
-            Err(_) => return Err(wrong("it is no PEM")),
-        }
-    }
-    if found.is_empty() {
-        return Err(wrong("it has no certificate (`-----BEGIN CERTIFICATE-----`)"));
-    }
-    Ok(found)
 }
 
 #[cfg(test)]

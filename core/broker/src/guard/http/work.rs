@@ -147,10 +147,11 @@ fn remembered(shared: &Shared, answer: Answer) -> Remembered {
 
 fn identity(as_whom: Allowed) -> Identity {
     let expires_at = as_whom.expires_in.map(|seconds| tokens::now_seconds().saturating_add(seconds));
+    let grant = Grant { by: By::Service, permissions: as_whom.granted, roles: as_whom.roles };
     Identity {
         user_name: as_whom.user_name.map(Into::into),
         expires_at: expires_at.map(|seconds| Wall(seconds.saturating_mul(1000))),
-        grant: Some(Arc::new(Grant { by: By::Service, permissions: as_whom.granted })),
+        grant: Some(Arc::new(grant)),
     }
 }
 
