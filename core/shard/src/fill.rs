@@ -50,8 +50,8 @@ impl Shard {
                 self.counters().bytes_sent.add(sent as u64);
                 let low = self.settings.output_high_water_bytes / 2;
                 if let Some(link) = self.links.at_mut(id) {
-                    link.answers = link.answers.saturating_sub(sent);
-                    if sent > 0 && link.answers <= low && link.paused {
+                    link.answers = link.answers.saturating_sub(u32::try_from(sent).unwrap_or(u32::MAX));
+                    if sent > 0 && link.answers as usize <= low && link.paused {
                         self.resume_later(now, id);
                     }
                 }
@@ -67,14 +67,15 @@ impl Shard {
         let Some(link) = self.links.at_mut(id) else { return };
         link.out.consume(&mut self.buffers, bytes);
         // Above the high-water mark nothing is filled, so what is written there are answers.
-        link.answers = link.answers.saturating_sub(bytes);
+        link.answers = link.answers.saturating_sub(u32::try_from(bytes).unwrap_or(u32::MAX));
         if link.paused {
             // It reads what it asked for: that it is not read is our doing.
             link.conn.keep_alive.last_packet = now.mono;
         }
         let relay = link.relay;
-        let resume =
-            link.paused && relay.is_none() && link.answers <= self.settings.output_high_water_bytes / 2;
+        let resume = link.paused
+            && relay.is_none()
+            && link.answers as usize <= self.settings.output_high_water_bytes / 2;
         if let Some(relay) = relay {
             let frame = crate::mesh::frame::Frame::TunnelWritten { conn: id, bytes: bytes as u32 };
             self.peers.send(relay.home, &frame);

@@ -121,7 +121,7 @@ pub struct Link {
     pub out: Output,
     /// Bytes of answers to its own packets that may still wait; deliveries do not count. A client that asks
     /// and does not read is not read either.
-    pub answers: usize,
+    pub answers: u32,
     /// Where it comes from.
     pub peer: PeerAddress,
     /// Where its bytes go.
@@ -147,7 +147,7 @@ pub struct Link {
     /// Packets that wait for their turn, complete.
     pub parked: Vec<u8>,
     /// Bytes of memory that what it cannot use yet was taking when that was last looked at.
-    pub unread_bytes: usize,
+    pub unread_bytes: u32,
     /// Since when.
     pub unread_since: Mono,
     /// Questions of the packet that waits.
@@ -284,7 +284,7 @@ impl Shard {
             return self.cannot_send(id, packet);
         }
         link.out.write(&mut self.buffers, bytes, |out| packet.encode(version, out));
-        link.answers += bytes;
+        link.answers = link.answers.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
         self.counters().packets_sent.add(1);
         self.log_packet("Sending", id, packet);
         self.mark_link_dirty(id);
@@ -479,5 +479,20 @@ impl Shard {
             link.park.get_or_insert(Park::Turn);
             self.resuming.push_back(id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sessions::Home;
+
+    /// Tables grow by 64 of each. Allocators round such sizes up to the next eighth of a power of two: some bytes more of
+    /// a connection or of a session cost each of them 48 to 64.
+    #[test]
+    fn connections_and_sessions_fill_what_their_tables_allocate() {
+        let chunk = |bytes: usize| (bytes + 8) * 64;
+        assert!(chunk(size_of::<Link>()) <= 24 << 10, "{} bytes", size_of::<Link>());
+        assert!(chunk(size_of::<Home>()) <= 20 << 10, "{} bytes", size_of::<Home>());
     }
 }

@@ -130,7 +130,7 @@ impl Shard {
         let backlog = link.parked.len() + link.conn.inbox.len();
         link.choked = waiting && (backlog > park_bytes_max || short_of_room);
         let choked = link.choked;
-        let stuck = choked || link.answers > high || stopping;
+        let stuck = choked || link.answers as usize > high || stopping;
         let (was_paused, ended, session) = (link.paused, link.ended, link.session);
         if stuck != was_paused {
             self.set_paused(id, stuck);
@@ -395,7 +395,7 @@ impl Shard {
     pub(crate) fn tunnel_taken(&mut self, id: ConnId) {
         let Some(link) = self.links.at(id) else { return };
         let Way::Tunnel { shard, remote, .. } = link.way else { return };
-        if link.answers > self.settings.output_high_water_bytes {
+        if link.answers as usize > self.settings.output_high_water_bytes {
             return;
         }
         // The window is for packets that wait for their turn. The beginning of a packet waits for its end,

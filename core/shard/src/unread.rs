@@ -36,16 +36,17 @@ pub fn trim(parked: &mut Vec<u8>) {
 
 impl Link {
     /// Bytes of memory that what it cannot use yet takes.
-    const fn takes(&self) -> usize {
+    fn takes(&self) -> u32 {
         let connect = match &self.login {
             Some(login) => login.connect.len(),
             None => 0,
         };
-        self.conn.inbox.capacity() + self.parked.capacity() + connect
+        // One packet has 256 MiB at most, and what waits has a bound too.
+        u32::try_from(self.conn.inbox.capacity() + self.parked.capacity() + connect).unwrap_or(u32::MAX)
     }
 
     /// Whether that has changed since it was last looked at.
-    pub const fn holds_other_than_noted(&self) -> bool {
+    pub fn holds_other_than_noted(&self) -> bool {
         self.takes() != self.unread_bytes
     }
 }
@@ -63,13 +64,13 @@ impl Shard {
             link.unread_since = now.mono;
         }
         link.unread_bytes = takes;
-        self.counters().unread_bytes.follow(before as u64, takes as u64);
+        self.counters().unread_bytes.follow(before.into(), takes.into());
     }
 
     /// A connection has given up what it held.
     pub(crate) fn forget_unread(&self, link: &mut Link) {
         let before = std::mem::take(&mut link.unread_bytes);
-        self.counters().unread_bytes.follow(before as u64, 0);
+        self.counters().unread_bytes.follow(before.into(), 0);
     }
 
     /// Whether clients whose packets wait are to be read no further, however little each of them has sent.
@@ -96,7 +97,7 @@ impl Shard {
             .into_iter()
             .filter_map(|id| {
                 let link = self.links.at(id)?;
-                Some((link.waits(), link.unread_bytes < average, link.unread_since, id))
+                Some((link.waits(), (link.unread_bytes as usize) < average, link.unread_since, id))
             })
             .collect();
         order.sort_unstable();
