@@ -183,21 +183,25 @@ def test_the_schema_knows_every_key_and_every_type(write):
     assert set(schema["properties"]) == set(example)
     good = {"publish_hold": "5s", "queue_bytes_max": "1_000 KiB", "allow_anonymous": True, "bind": "::1",
             "server_keep_alive": "client",
-            "listener": [{"address": "tls://*", "certificate": [{"certificate": "a", "key": "b"}]}]}
+            "listener": [{"address": "tls://*", "certificate": [{"certificate": "a", "key": "b"}]}],
+            "role": [{"name": "a", "members": ["*"], "publish": ["b/%u"]}, {"name": "c"}]}
     assert not list(validator.iter_errors(good))
     for bad in ({"queue_polcy": "end"}, {"queue_policy": "forget"}, {"maximum_qos": 3}, {"moving": "yes"},
                 {"publish_hold": "5 parsecs"}, {"listener": {}}, {"listener": [{}]},
                 {"listener": [{"address": "x", "queue_policy": "end"}]}, {"port": 1.5},
                 {"listener": [{"address": "x", "certificate": [{"certificate": "a"}]}]},
-                {"listener": [{"address": "x", "client_ca": [{"certificate": "a", "key": "b"}]}]}):
+                {"listener": [{"address": "x", "client_ca": [{"certificate": "a", "key": "b"}]}]},
+                {"role": [{"members": ["a"]}]}, {"role": [{"name": "a", "publish": "b"}]}, {"role": {"name": "a"}}):
         assert list(validator.iter_errors(bad)), bad
 
 
 def test_the_table_names_every_key():
     """One row for each."""
     table, _ = run("config", "doc")
-    for key in json.loads(run("config", "schema")[0])["properties"]:
-        assert key == "listener" or f"\n| `{key}` | " in table, key
+    keys = json.loads(run("config", "schema")[0])["properties"]
+    tables = [keys.pop(name)["items"]["properties"] for name in ("listener", "role")]
+    for key in [*keys, *tables[0], *tables[1]]:
+        assert f"\n| `{key}` | " in table, key
 
 
 # ------------------------------------------------------------------------------------------- mosquitto.conf

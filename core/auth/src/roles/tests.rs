@@ -26,6 +26,9 @@ fn who<'a>(user_name: Option<&'a str>, client_id: &'a str) -> Who<'a> {
     Who { client_id, user_name }
 }
 
+/// User, ClientID, roles of a token, topic; may read, may write.
+type Row<'a> = (Option<&'a str>, &'a str, &'a [Box<str>], &'a str, Option<bool>, Option<bool>);
+
 #[test]
 fn all_roles_of_a_client_hold_together() {
     let roles = Roles::new(vec![
@@ -38,8 +41,7 @@ fn all_roles_of_a_client_hold_together() {
     .unwrap();
     let auditor: &[Box<str>] = &["auditors".into(), "no such role".into()];
     let (anna, bert, zoe, nobody) = (Some("anna"), Some("bert"), Some("zoe"), None);
-    // user, ClientID, roles of a token, topic; may read, may write
-    let rows: &[(Option<&str>, &str, &[Box<str>], &str, Option<bool>, Option<bool>)] = &[
+    let rows: &[Row<'_>] = &[
         (nobody, "c", &[], "news/a", Some(true), None),
         (nobody, "c", &[], "own/c/x", Some(true), Some(true)),
         (nobody, "c", &[], "own/d/x", None, None),

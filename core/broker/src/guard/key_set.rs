@@ -3,7 +3,6 @@
 //! locks out nobody, and a broker starts without it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use ureq::Agent;
 
 use super::hashing::Job;
 use super::http_agent::{agent, ask_again};
+use super::tokens::KeyFile;
 use super::{GuardError, Shared, lock, tokens};
 use crate::config::{HttpUrl, JwtRules};
 
@@ -31,8 +31,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub struct KeySet {
     rules: JwtRules,
-    /// Keys of files: the key of the configuration, the path, the bytes.
-    files: Vec<(&'static str, PathBuf, Vec<u8>)>,
+    /// Keys of files.
+    files: Vec<KeyFile>,
     remote: Option<Remote>,
     /// What judges now; nothing as long as there is no key.
     verifier: Mutex<Option<Arc<Verifier>>>,
@@ -91,7 +91,7 @@ impl KeySet {
             // Without a file a URL will bring keys.
             Err(_) if set.files.is_empty() => None,
             Err(problem) => {
-                let (key, path, _) = set.files.last().expect("it is not empty");
+                let KeyFile { key, path, .. } = set.files.last().expect("it is not empty");
                 return Err(GuardError::Key { key, path: path.clone(), problem });
             }
         };
@@ -132,7 +132,7 @@ impl KeySet {
 
     fn make(&self, fetched: Option<&[u8]>) -> Result<Verifier, String> {
         let mut sources = Vec::with_capacity(self.files.len() + 1);
-        for (key, _, bytes) in &self.files {
+        for KeyFile { key, bytes, .. } in &self.files {
             sources.push(tokens::source(key, bytes)?);
         }
         sources.extend(fetched.map(KeySource::PublicJwks));

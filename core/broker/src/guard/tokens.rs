@@ -13,18 +13,29 @@ use super::grant::{By, Grant};
 use super::snapshot::read;
 use crate::config::{ClaimText, JwtRules};
 
-/// Reads the files of keys, each with the key of the configuration that names it.
+/// A file of keys.
+#[derive(Debug)]
+pub struct KeyFile {
+    /// The key of the configuration that names it.
+    pub key: &'static str,
+    /// Where it is.
+    pub path: PathBuf,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+}
+
+/// Reads the files of keys.
 ///
 /// # Errors
 /// What is wrong with a file, without a word of it.
-pub fn read_keys(rules: &JwtRules) -> Result<Vec<(&'static str, PathBuf, Vec<u8>)>, GuardError> {
+pub fn read_keys(rules: &JwtRules) -> Result<Vec<KeyFile>, GuardError> {
     let mut files = Vec::new();
     for (key, path) in rules.key_files() {
         let bytes = read(path).map_err(|error| GuardError::Read { key, path: path.clone(), error })?;
         // Each alone first, so that what is wrong has a file.
         let source = source(key, &bytes).map_err(|problem| wrong(key, path, problem))?;
         Verifier::new(&[source], claims(rules)).map_err(|problem| wrong(key, path, problem))?;
-        files.push((key, path.clone(), bytes));
+        files.push(KeyFile { key, path: path.clone(), bytes });
     }
     Ok(files)
 }
