@@ -50,7 +50,7 @@ impl Shard {
                 self.counters().bytes_sent.add(sent as u64);
                 let low = self.settings.output_high_water_bytes / 2;
                 if let Some(link) = self.links.at_mut(id) {
-                    link.answers = link.answers.saturating_sub(u32::try_from(sent).unwrap_or(u32::MAX));
+                    link.answers = link.answers.saturating_sub(sent as u32);
                     if sent > 0 && link.answers as usize <= low && link.paused {
                         self.resume_later(now, id);
                     }
@@ -67,7 +67,7 @@ impl Shard {
         let Some(link) = self.links.at_mut(id) else { return };
         link.out.consume(&mut self.buffers, bytes);
         // Above the high-water mark nothing is filled, so what is written there are answers.
-        link.answers = link.answers.saturating_sub(u32::try_from(bytes).unwrap_or(u32::MAX));
+        link.answers = link.answers.saturating_sub(bytes as u32);
         if link.paused {
             // It reads what it asked for: that it is not read is our doing.
             link.conn.keep_alive.last_packet = now.mono;

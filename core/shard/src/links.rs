@@ -284,7 +284,7 @@ impl Shard {
             return self.cannot_send(id, packet);
         }
         link.out.write(&mut self.buffers, bytes, |out| packet.encode(version, out));
-        link.answers = link.answers.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
+        link.answers = link.answers.saturating_add(bytes as u32);
         self.counters().packets_sent.add(1);
         self.log_packet("Sending", id, packet);
         self.mark_link_dirty(id);

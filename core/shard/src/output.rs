@@ -36,9 +36,7 @@ pub struct Output {
     /// What stands before them.
     front: VecDeque<Piece>,
     /// Bytes of the first piece already written.
-    written: u32,
-    /// Bytes of the payloads in front, which belong to their messages; all that waits has a bound far below 4 GiB.
-    referenced: u32,
+    written: usize,
     bytes: usize,
 }
 
@@ -47,9 +45,16 @@ impl Output {
     pub const fn len(&self) -> usize {
         self.bytes
     }
-    /// Bytes of memory that are its own, about.
-    pub const fn own_bytes(&self) -> usize {
-        self.bytes.saturating_sub(self.referenced as usize)
+    /// Bytes of memory that are its own, about: without the payloads in front, which belong to their messages.
+    pub fn own_bytes(&self) -> usize {
+        if self.front.is_empty() {
+            return self.bytes;
+        }
+        let referenced = self.front.iter().map(|piece| match piece {
+            Piece::Bytes(_) => 0,
+            Piece::Payload(message) => message.payload().len(),
+        });
+        self.bytes.saturating_sub(referenced.sum())
     }
     /// Whether nothing waits.
     pub const fn is_empty(&self) -> bool {
@@ -79,7 +84,6 @@ impl Output {
     /// Appends a message's payload by reference.
     pub fn payload(&mut self, message: Rc<Message>) {
         self.bytes += message.payload().len();
-        self.referenced = self.referenced.saturating_add(message.payload().len() as u32);
         self.close_tail();
         self.front.push_back(Piece::Payload(message));
     }
@@ -99,7 +103,7 @@ impl Output {
         if self.front.is_empty() && BufferPool::is_short(&self.tail) {
             let longer = pool.lend(self.bytes + bytes, 0);
             let short = std::mem::replace(&mut self.tail, longer);
-            self.tail.extend_from_slice(&short[std::mem::take(&mut self.written) as usize..]);
+            self.tail.extend_from_slice(&short[std::mem::take(&mut self.written)..]);
             return pool.take_back(short);
         }
         self.close_tail();
@@ -120,7 +124,7 @@ impl Output {
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut filled = 0;
         for (slice, piece) in slices.iter_mut().zip(self.pieces()) {
-            let skip = if filled == 0 { self.written as usize } else { 0 };
+            let skip = if filled == 0 { self.written } else { 0 };
             *slice = IoSlice::new(&piece[skip..]);
             filled += 1;
         }
@@ -131,22 +135,18 @@ impl Output {
         let mut left = bytes.min(self.bytes);
         self.bytes -= left;
         while let Some(piece) = self.front.front() {
-            let here = piece.as_slice().len() - self.written as usize;
+            let here = piece.as_slice().len() - self.written;
             if left < here {
-                self.written += left as u32;
+                self.written += left;
                 return;
             }
             left -= here;
             self.written = 0;
-            match self.front.pop_front() {
-                Some(Piece::Bytes(buffer)) => pool.take_back(buffer),
-                Some(Piece::Payload(message)) => {
-                    self.referenced = self.referenced.saturating_sub(message.payload().len() as u32);
-                }
-                None => {}
+            if let Some(Piece::Bytes(buffer)) = self.front.pop_front() {
+                pool.take_back(buffer);
             }
         }
-        self.written += left as u32;
+        self.written += left;
         if self.bytes == 0 {
             self.written = 0;
             pool.take_back(std::mem::take(&mut self.tail));
@@ -155,7 +155,7 @@ impl Output {
     /// Copies up to `limit` bytes from the front and forgets them.
     pub fn take(&mut self, pool: &mut BufferPool, limit: usize) -> Vec<u8> {
         let mut out = Vec::with_capacity(limit.min(self.bytes));
-        let mut skip = self.written as usize;
+        let mut skip = self.written;
         for piece in self.pieces() {
             let slice = &piece[skip..];
             skip = 0;

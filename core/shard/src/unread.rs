@@ -36,17 +36,19 @@ pub fn trim(parked: &mut Vec<u8>) {
 
 impl Link {
     /// Bytes of memory that what it cannot use yet takes.
-    fn takes(&self) -> u32 {
+    #[inline]
+    const fn takes(&self) -> u32 {
         let connect = match &self.login {
             Some(login) => login.connect.len(),
             None => 0,
         };
-        // One packet has 256 MiB at most, and what waits has a bound too.
-        u32::try_from(self.conn.inbox.capacity() + self.parked.capacity() + connect).unwrap_or(u32::MAX)
+        // Far below 4 GiB: one packet has 256 MiB at most, and what waits has a bound too.
+        (self.conn.inbox.capacity() + self.parked.capacity() + connect) as u32
     }
 
     /// Whether that has changed since it was last looked at.
-    pub fn holds_other_than_noted(&self) -> bool {
+    #[inline]
+    pub const fn holds_other_than_noted(&self) -> bool {
         self.takes() != self.unread_bytes
     }
 }
