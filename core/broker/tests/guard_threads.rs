@@ -1,6 +1,9 @@
 //! Alone in its process, because it counts threads: a guard has some where passwords are compared, and they end with its
 //! broker.
 
+#[path = "../../rt/tests/harness/threads.rs"]
+mod threads;
+
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -9,13 +12,11 @@ use ringmq::{Anonymous, DriverChoice, Options, Shards};
 
 /// Threads of this process that compare passwords.
 fn password_threads() -> usize {
-    threads("passwords")
+    threads_called("passwords")
 }
 
-fn threads(wanted: &str) -> usize {
-    let tasks = fs::read_dir("/proc/self/task").unwrap();
-    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    names.filter(|name| name.trim() == wanted).count()
+fn threads_called(wanted: &str) -> usize {
+    threads::thread_names().iter().filter(|name| *name == wanted).count()
 }
 
 fn options() -> Options {
@@ -30,7 +31,7 @@ fn await_password_threads() {
 
 fn await_threads(wanted: &str, least: usize) {
     let until = Instant::now() + Duration::from_secs(10);
-    while threads(wanted) < least {
+    while threads_called(wanted) < least {
         assert!(Instant::now() < until, "there are not {least} {wanted}");
         std::thread::yield_now();
     }
@@ -67,16 +68,16 @@ fn the_threads_of_a_guard_end_with_its_broker() {
 
 fn those_that_ask_a_service_too() {
     let mut broker = options().start().unwrap();
-    assert_eq!(threads("http auth"), 0, "there is nobody to ask");
+    assert_eq!(threads_called("http auth"), 0, "there is nobody to ask");
     let url = || "http://127.0.0.1:9/".parse().ok();
     broker.reload(options().http_auth_url(url())).unwrap();
     // The number holds from the start, which had the default.
     await_threads("http auth", 16);
     broker.stop();
-    assert_eq!(threads("http auth"), 0);
+    assert_eq!(threads_called("http auth"), 0);
     let broker = options().http_auth_url(url()).http_auth_parallel_max(3).start().unwrap();
     await_threads("http auth", 3);
-    assert_eq!(threads("http auth"), 3);
+    assert_eq!(threads_called("http auth"), 3);
     drop(broker);
-    assert_eq!(threads("http auth"), 0);
+    assert_eq!(threads_called("http auth"), 0);
 }

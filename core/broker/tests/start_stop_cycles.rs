@@ -1,6 +1,9 @@
 //! A program that starts and stops brokers over and over holds no more descriptors and threads than after the
 //! first times. Alone in its file, because it counts what the whole process has.
 
+#[path = "../../rt/tests/harness/threads.rs"]
+mod threads;
+
 use std::fs;
 use std::time::Duration;
 
@@ -11,7 +14,7 @@ fn count(folder: &str) -> usize {
 }
 
 fn descriptors_and_threads() -> (usize, usize) {
-    (count("/proc/self/fd"), count("/proc/self/task"))
+    (count("/proc/self/fd"), threads::thread_names().len())
 }
 
 fn cycle(driver: DriverChoice) -> Driver {

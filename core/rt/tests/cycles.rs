@@ -6,6 +6,7 @@ mod harness;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use harness::threads::thread_names;
 use harness::{Client, PATIENCE, address, drivers, options};
 use ringmq_rt::{DriverChoice, Options, start, trim};
 
@@ -14,7 +15,7 @@ fn entries(folder: &str) -> usize {
 }
 
 fn descriptors_and_threads() -> (usize, usize) {
-    (entries("/proc/self/fd"), entries("/proc/self/task"))
+    (entries("/proc/self/fd"), thread_names().len())
 }
 
 /// One broker's life, with clients that come, talk and stay until the end; then another on its port.

@@ -2,6 +2,9 @@
 //! an executor of one thread, and a look at what the process holds.
 #![allow(dead_code)]
 
+#[path = "../../../rt/tests/harness/threads.rs"]
+pub mod threads;
+
 use std::fs;
 use std::future::Future;
 use std::io::{Read as _, Write as _};
@@ -57,9 +60,7 @@ pub fn descriptors() -> usize {
 
 /// Threads of this process that belong to a broker.
 pub fn broker_threads() -> usize {
-    let names = fs::read_dir("/proc/self/task").unwrap().flatten().map(|task| task.path().join("comm"));
-    // One that ends meanwhile has no name any more.
-    names.filter(|name| fs::read_to_string(name).is_ok_and(|name| name.starts_with("ringmq-shard"))).count()
+    threads::thread_names().iter().filter(|name| name.starts_with("ringmq-shard")).count()
 }
 
 /// Wakes the thread that polls.

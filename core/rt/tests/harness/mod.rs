@@ -2,6 +2,8 @@
 //! on a blocking socket.
 #![allow(dead_code)]
 
+pub mod threads;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
