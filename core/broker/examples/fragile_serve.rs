@@ -9,10 +9,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser as _;
+use ringmq::cli;
 use ringmq::{Answer, Cores, Decider, Decisions, Options, Question, ShardId, Ticket, Verdict};
-
-#[path = "../src/cli/mod.rs"]
-mod cli;
 
 /// Lets everybody in, as far as it gets.
 #[derive(Default)]
@@ -44,8 +42,8 @@ fn main() -> ExitCode {
     let factory = |_: ShardId, _: Decisions| -> Box<dyn Decider> { Box::<Fragile>::default() };
     match cli::Command::parse() {
         cli::Command::Serve(arguments) => {
-            arguments.run_over(Options::default().cores(Cores::All).decider(Arc::new(factory)))
+            arguments.run_over(Options::default().cores(Cores::All).decider(Arc::new(factory))).into()
         }
-        other => other.run(),
+        other => other.run().into(),
     }
 }

@@ -25,6 +25,8 @@
 #![forbid(unsafe_code)]
 
 mod broker;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod config;
 mod doors;
 pub mod guard;

@@ -11,6 +11,7 @@ use ringmq_proto::peer::Goodbye;
 use ringmq_wire::ReasonCode;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 /// A client whose waits are futures. They have no deadline of their own: the executor's timers can give them
 /// one, and dropping such a future takes nothing back and loses no message.
@@ -29,9 +30,17 @@ impl AsyncClient {
     /// # Errors
     /// As for [`Client::connect`].
     pub async fn connect(options: Options) -> Result<Self, ConnectError> {
-        let client = Client::start(options)?;
-        poll_fn(|task| client.shared.poll(News::Changed, task, first_result)).await?;
-        Ok(Self { client })
+        let client = Self { client: Client::start(options)? };
+        client.connected().await?;
+        Ok(client)
+    }
+
+    /// Ends when the first attempt to connect has succeeded or failed.
+    ///
+    /// # Errors
+    /// How it failed.
+    pub async fn connected(&self) -> Result<(), ConnectError> {
+        poll_fn(|task| self.client.shared.poll(News::Changed, task, first_result)).await
     }
 
     /// The blocking face of the same client, which also has all that does not wait.
@@ -69,7 +78,12 @@ impl AsyncClient {
 
     /// The next message; nothing once the client is stopped and all messages have been taken.
     pub async fn recv(&self) -> Option<Message> {
-        poll_fn(|task| self.client.shared.poll(News::Arrived, task, take_or_end)).await
+        poll_fn(|task| self.poll_recv(task)).await
+    }
+
+    /// The next message, or the task is woken when one comes; nothing as for [`Self::recv`].
+    pub fn poll_recv(&self, task: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.client.shared.poll(News::Arrived, task, take_or_end)
     }
 
     /// The next event of the connection; nothing after [`Event::Stopped`] has been taken.

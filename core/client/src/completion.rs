@@ -103,6 +103,11 @@ impl Receipt {
         self.completion.wait(timeout)
     }
 
+    /// The answer, or the task is woken when it comes.
+    pub fn poll_answer(&self, task: &mut std::task::Context<'_>) -> Poll<Result<ReasonCode, Error>> {
+        self.completion.poll(task)
+    }
+
     /// The answer, if it is there.
     #[must_use]
     pub fn answer(&self) -> Option<Result<ReasonCode, Error>> {
@@ -114,7 +119,7 @@ impl Future for Receipt {
     type Output = Result<ReasonCode, Error>;
 
     fn poll(self: Pin<&mut Self>, task: &mut std::task::Context<'_>) -> Poll<Self::Output> {
-        self.completion.poll(task)
+        self.poll_answer(task)
     }
 }
 

@@ -43,7 +43,8 @@ impl Drop for Alive {
     }
 }
 
-static SHARED: Mutex<Weak<Alive>> = Mutex::new(Weak::new());
+/// The shared one, and the process that made it: a child of a fork has the memory, but not the thread.
+static SHARED: Mutex<(u32, Weak<Alive>)> = Mutex::new((0, Weak::new()));
 
 impl Context {
     /// A context with a thread of its own.
@@ -71,11 +72,12 @@ impl Context {
     /// The system gives no thread or descriptor.
     pub fn shared() -> io::Result<Self> {
         let mut place = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(alive) = place.upgrade() {
+        let process = std::process::id();
+        if let Some(alive) = place.1.upgrade().filter(|_| place.0 == process) {
             return Ok(Self { shared: Arc::clone(&alive.0), alive });
         }
         let context = Self::new()?;
-        *place = Arc::downgrade(&context.alive);
+        *place = (process, Arc::downgrade(&context.alive));
         Ok(context)
     }
 

@@ -318,7 +318,38 @@ fn delivery<'a>(
     }
 }
 
-/// Seconds until `at`, rounded up: a message that is delivered at once keeps its interval [MQTT-3.3.2-6].
+/// How much older this turn's time may be than the one by which another shard says when a message expires, in
+/// milliseconds: each shard has the time of its turn's beginning, and a turn is far shorter than this.
+const TURN_SKEW: u64 = 250;
+
+/// Seconds until `at`, rounded up: a message that is delivered at once keeps its interval, and never gets more than it
+/// had [MQTT-3.3.2-6].
 pub fn seconds_left(at: u64, now: u64) -> u32 {
-    u32::try_from(at.saturating_sub(now).div_ceil(1000)).unwrap_or(u32::MAX)
+    let left = at.saturating_sub(now).saturating_sub(TURN_SKEW).div_ceil(1000);
+    u32::try_from(left.max(u64::from(at > now))).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_from_a_shard_whose_turn_is_younger_does_not_gain_a_second() {
+        const AT: u64 = 1_000_000;
+        let rows = [
+            (60_000, 60),
+            (59_999, 60),
+            (59_251, 60),
+            (59_250, 59),
+            (60_001, 60),
+            (60_249, 60),
+            (1000, 1),
+            (1, 1),
+            (0, 0),
+        ];
+        for (left, seconds) in rows {
+            assert_eq!(seconds_left(AT, AT - left), seconds, "{left} ms");
+        }
+        assert_eq!(seconds_left(u64::MAX, 0), u32::MAX);
+    }
 }

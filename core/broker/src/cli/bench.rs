@@ -6,7 +6,6 @@ use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::ValueEnum;
@@ -15,6 +14,7 @@ use ringmq_bench::{
 };
 use ringmq_wire::{Qos, Version};
 
+use super::ExitCode;
 use super::client_options::parse_qos;
 
 const EXAMPLES: &str = "\

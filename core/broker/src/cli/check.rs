@@ -1,11 +1,11 @@
 //! `ringmq check FILE`: everything that can be said about a configuration file without starting a broker.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
-use ringmq::Options;
-use ringmq::config::listener::ListenerOptions;
-use ringmq::config::{KEYS, file};
+use super::ExitCode;
+use crate::Options;
+use crate::config::listener::ListenerOptions;
+use crate::config::{KEYS, file};
 
 use super::named_files::{Named, named_files};
 use super::serve::base;

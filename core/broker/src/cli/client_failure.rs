@@ -2,10 +2,10 @@
 //! them from mosquitto's clients.
 
 use std::io::{self, Write as _};
-use std::process::ExitCode;
 
 use ringmq_wire::{ReasonCode, Version};
 
+use super::ExitCode;
 use super::client_options::Tool;
 
 /// The part of `--help` about exit codes.

@@ -1,7 +1,7 @@
 //! `ringmq completions SHELL`: prints a completion script made from the same declarations as `--help`.
 
+use super::ExitCode;
 use std::io::{self, Write as _};
-use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 

@@ -1,10 +1,9 @@
 //! `ringmq config`: every key as a table for people, as an example file, as a schema for editors. All three are
 //! made from the declarations.
 
-use std::process::ExitCode;
-
-use ringmq::config::listener::LISTENER_KEYS;
-use ringmq::config::{KEYS, ROLE_KEYS, ROLES_DOC};
+use super::ExitCode;
+use crate::config::listener::LISTENER_KEYS;
+use crate::config::{KEYS, ROLE_KEYS, ROLES_DOC};
 
 use super::serve::base;
 use super::{config_example, config_schema, print};

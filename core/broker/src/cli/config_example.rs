@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use ringmq::config::listener::LISTENER_KEYS;
-use ringmq::config::{KEYS, ROLE_KEYS, ROLES_DOC, Range, toml_value};
+use crate::config::listener::LISTENER_KEYS;
+use crate::config::{KEYS, ROLE_KEYS, ROLES_DOC, Range, toml_value};
 
 use super::serve::base;
 
@@ -129,7 +129,7 @@ fn declared(name: &str) -> (String, Range) {
     let own = LISTENER_KEYS.iter().find(|key| key.name == name);
     let own = own.map(|key| (format!("{} Takes {}.", key.doc, key.accepts()), key.range));
     let shared = || {
-        let key = ringmq::config::key(name).expect("the table above names keys");
+        let key = crate::config::key(name).expect("the table above names keys");
         (String::from("A key of the whole broker that holds otherwise here."), key.range)
     };
     own.unwrap_or_else(shared)
@@ -155,8 +155,8 @@ fn comment(text: &mut String, comment: &str) {
 mod tests {
     use std::path::Path;
 
-    use ringmq::Options;
-    use ringmq::config::file;
+    use crate::Options;
+    use crate::config::file;
 
     use super::*;
 

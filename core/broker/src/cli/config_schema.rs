@@ -1,8 +1,8 @@
 //! `ringmq config schema`: a JSON Schema (2020-12) of the configuration file, for editors that complete and check
 //! while somebody types. It knows types, ranges and words; what goes together is `ringmq check`'s business.
 
-use ringmq::config::listener::LISTENER_KEYS;
-use ringmq::config::{KEYS, ROLE_KEYS, ROLES_DOC, Range, Unit};
+use crate::config::listener::LISTENER_KEYS;
+use crate::config::{KEYS, ROLE_KEYS, ROLES_DOC, Range, Unit};
 
 use super::client_json::JsonWriter;
 use super::serve::base;

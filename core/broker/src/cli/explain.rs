@@ -3,11 +3,11 @@
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
 
+use super::ExitCode;
+use crate::config::file;
 use clap::ValueEnum;
-use ringmq::config::file;
 use ringmq_auth::acl::{Acl, Reason};
 use ringmq_auth::roles::RoleReason;
 use ringmq_auth::{Action, Effect, FileError, PasswordFile, Roles, Rule, Who};

@@ -1,10 +1,10 @@
 //! `ringmq import mosquitto.conf`: the same configuration in RingMQ's own form.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-use ringmq::config::file;
-use ringmq::config::mosquitto::{DIRECTIVES, Meaning, Weight};
+use super::ExitCode;
+use crate::config::file;
+use crate::config::mosquitto::{DIRECTIVES, Meaning, Weight};
 
 use super::{EXIT_CONFIGURATION, print, say};
 

@@ -2,8 +2,8 @@
 //! Exit codes of the broker's own commands: 0 done, 1 it could not start or failed, 2 the command line or
 //! the configuration is wrong.
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
-use std::process::ExitCode;
 
 pub mod bench;
 pub mod check;
@@ -35,6 +35,49 @@ pub mod serve;
 pub mod shard_of;
 pub mod subscribe;
 mod watch;
+
+/// What a program ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct ExitCode(u8);
+
+impl ExitCode {
+    /// All went well.
+    pub const SUCCESS: Self = Self(0);
+    /// It did not.
+    pub const FAILURE: Self = Self(1);
+
+    /// The number.
+    #[must_use]
+    pub const fn value(self) -> u8 {
+        self.0
+    }
+}
+
+impl From<u8> for ExitCode {
+    fn from(value: u8) -> Self {
+        Self(value)
+    }
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        code.0.into()
+    }
+}
+
+/// Runs the program with these arguments, the first being its own name: prints, reads and, to serve, takes over the
+/// process's signals. For a process that does nothing else.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match <Command as clap::Parser>::try_parse_from(arguments) {
+        Ok(command) => command.run(),
+        Err(said) => {
+            // Help and version are no errors to clap's exit code. Nobody is left to tell when printing fails.
+            let _ = said.print();
+            ExitCode(u8::try_from(said.exit_code()).unwrap_or(1))
+        }
+    }
+}
 
 /// What the program was asked to do.
 #[derive(clap::Parser, Debug)]

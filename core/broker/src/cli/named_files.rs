@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use ringmq::Options;
-use ringmq::config::listener::ListenerOptions;
-use ringmq::config::{KEYS, Key, Range, Source};
+use crate::Options;
+use crate::config::listener::ListenerOptions;
+use crate::config::{KEYS, Key, Range, Source};
 
 /// A file that the configuration names.
 #[derive(Debug)]

@@ -3,10 +3,10 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
+use super::ExitCode;
+use crate::random_bytes;
 use clap::ValueEnum;
-use ringmq::random_bytes;
 use ringmq_auth::password_file::{PasswordFile, check_user_name};
 use ringmq_auth::{PasswordHash, Scheme};
 

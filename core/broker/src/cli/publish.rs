@@ -3,12 +3,12 @@
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead as _};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use bytes::Bytes;
 use ringmq_wire::Qos;
 
+use super::ExitCode;
 use super::client_failure::{EXIT_HELP, Failure};
 use super::client_options::{Connection, Target, Tool, check_name, parse_qos};
 use super::client_payload::PayloadOptions;

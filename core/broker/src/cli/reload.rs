@@ -2,10 +2,10 @@
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::ExitCode;
 use super::pid_file;
 
 /// Which server.

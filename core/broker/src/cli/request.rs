@@ -1,12 +1,12 @@
 //! `ringmq rr`: sends one request and prints the response, with mosquitto_rr's flags. The response topic goes
 //! with the request in MQTT 5; below that, requester and responder must have agreed on it.
 
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ringmq_wire::{Place, Property, Qos, RetainHandling, SubscriptionOptions, Version};
 
+use super::ExitCode;
 use super::client_failure::{EXIT_HELP, Failure, warn};
 use super::client_options::{Connection, Target, Tool, check_name, parse_qos};
 use super::client_output::{FORMAT_HELP, Output, OutputOptions, Printed};

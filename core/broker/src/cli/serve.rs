@@ -8,14 +8,14 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use super::ExitCode;
+use crate::config::raw::Raw;
+use crate::config::{KEYS, Key, LogFormat, LogLevel, Range, Source, file, key};
+use crate::{Broker, ConfigErrors, Cores, Options, ReloadReport, StartError};
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use ringmq::config::raw::Raw;
-use ringmq::config::{KEYS, Key, LogFormat, LogLevel, Range, Source, file, key};
-use ringmq::{Broker, ConfigErrors, Cores, Options, ReloadReport, StartError};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;

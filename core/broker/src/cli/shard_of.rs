@@ -2,9 +2,9 @@
 //! It only computes; it never talks to a broker.
 
 use std::io::{self, Write as _};
-use std::process::ExitCode;
 
-use ringmq::config::PartitionKey;
+use super::ExitCode;
+use crate::config::PartitionKey;
 use ringmq_store::{PartitionTable, partition};
 
 /// Which ClientIDs, and in which broker.

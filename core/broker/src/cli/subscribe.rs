@@ -2,12 +2,12 @@
 //! Connects again when the connection is lost. A message is acknowledged once it was printed.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use ringmq_client::Message;
 use ringmq_wire::{Qos, ReasonCode, RetainHandling, SubscriptionOptions as SubscribeOptions, topic_matches};
 
+use super::ExitCode;
 use super::client_failure::{EXIT_HELP, Failure, warn};
 use super::client_options::{Connection, Target, Tool, check_filter, parse_qos};
 use super::client_output::{FORMAT_HELP, Output, OutputOptions, Printed};

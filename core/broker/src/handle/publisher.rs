@@ -136,6 +136,12 @@ impl PublishOptions {
         self.properties.push_bytes(Property::CorrelationData, data);
         self
     }
+    /// Says that the payload is UTF-8 text.
+    #[must_use]
+    pub fn utf8_payload(mut self) -> Self {
+        self.properties.push_u8(Property::PayloadFormatIndicator, 1);
+        self
+    }
     /// A name and a value of the application's own; may be repeated, keeps its order.
     #[must_use]
     pub fn user_property(mut self, name: &str, value: &str) -> Self {
@@ -304,6 +310,23 @@ impl Handle {
             session.entrance.try_enter(session.shard, input).is_ok()
         })
     }
+    /// As [`Handle::start_publish`], and waits until `deadline` for the shard to take the message.
+    ///
+    /// # Errors
+    /// [`PublishError`] for what can be told by then; [`PublishError::Busy`] where the shard took nothing.
+    pub fn start_publish_by(
+        &self,
+        topic: &str,
+        payload: impl Into<Bytes>,
+        options: PublishOptions,
+        deadline: Instant,
+    ) -> Result<PendingPublish, PublishError> {
+        let timeout = options.timeout;
+        self.start(topic, payload.into(), options, timeout, |input| {
+            let session = &self.session;
+            session.entrance.enter(session.shard, input, deadline).is_ok()
+        })
+    }
 
     fn start(
         &self,
@@ -355,7 +378,12 @@ impl PendingPublish {
     /// # Errors
     /// [`PublishError`]; [`PublishError::Timeout`] when `deadline` passed first.
     pub fn wait(self, deadline: Instant) -> Result<Published, PublishError> {
-        self.pending.wait(deadline).map_or(Err(PublishError::Timeout), |answer| judge(answer, self.qos))
+        self.wait_until(deadline).unwrap_or(Err(PublishError::Timeout))
+    }
+    /// Waits for the answer until `deadline`; nothing when it has not come by then, and it can be waited for again.
+    #[must_use]
+    pub fn wait_until(&self, deadline: Instant) -> Option<Result<Published, PublishError>> {
+        self.pending.wait(deadline).map(|answer| judge(answer, self.qos))
     }
 }
 

@@ -1,0 +1,68 @@
+"""A broker in this process."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self, Unpack
+
+from ringmq import _ringmq, _shutdown
+from ringmq._options import BrokerOptions
+
+__all__ = ["Broker"]
+
+
+class Broker(_ringmq.Broker):
+    """A broker in this process: the same as the `ringmq` program, on threads of its own.
+
+    Keyword arguments are the keys of the configuration file (`ringmq config doc` lists them), with Python's types: a
+    number of seconds (`float` or `timedelta`) where a key counts time, a list where it takes several, a path where it
+    names a file. Besides, `config_file` names a configuration file (RingMQ's own or a mosquitto.conf), `config_text` is
+    the text of one, and `listen` is a short name of `bind`. Without any it listens on a free port of 127.0.0.1 (and of
+    ::1, where there is IPv6).
+
+    It accepts connections when `start` returns or `with` is entered. It may be stopped and started again. Any number may
+    run in a process; all are stopped when the interpreter ends.
+
+    Raises:
+        ConfigError: An option is wrong; says which, and the nearest valid one.
+    """
+
+    def __new__(cls, **options: Unpack[BrokerOptions]) -> Self:
+        """Makes a broker; it does not run yet."""
+        return super().__new__(cls, **options)
+
+    def __init__(self, **options: Unpack[BrokerOptions]) -> None:
+        """Takes what `__new__` has used."""
+
+    @property
+    def url(self) -> str:
+        """The first listener as clients write it, such as `mqtt://127.0.0.1:41373`."""
+        return self.urls[0]
+
+    def start(self) -> None:
+        """Starts it; when this returns it accepts connections.
+
+        Raises:
+            ConfigError: A file it reads is wrong.
+            StartError: The machine does not give what it needs; says what to do.
+        """
+        super().start()
+        _shutdown.register(self)
+
+    def stop(self) -> None:
+        """Stops it: publishes the wills of connected clients, says goodbye, and closes everything, within the option
+        `stop_deadline`. Without effect when it does not run."""
+        _shutdown.unregister(self)
+        super().stop()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        self.stop()

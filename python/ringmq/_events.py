@@ -1,0 +1,62 @@
+"""What happens to a client's connection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ringmq._codes import ReasonCode
+from ringmq._errors import ConnectError, Error
+
+__all__ = ["Connected", "Disconnected", "Event", "ResubscribeRefused", "Stopped", "make"]
+
+
+@dataclass(frozen=True)
+class Connected:
+    """The server accepted a connection. `session_present`: whether it had kept the session."""
+
+    session_present: bool
+    assigned_client_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Disconnected:
+    """A connection ended, or an attempt to connect failed. `retry_in`: seconds until the next attempt, `None` without one."""
+
+    error: ConnectError
+    was_connected: bool
+    retry_in: float | None
+
+
+@dataclass(frozen=True)
+class ResubscribeRefused:
+    """The server had lost the session, and did not grant this subscription again."""
+
+    filter: str
+    reason: ReasonCode
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The last event. `error`: why connecting again would not help; `None` after a disconnect of one's own."""
+
+    error: Error | None = None
+
+
+Event: TypeAlias = Connected | Disconnected | ResubscribeRefused | Stopped
+
+
+def make(name: str, fields: dict[str, object]) -> Event | None:
+    """The event of this name; `None` for one that this version does not know."""
+    match name, fields:
+        case "connected", {"session_present": bool(present), "assigned_client_id": assigned}:
+            return Connected(present, assigned if isinstance(assigned, str) else None)
+        case "disconnected", {"error": ConnectError() as error, "was_connected": bool(was), "retry_in": retry}:
+            return Disconnected(error, was, retry if isinstance(retry, float) else None)
+        case "resubscribe_refused", {"filter": str(filter), "reason": int(reason)}:
+            return ResubscribeRefused(filter, ReasonCode(reason))
+        case "stopped", _:
+            error = fields.get("error")
+            return Stopped(error if isinstance(error, Error) else None)
+        case _:
+            return None

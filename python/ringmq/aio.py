@@ -1,0 +1,344 @@
+"""Brokers and clients for asyncio.
+
+    async with ringmq.aio.Broker() as broker, ringmq.aio.Client(broker.url) as client:
+        await client.subscribe("home/#", qos=1)
+        await client.publish("home/kitchen", "21.5", qos=1)
+        async for message in client:
+            print(message.topic, message.text)
+
+Nothing here blocks the event loop, and nothing polls: the broker's and the client's threads wake it through a descriptor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import weakref
+from collections.abc import AsyncIterator, Callable, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+from ringmq import _ringmq, _shutdown
+from ringmq._broker import Broker as _Broker
+from ringmq._client import ClientOptions, Filters, core_options, wanted
+from ringmq._codes import ReasonCode
+from ringmq._errors import StoppedError
+from ringmq._options import BrokerOptions
+from ringmq._properties import Pairs, Payload, PublishProperties
+from ringmq._ringmq import Message, Published
+
+__all__ = ["Broker", "Client", "Subscription"]
+
+T = TypeVar("T")
+Poll = Callable[[_ringmq.Notifier, int], tuple[T] | None]
+
+
+class _Waits:
+    """Everything that one event loop waits for."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._notifier = _ringmq.Notifier()
+        self._numbers = itertools.count()
+        self._futures: dict[int, asyncio.Future[None]] = {}
+        loop.add_reader(self._notifier.fileno(), self._wake)
+
+    def _wake(self) -> None:
+        for number in self._notifier.take():
+            future = self._futures.get(number)
+            if future is not None and not future.done():
+                future.set_result(None)
+
+    async def wait(self, poll: Poll[T]) -> T:
+        """Asks `poll` until it has something."""
+        number = next(self._numbers)
+        found = poll(self._notifier, number)
+        while found is None:
+            future = self._futures[number] = asyncio.get_running_loop().create_future()
+            try:
+                await future
+            finally:
+                del self._futures[number]
+            found = poll(self._notifier, number)
+        return found[0]
+
+
+_waits: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Waits] = weakref.WeakKeyDictionary()
+
+
+async def _wait(poll: Poll[T]) -> T:
+    loop = asyncio.get_running_loop()
+    waits = _waits.get(loop)
+    if waits is None:
+        waits = _waits[loop] = _Waits(loop)
+    return await waits.wait(poll)
+
+
+class Subscription(AsyncIterator[Message]):
+    """A subscription in the process, to be iterated. It ends with its broker, or by `close` or `async with`."""
+
+    def __init__(self, subscription: _ringmq.Subscription) -> None:
+        self._subscription = subscription
+
+    async def get(self, timeout: float | None = None) -> Message:
+        """The next message, within `timeout` seconds if that is given.
+
+        Raises:
+            TimeoutError: None came in time.
+            StoppedError: The subscription has ended and everything was read.
+        """
+        async with asyncio.timeout(timeout):
+            return await _wait(self._subscription.poll)
+
+    async def __anext__(self) -> Message:
+        try:
+            return await _wait(self._subscription.poll)
+        except StoppedError:
+            raise StopAsyncIteration from None
+
+    def close(self) -> None:
+        """Ends it; messages that were not read are dropped."""
+        self._subscription.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Broker:
+    """As `ringmq.Broker`, for asyncio. What does not wait is at `sync`."""
+
+    def __init__(self, **options: Unpack[BrokerOptions]) -> None:
+        """Makes a broker; it does not run yet. Raises as `ringmq.Broker` does."""
+        self.sync = _Broker(**options)
+
+    @property
+    def url(self) -> str:
+        """The first listener as clients write it."""
+        return self.sync.url
+
+    @property
+    def urls(self) -> list[str]:
+        """All listeners as clients write them."""
+        return self.sync.urls
+
+    @property
+    def port(self) -> int:
+        """The port of the first TCP listener."""
+        return self.sync.port
+
+    async def start(self) -> None:
+        """Starts it; then it accepts connections. Raises as `ringmq.Broker.start` does."""
+        await asyncio.to_thread(self.sync.start)
+
+    async def stop(self) -> None:
+        """Stops it, as `ringmq.Broker.stop` does."""
+        await asyncio.to_thread(self.sync.stop)
+
+    async def publish(
+        self,
+        topic: str,
+        payload: Payload = b"",
+        *,
+        qos: int = 0,
+        retain: bool = False,
+        timeout: float = 5.0,
+        **properties: Unpack[PublishProperties],
+    ) -> Published:
+        """Publishes to all sessions that match, and ends when each has taken the message. As `ringmq.Broker.publish`."""
+        pending = self.sync.publish_later(topic, payload, qos=qos, retain=retain, timeout=timeout, **properties)
+        return await _wait(pending.poll)
+
+    def subscribe(
+        self,
+        *filters: str,
+        qos: int = 2,
+        maxlen: int = 1000,
+        retain_handling: int = 0,
+        retain_as_published: bool = False,
+        subscription_identifier: int | None = None,
+        timeout: float = 5.0,
+    ) -> Subscription:
+        """Subscribes, as `ringmq.Broker.subscribe` does: at once, which takes some 100 microseconds; every publish from
+        then on arrives."""
+        return Subscription(
+            self.sync.subscribe(
+                *filters,
+                qos=qos,
+                maxlen=maxlen,
+                retain_handling=retain_handling,
+                retain_as_published=retain_as_published,
+                subscription_identifier=subscription_identifier,
+                timeout=timeout,
+            )
+        )
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+
+class Client(AsyncIterator[Message]):
+    """As `ringmq.Client`, for asyncio: iterate over it for messages. A message of QoS 1 or 2 is acknowledged when it is
+    taken, or by `acknowledge` with the option `acknowledge="manual"`, so a slow program slows the server down instead of
+    filling memory."""
+
+    def __init__(self, url: str = "mqtt://127.0.0.1", /, **options: Unpack[ClientOptions]) -> None:
+        """Makes a client; it is not connected yet. Arguments as for `ringmq.Client`."""
+        if "://" not in url and not url.startswith("unix:"):
+            url = f"mqtt://{url}"
+        self._core = _ringmq.Client(url, **core_options(options))
+
+    async def connect(self) -> None:
+        """Connects; ends when the server has accepted. Raises `ConnectError`."""
+        pending = self._core.connect_later()
+        try:
+            await _wait(pending.poll)
+        except BaseException:
+            self._core.forget()
+            raise
+        _shutdown.register(self)
+
+    @property
+    def state(self) -> str:
+        """`"connecting"`, `"connected"` or `"stopped"`."""
+        return self._core.state
+
+    @property
+    def client_id(self) -> str:
+        """The ClientID, as it was given or assigned."""
+        return self._core.client_id
+
+    @property
+    def session_present(self) -> bool:
+        """Whether the server had kept the session."""
+        return self._core.session_present
+
+    async def publish(
+        self,
+        topic: str,
+        payload: Payload = b"",
+        *,
+        qos: int = 0,
+        retain: bool = False,
+        **properties: Unpack[PublishProperties],
+    ) -> ReasonCode:
+        """Publishes and ends with the server's answer; at QoS 0 when the message has gone out.
+
+        Raises:
+            RequestError: The message is wrong, or the server refused it.
+            StoppedError: The client is stopped.
+        """
+        receipt = await self.start_publish(topic, payload, qos=qos, retain=retain, **properties)
+        return ReasonCode(await _wait(receipt.poll))
+
+    async def start_publish(
+        self,
+        topic: str,
+        payload: Payload = b"",
+        *,
+        qos: int = 0,
+        retain: bool = False,
+        **properties: Unpack[PublishProperties],
+    ) -> _ringmq.Receipt:
+        """Hands a message over and ends when there was room for it. The receipt tells the server's answer."""
+        pending = self._core.publish_later(topic, payload, qos=qos, retain=retain, **properties)
+        receipt: _ringmq.Receipt = await _wait(pending.poll)
+        return receipt
+
+    async def subscribe(
+        self,
+        filters: Filters,
+        *,
+        qos: int = 2,
+        no_local: bool = False,
+        retain_as_published: bool = False,
+        retain_handling: int = 0,
+        subscription_identifier: int | None = None,
+        user_properties: Pairs | None = None,
+    ) -> list[ReasonCode]:
+        """Subscribes, as `ringmq.Client.subscribe` does."""
+        request = wanted(filters, qos, no_local, retain_as_published, retain_handling)
+        pending = self._core.subscribe_later(request, subscription_identifier, user_properties)
+        codes: list[int] = await _wait(pending.poll)
+        return [ReasonCode(code) for code in codes]
+
+    async def unsubscribe(
+        self, filters: str | Sequence[str], *, user_properties: Pairs | None = None
+    ) -> list[ReasonCode]:
+        """Unsubscribes, as `ringmq.Client.unsubscribe` does."""
+        names = [filters] if isinstance(filters, str) else list(filters)
+        codes: list[int] = await _wait(self._core.unsubscribe_later(names, user_properties).poll)
+        return [ReasonCode(code) for code in codes]
+
+    async def get(self, timeout: float | None = None) -> Message:
+        """The next message, within `timeout` seconds if that is given. Raises `TimeoutError`, `StoppedError`."""
+        async with asyncio.timeout(timeout):
+            return await _wait(self._core.poll)
+
+    def acknowledge(self, message: Message, reason: int = 0) -> bool:
+        """Acknowledges a message, where the option `acknowledge` is `"manual"`. False when it is too late: the connection
+        it came by is gone, and the server sends it again."""
+        return self._core.acknowledge(message, reason)
+
+    async def flush(self) -> None:
+        """Ends when everything was sent and answered."""
+        await _wait(self._core.flush_later().poll)
+
+    async def disconnect(
+        self,
+        *,
+        reason: int = 0,
+        session_expiry_interval: int | None = None,
+        reason_string: str | None = None,
+        user_properties: Pairs | None = None,
+    ) -> None:
+        """Waits until everything was sent and answered, says goodbye and stops. Without effect when it is stopped."""
+        _shutdown.unregister(self)
+        try:
+            pending = self._core.disconnect_later(
+                reason=reason,
+                session_expiry_interval=session_expiry_interval,
+                reason_string=reason_string,
+                user_properties=user_properties,
+            )
+            await _wait(pending.poll)
+        except StoppedError:
+            pass
+
+    def stop(self) -> None:
+        """Closes the connection without waiting for anything."""
+        _shutdown.unregister(self)
+        self._core.forget()
+
+    async def __anext__(self) -> Message:
+        try:
+            return await _wait(self._core.poll)
+        except StoppedError:
+            raise StopAsyncIteration from None
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Any:
+        await self.disconnect()

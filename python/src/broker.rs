@@ -1,0 +1,374 @@
+//! A broker in this process.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+use ringmq::{
+    Handle, Options, PendingPublish, PublishError, PublishOptions, RetainHandling, SubscribeOptions,
+};
+
+use crate::errors;
+use crate::fork::{Owned, forks};
+use crate::logging::Speaking;
+use crate::options;
+use crate::payload::Payload;
+use crate::pending::{Made, Pending};
+use crate::properties::{PublishProperty, Quality, publish_options};
+use crate::subscription::Subscription;
+use crate::wait;
+
+/// What came of a publish.
+#[pyclass(frozen, get_all, eq, module = "ringmq._ringmq")]
+#[derive(PartialEq, Eq)]
+pub struct Published {
+    matched: u32,
+    dropped: u32,
+}
+
+#[pymethods]
+impl Published {
+    fn __repr__(&self) -> String {
+        format!("Published(matched={}, dropped={})", self.matched, self.dropped)
+    }
+}
+
+impl From<ringmq::Published> for Published {
+    fn from(published: ringmq::Published) -> Self {
+        Self { matched: published.matched, dropped: published.dropped }
+    }
+}
+
+/// A broker that runs.
+struct Running {
+    broker: Mutex<ringmq::Broker>,
+    /// This program's own session to publish with.
+    handle: Handle,
+    /// As they were when it started or reloaded.
+    urls: RwLock<Vec<String>>,
+    _speaking: Speaking,
+}
+
+impl Running {
+    fn broker(&self) -> std::sync::MutexGuard<'_, ringmq::Broker> {
+        self.broker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A broker in this process: made with its options, then started, then stopped, and perhaps started again.
+#[pyclass(frozen, subclass, module = "ringmq._ringmq")]
+pub struct Broker {
+    options: Mutex<Options>,
+    running: RwLock<Option<Arc<Owned<Running>>>>,
+}
+
+impl Broker {
+    fn running(&self, py: Python<'_>) -> PyResult<Arc<Owned<Running>>> {
+        let running = self.running.read().map_err(|_| errors::poisoned())?;
+        running.clone().ok_or_else(|| errors::stopped(py))
+    }
+    /// Asks the broker while it runs.
+    fn ask<T: Send>(
+        &self,
+        py: Python<'_>,
+        question: impl FnOnce(&ringmq::Broker) -> T + Send,
+    ) -> PyResult<T> {
+        let running = self.running(py)?;
+        let running = running.get(py)?;
+        Ok(py.detach(|| question(&running.broker())))
+    }
+}
+
+#[pymethods]
+impl Broker {
+    #[new]
+    #[pyo3(signature = (**options))]
+    fn new(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let options = options::from_keywords(py, options)?;
+        Ok(Self { options: Mutex::new(options), running: RwLock::new(None) })
+    }
+    fn start(&self, py: Python<'_>) -> PyResult<()> {
+        static STARTED_AT: AtomicU64 = AtomicU64::new(u64::MAX);
+        // Executors that wait for the next broker are in the process that made them.
+        let first = STARTED_AT.compare_exchange(u64::MAX, forks(), Ordering::Relaxed, Ordering::Relaxed);
+        if first.is_err_and(|first| first != forks()) {
+            return Err(errors::forked(py));
+        }
+        let speaking = Speaking::begin(py)?;
+        let mut place = self.running.write().map_err(|_| errors::poisoned())?;
+        if place.is_some() {
+            return Err(errors::plain(py, "Error", "the broker runs already"));
+        }
+        let options = self.options.lock().map_err(|_| errors::poisoned())?.clone();
+        let broker = py.detach(|| options.start()).map_err(|error| errors::start(py, &error))?;
+        let handle = py.detach(|| broker.handle()).map_err(|error| errors::open(py, &error))?;
+        let urls = RwLock::new(broker.urls());
+        let running = Running { broker: Mutex::new(broker), handle, urls, _speaking: speaking };
+        *place = Some(Arc::new(Owned::new(running)));
+        Ok(())
+    }
+    fn stop(&self, py: Python<'_>) -> PyResult<()> {
+        let running = self.running.write().map_err(|_| errors::poisoned())?.take();
+        // A call of another thread may hold it still; then that one's end is its end.
+        py.detach(|| drop(running));
+        Ok(())
+    }
+    #[pyo3(signature = (**options))]
+    fn reload(&self, py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Vec<&'static str>> {
+        let options = options::from_keywords(py, options)?;
+        let running = self.running(py)?;
+        let running = running.get(py)?;
+        let report = py.detach(|| {
+            let mut broker = running.broker();
+            let report = broker.reload(options.clone());
+            *running.urls.write().unwrap_or_else(PoisonError::into_inner) = broker.urls();
+            report
+        });
+        let report = report.map_err(|error| errors::start(py, &error))?;
+        *self.options.lock().map_err(|_| errors::poisoned())? = options;
+        Ok(report.at_next_start)
+    }
+    #[getter]
+    fn is_running(&self) -> PyResult<bool> {
+        Ok(self.running.read().map_err(|_| errors::poisoned())?.is_some())
+    }
+    #[getter]
+    fn urls(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        let running = self.running(py)?;
+        let urls = running.get(py)?.urls.read().map_err(|_| errors::poisoned())?;
+        Ok(urls.clone())
+    }
+    #[getter]
+    fn port(&self, py: Python<'_>) -> PyResult<u16> {
+        self.ask(py, ringmq::Broker::port)
+    }
+    #[getter]
+    fn addresses(&self, py: Python<'_>) -> PyResult<Vec<(String, u16)>> {
+        self.ask(py, |broker| {
+            broker.addresses().iter().map(|address| (address.ip().to_string(), address.port())).collect()
+        })
+    }
+    #[getter]
+    fn driver(&self, py: Python<'_>) -> PyResult<String> {
+        self.ask(py, |broker| format!("{:?}", broker.driver()).to_lowercase())
+    }
+    #[getter]
+    fn shards(&self, py: Python<'_>) -> PyResult<usize> {
+        self.ask(py, ringmq::Broker::shards)
+    }
+    #[getter]
+    fn failed(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.ask(py, ringmq::Broker::failed)
+    }
+    /// The counters of all shards together, by name.
+    fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let sums = self.ask(py, |broker| {
+            let counters = broker.counters();
+            let mut sums: Vec<(&'static str, u64)> = Vec::new();
+            for shard in 0..broker.shards() {
+                let mut index = 0;
+                counters.shard(shard).each(|name, value| {
+                    match sums.get_mut(index) {
+                        Some(sum) => sum.1 += value,
+                        None => sums.push((name, value)),
+                    }
+                    index += 1;
+                });
+            }
+            sums
+        })?;
+        let dict = PyDict::new(py);
+        for (name, sum) in sums {
+            dict.set_item(name, sum)?;
+        }
+        Ok(dict)
+    }
+    #[pyo3(signature = (topic, payload = Payload::default(), *, qos = Quality::default(), retain = false, timeout = 5.0, **properties))]
+    fn publish(
+        &self,
+        py: Python<'_>,
+        topic: &str,
+        payload: Payload,
+        qos: Quality,
+        retain: bool,
+        timeout: f64,
+        properties: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Published> {
+        let timeout = wait::seconds(timeout)?;
+        let options = publish_options(qos.0, retain, timeout, PublishProperty::all(properties)?);
+        let running = self.running(py)?;
+        let handle = &running.get(py)?.handle;
+        let mut pending = None;
+        let answer = wait::until(py, timeout + GRACE, |until| {
+            if pending.is_none() {
+                match handle.start_publish_by(topic, payload.0.clone(), options.clone(), until) {
+                    Ok(started) => pending = Some(started),
+                    Err(PublishError::Busy) => return None,
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            pending.as_ref()?.wait_until(until)
+        })?;
+        answer
+            .unwrap_or(Err(PublishError::Timeout))
+            .map(Into::into)
+            .map_err(|error| errors::publish(py, &error))
+    }
+    #[pyo3(signature = (topic, payload = Payload::default(), *, qos = Quality::default(), retain = false, timeout = 5.0, **properties))]
+    fn publish_later(
+        &self,
+        py: Python<'_>,
+        topic: &str,
+        payload: Payload,
+        qos: Quality,
+        retain: bool,
+        timeout: f64,
+        properties: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Pending> {
+        let options =
+            publish_options(qos.0, retain, wait::seconds(timeout)?, PublishProperty::all(properties)?);
+        let running = self.running(py)?;
+        let handle = &running.get(py)?.handle;
+        let pending =
+            handle.start_publish(topic, payload.0, options).map_err(|error| errors::publish(py, &error))?;
+        Ok(Pending::new(async move {
+            let answer = pending.await;
+            Box::new(move |py: Python<'_>| match answer {
+                Ok(published) => Ok(Py::new(py, Published::from(published))?.into_any()),
+                Err(error) => Err(errors::publish(py, &error)),
+            }) as Made
+        }))
+    }
+    /// Publishes pairs of topic and payload one after the other, waiting for their answers together. Gives the sums. When
+    /// some fail the others are published all the same, and the first failure is raised.
+    #[pyo3(signature = (messages, *, qos = Quality::default(), retain = false, timeout = 5.0))]
+    fn publish_many(
+        &self,
+        py: Python<'_>,
+        messages: &Bound<'_, PyAny>,
+        qos: Quality,
+        retain: bool,
+        timeout: f64,
+    ) -> PyResult<Published> {
+        let timeout = wait::seconds(timeout)?;
+        let options = publish_options(qos.0, retain, timeout, Vec::new());
+        let running = self.running(py)?;
+        let handle = &running.get(py)?.handle;
+        let mut batch =
+            Batch { sum: Published { matched: 0, dropped: 0 }, failure: None, waiting: VecDeque::new() };
+        let mut chunk = Vec::with_capacity(CHUNK);
+        let mut pairs = messages.try_iter()?;
+        loop {
+            for pair in pairs.by_ref().take(CHUNK) {
+                chunk.push(pair?.extract::<(String, Payload)>()?);
+            }
+            if chunk.is_empty() {
+                break;
+            }
+            py.check_signals()?;
+            py.detach(|| batch.publish(handle, &options, timeout, chunk.drain(..)));
+        }
+        py.detach(|| batch.finish(timeout));
+        match batch.failure {
+            Some(error) => Err(errors::publish(py, &error)),
+            None => Ok(batch.sum),
+        }
+    }
+    #[pyo3(signature = (*filters, qos = Quality(ringmq::Qos::ExactlyOnce), maxlen = 1000, retain_handling = 0, retain_as_published = false, subscription_identifier = None, timeout = 5.0))]
+    fn subscribe(
+        &self,
+        py: Python<'_>,
+        filters: Vec<String>,
+        qos: Quality,
+        maxlen: usize,
+        retain_handling: u8,
+        retain_as_published: bool,
+        subscription_identifier: Option<u32>,
+        timeout: f64,
+    ) -> PyResult<Subscription> {
+        let handling = match retain_handling {
+            0 => RetainHandling::SendAtSubscribe,
+            1 => RetainHandling::SendIfNew,
+            2 => RetainHandling::DoNotSend,
+            other => {
+                let text = format!("retain_handling is 0, 1 or 2, not {other}");
+                return Err(pyo3::exceptions::PyValueError::new_err(text));
+            }
+        };
+        let mut options = SubscribeOptions::qos(qos.0)
+            .maxlen(maxlen)
+            .retain_handling(handling)
+            .retain_as_published(retain_as_published)
+            .timeout(wait::seconds(timeout)?);
+        if let Some(identifier) = subscription_identifier {
+            options = options.subscription_id(identifier);
+        }
+        let opened = self.ask(py, |broker| broker.subscribe(filters.clone(), options))?;
+        let inner = opened.map_err(|error| errors::subscribe(py, &error))?;
+        Ok(Subscription::new(inner, filters))
+    }
+    fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        slf.call_method0("start")?;
+        Ok(slf)
+    }
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(slf: &Bound<'_, Self>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
+        slf.call_method0("stop").map(|_| ())
+    }
+}
+
+/// Messages that are converted at one go, with the interpreter, before they are published without it.
+const CHUNK: usize = 256;
+/// Messages of a batch that may wait for their answers.
+const WINDOW: usize = 512;
+
+/// Messages that are published together.
+struct Batch {
+    sum: Published,
+    failure: Option<PublishError>,
+    waiting: VecDeque<PendingPublish>,
+}
+
+impl Batch {
+    fn publish(
+        &mut self,
+        handle: &Handle,
+        options: &PublishOptions,
+        timeout: Duration,
+        messages: impl Iterator<Item = (String, Payload)>,
+    ) {
+        for (topic, payload) in messages {
+            if self.waiting.len() >= WINDOW {
+                self.take(timeout);
+            }
+            match handle.start_publish_by(&topic, payload.0, options.clone(), Instant::now() + timeout) {
+                Ok(pending) => self.waiting.push_back(pending),
+                Err(error) => self.fail(error),
+            }
+        }
+    }
+    fn finish(&mut self, timeout: Duration) {
+        while !self.waiting.is_empty() {
+            self.take(timeout);
+        }
+    }
+    fn take(&mut self, timeout: Duration) {
+        let Some(pending) = self.waiting.pop_front() else { return };
+        match pending.wait(Instant::now() + timeout + GRACE) {
+            Ok(published) => {
+                self.sum.matched += published.matched;
+                self.sum.dropped += published.dropped;
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+    fn fail(&mut self, error: PublishError) {
+        self.failure.get_or_insert(error);
+    }
+}
+
+/// Room for the shard's answer after its own deadline.
+const GRACE: Duration = Duration::from_millis(500);

@@ -1,0 +1,351 @@
+"""A broker in the process: publish and subscribe without a socket, options, start and stop."""
+
+from __future__ import annotations
+
+import datetime
+import gc
+import logging
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+import ringmq
+from ringmq import QoS, ReasonCode
+
+
+def test_what_is_published_arrives_with_all_it_has(broker: ringmq.Broker) -> None:
+    with broker.subscribe("home/#", "other", maxlen=10) as messages:
+        published = broker.publish(
+            "home/kitchen",
+            b"21.5",
+            qos=1,
+            retain=True,
+            payload_format_indicator=1,
+            message_expiry_interval=60,
+            content_type="text/plain",
+            response_topic="answer",
+            correlation_data=b"\x00\x01",
+            user_properties=[("unit", "C"), ("unit", "K")],
+        )
+        assert (published.matched, published.dropped) == (1, 0)
+        message = messages.get(timeout=5)
+    assert (message.topic, message.payload, message.text) == ("home/kitchen", b"21.5", "21.5")
+    assert (message.qos, message.retain, message.dup) == (QoS.AT_LEAST_ONCE, False, False)
+    assert message.payload_format_indicator == 1
+    assert message.message_expiry_interval == 60
+    assert message.content_type == "text/plain"
+    assert message.response_topic == "answer"
+    assert message.correlation_data == b"\x00\x01"
+    assert message.user_properties == [("unit", "C"), ("unit", "K")]
+    assert repr(message) == "Message(topic=\"home/kitchen\", payload=b'21.5', qos=1)"
+
+
+@pytest.mark.parametrize(
+    ("given", "payload"),
+    [(b"a", b"a"), (bytearray(b"b"), b"b"), (memoryview(b"xcx")[1:2], b"c"), ("é", "é".encode()), (b"", b"")],
+)
+def test_payloads_are_bytes_buffers_or_text(broker: ringmq.Broker, given: bytes, payload: bytes) -> None:
+    with broker.subscribe("t") as messages:
+        broker.publish("t", given)
+        assert messages.get().payload == payload
+
+
+def test_a_view_of_a_payload_outlives_its_message(broker: ringmq.Broker) -> None:
+    payload = os.urandom(100_000)
+    with broker.subscribe("t") as messages:
+        broker.publish("t", payload, qos=1)
+        view = messages.get().payload_view
+    gc.collect()
+    assert view.readonly
+    assert view == payload
+    assert view[10:20].tobytes() == payload[10:20]
+
+
+def test_many_are_published_and_read_at_one_go_in_order(broker: ringmq.Broker) -> None:
+    with broker.subscribe("n/#", maxlen=10_000) as messages:
+        sums = broker.publish_many(((f"n/{n % 7}", str(n)) for n in range(5000)), qos=1)
+        assert (sums.matched, sums.dropped) == (5000, 0)
+        read: list[int] = []
+        while len(read) < 5000:
+            read.extend(int(message.text) for message in messages.get_many(700, timeout=5))
+    assert read == list(range(5000))
+
+
+def test_a_full_queue_is_an_error_that_names_the_session(broker: ringmq.Broker) -> None:
+    with broker.subscribe("t", maxlen=5) as messages:
+        with pytest.raises(ringmq.QueueFullError) as full:
+            for n in range(100):
+                broker.publish("t", str(n), qos=1, timeout=0.01)
+        assert full.value.subscription == messages.name
+        assert (full.value.matched, full.value.dropped) == (1, 1)
+        assert isinstance(full.value, ringmq.PublishError)
+
+
+def test_what_mqtt_does_not_allow_has_the_code_of_its_clause(broker: ringmq.Broker) -> None:
+    with pytest.raises(ringmq.PublishError, match=r"MQTT-3\.3\.2-2") as wildcard:
+        broker.publish("a/#")
+    assert wildcard.value.reason is ReasonCode.MALFORMED_PACKET
+    with pytest.raises(ringmq.SubscribeError) as filters:
+        broker.subscribe("good", "a/#/b")
+    assert filters.value.filter == "a/#/b"
+    with pytest.raises(ValueError, match="0, 1 or 2"):
+        broker.publish("t", qos=3)
+    with pytest.raises(TypeError, match="content_typ"):
+        broker.publish("t", content_typ="x")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="bytes, bytearray"):
+        broker.publish("t", 21.5)  # type: ignore[arg-type]
+
+
+def test_retained_messages_and_subscription_options(broker: ringmq.Broker) -> None:
+    broker.publish("r/1", b"kept", qos=1, retain=True)
+    with broker.subscribe("r/#", subscription_identifier=7) as messages:
+        message = messages.get()
+        assert (message.payload, message.retain, message.subscription_identifiers) == (b"kept", True, [7])
+    with broker.subscribe("r/#", retain_handling=2, retain_as_published=True) as messages:
+        broker.publish("r/2", b"live", retain=True)
+        message = messages.get()
+        assert (message.payload, message.retain) == (b"live", True)
+
+
+def test_waiting_ends_at_its_deadline_and_at_the_end_of_the_broker() -> None:
+    broker = ringmq.Broker()
+    broker.start()
+    messages = broker.subscribe("t")
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        messages.get(timeout=0.2)
+    assert 0.19 < time.monotonic() - began < 5
+    with pytest.raises(ValueError, match="from 0 on"):
+        messages.get(timeout=-1)
+    threading.Timer(0.1, broker.stop).start()
+    with pytest.raises(ringmq.StoppedError):
+        messages.get(timeout=30)
+    assert list(messages) == []
+    with pytest.raises(ringmq.StoppedError):
+        broker.publish("t")
+    messages.close()
+    with pytest.raises(ringmq.StoppedError):
+        messages.get()
+
+
+def test_a_broker_starts_again_and_says_where() -> None:
+    broker = ringmq.Broker(listen=["tcp://127.0.0.1:0", "ws://127.0.0.1:0"])
+    assert not broker.is_running
+    with pytest.raises(ringmq.StoppedError):
+        _ = broker.port
+    for _ in range(2):
+        with broker:
+            assert broker.is_running
+            assert broker.url == f"mqtt://127.0.0.1:{broker.port}"
+            assert broker.urls[1].startswith("ws://127.0.0.1:")
+            assert broker.addresses[0] == ("127.0.0.1", broker.port)
+            socket.create_connection(("127.0.0.1", broker.port)).close()
+            with pytest.raises(ringmq.Error, match="runs already"):
+                broker.start()
+        broker.stop()
+
+
+def test_every_key_is_a_keyword_and_a_wrong_one_names_the_nearest(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ringmq.ConfigError, match="packet_bytes_max") as unknown:
+        ringmq.Broker(packet_byte_max=2000, maximum_qos=5)  # type: ignore[call-arg]
+    assert len(unknown.value.errors) == 2
+    assert isinstance(unknown.value, ValueError)
+    acl = tmp_path / "acl"
+    acl.write_text("topic write home/#\n")
+    broker = ringmq.Broker(
+        acl_file=acl,
+        packet_bytes_max="1MiB",
+        connect_timeout=datetime.timedelta(seconds=3),
+        decision_timeout=2.5,
+        linger=1,
+        retain_available=False,
+        client_ids_denied=["bad*", "worse"],
+        password_file=None,
+    )
+    def publishes(topic: str) -> bool:
+        with ringmq.Client(broker.url) as client:
+            try:
+                client.publish(topic, "x", qos=1).wait()
+            except ringmq.RequestError as error:
+                assert error.reason is ReasonCode.NOT_AUTHORIZED
+                return False
+            return True
+
+    with broker:
+        assert (publishes("home/a"), publishes("garden")) == (True, False)
+        with pytest.raises(ringmq.ConnectError) as refused, ringmq.Client(broker.url, client_id="bad1"):
+            pass
+        assert refused.value.reason is ReasonCode.CLIENT_IDENTIFIER_NOT_VALID
+        acl.write_text("topic write garden\n")
+        assert broker.reload(acl_file=acl, shards=3) == ["shards"]
+        assert (publishes("home/a"), publishes("garden")) == (False, True)
+        with pytest.raises(ringmq.ConfigError):
+            broker.reload(acl_file=tmp_path / "nothing")
+        assert (publishes("home/a"), publishes("garden")) == (False, True)
+
+
+def test_a_configuration_file_and_its_text_are_options_too(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "ringmq.toml"
+    file.write_text('maximum_qos = 1\n[[listener]]\naddress = "ws://127.0.0.1:0"\n')
+    with ringmq.Broker(config_file=file) as broker:
+        assert [url.split(":")[0] for url in broker.urls] == ["ws"]
+    with ringmq.Broker(config_text="listener 0 127.0.0.1\nallow_anonymous true\n", shards=2) as broker:
+        assert broker.shards == 2
+    with pytest.raises(ringmq.ConfigError, match=r"config_text:2"):
+        ringmq.Broker(config_text="maximum_qos = 1\nmaximum_quos = 2\n")
+    with pytest.raises(ringmq.ConfigError, match="nothing.toml"):
+        ringmq.Broker(config_file=tmp_path / "nothing.toml")
+
+
+def test_counters_add_up(broker: ringmq.Broker) -> None:
+    with ringmq.Client(broker.url) as client, broker.subscribe("t") as messages:
+        client.publish("t", b"x" * 10, qos=1).wait()
+        messages.get()
+        counters = broker.counters()
+        assert counters["publish_received"] == 1
+        assert counters["sessions_connected"] >= 1
+    assert broker.failed is None
+    assert broker.driver in ("uring", "epoll")
+
+
+def test_two_brokers_know_nothing_of_each_other() -> None:
+    with ringmq.Broker() as one, ringmq.Broker() as two, two.subscribe("#") as messages:
+        assert one.publish("t").matched == 0
+        with pytest.raises(TimeoutError):
+            messages.get(timeout=0.05)
+
+
+def test_log_lines_go_to_python(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="ringmq"):
+        with ringmq.Broker() as broker, pytest.raises(ringmq.ConnectError):
+            with socket.create_connection(("127.0.0.1", broker.port)) as link:
+                link.sendall(b"\xff\xff\xff\xff\xff")
+                link.recv(100)
+            with ringmq.Client(broker.url, client_id="", protocol="3.1.1", clean_start=False):
+                pass
+    assert any(record.name.startswith("ringmq") and "127.0.0.1" in record.getMessage() for record in caplog.records)
+
+
+PROGRAMS = {
+    "ends with a running broker and client": """
+broker = ringmq.Broker(); broker.start()
+client = ringmq.Client(broker.url, on_message=lambda client, message: print("got", message.text))
+client.connect(); client.subscribe("t")
+broker.publish("t", "hello", qos=1)
+time.sleep(0.3)
+""",
+    "ends while a thread waits": """
+broker = ringmq.Broker(); broker.start()
+messages = broker.subscribe("t")
+threading.Thread(target=lambda: messages.get(timeout=60), daemon=True).start()
+time.sleep(0.1)
+print("got hello")
+""",
+    "ends with an exception": """
+with ringmq.Broker() as broker:
+    print("got hello")
+""",
+}
+
+
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    """A Python of its own."""
+    program = "import os, signal, sys, threading, time, ringmq\n" + program
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_interpreter_ends_cleanly(name: str) -> None:
+    began = time.monotonic()
+    done = run(PROGRAMS[name])
+    assert (done.returncode, done.stdout.strip()) == (0, "got hello"), done.stderr
+    assert "Traceback" not in done.stderr or name == "ends while a thread waits"
+    assert time.monotonic() - began < 10
+
+
+def test_ctrl_c_ends_a_wait() -> None:
+    done = run("""
+threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+began = time.monotonic()
+try:
+    with ringmq.Broker() as broker, broker.subscribe("t") as messages:
+        messages.get(timeout=60)
+except KeyboardInterrupt:
+    print("interrupted", time.monotonic() - began < 5)
+""")
+    assert done.stdout.strip() == "interrupted True", done.stderr
+
+
+def test_a_fork_gets_an_error_and_not_a_hang() -> None:
+    done = run("""
+broker = ringmq.Broker(); broker.start()
+url = broker.url
+messages = broker.subscribe("t")
+client = ringmq.Client(url); client.connect()
+child = os.fork()
+if child == 0:
+    for call in (lambda: broker.publish("t"), lambda: messages.get(), lambda: client.publish("t")):
+        try:
+            call()
+        except ringmq.ForkError:
+            os.write(1, b"error\\n")
+    try:
+        ringmq.Broker().start()
+    except ringmq.ForkError:
+        os.write(1, b"error\\n")
+    del broker, messages, client
+    with ringmq.Client(url) as own:
+        own.publish("t", "child", qos=1).wait()
+    os._exit(0)
+os.waitpid(child, 0)
+print(messages.get().text, broker.publish("t").matched)
+""")
+    assert done.stdout.split() == ["error"] * 4 + ["child", "1"], done.stderr
+
+
+def test_cycles_leave_no_descriptor_and_no_thread() -> None:
+    done = run("""
+def held():
+    return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+
+def cycle():
+    with ringmq.Broker() as broker, ringmq.Client(broker.url) as client, broker.subscribe("t") as messages:
+        client.publish("t", "x", qos=1).wait()
+        messages.get()
+
+for _ in range(3):
+    cycle()
+time.sleep(0.5)
+before = held()
+for _ in range(50):
+    cycle()
+until = time.monotonic() + 10
+while held()[1] > before[1] and time.monotonic() < until:
+    time.sleep(0.05)
+after = held()
+print(after[0] <= before[0], after[1] <= before[1], before, after)
+""")
+    assert done.stdout.split()[:2] == ["True", "True"], done.stdout + done.stderr
+
+
+def test_the_program_is_the_same() -> None:
+    command = [sys.executable, "-m", "ringmq"]
+    version = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60)
+    assert version.stdout.split() == ["ringmq", ringmq.__version__]
+    wrong = subprocess.run([*command, "serve", "--no-such-flag"], capture_output=True, text=True, timeout=60)
+    assert wrong.returncode == 2
+    with subprocess.Popen([*command, "serve", "--port", "0"], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        line = next(line for line in process.stderr if "listening on mqtt://127.0.0.1:" in line)
+        port = line.strip().rsplit(":", 1)[1]
+        sent = subprocess.run([*command, "pub", "-p", port, "-t", "t", "-m", "x", "-q", "1"], timeout=60)
+        assert sent.returncode == 0
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
