@@ -35,6 +35,7 @@ from ringmq._errors import (
 )
 from ringmq._events import Connected, Disconnected, Event, ResubscribeRefused, Stopped
 from ringmq._ringmq import Message, Published, Receipt, Subscription, __version__
+from ringmq._sessions import Session
 from ringmq._will import Will
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "RequestError",
     "ResubscribeRefused",
     "RetainHandling",
+    "Session",
     "StartError",
     "Stopped",
     "StoppedError",

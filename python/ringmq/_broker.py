@@ -7,6 +7,8 @@ from typing import Self, Unpack
 
 from ringmq import _ringmq, _shutdown
 from ringmq._options import BrokerOptions
+from ringmq._ringmq import Message
+from ringmq._sessions import Sessions
 
 __all__ = ["Broker"]
 
@@ -38,6 +40,29 @@ class Broker(_ringmq.Broker):
     def url(self) -> str:
         """The first listener as clients write it, such as `mqtt://127.0.0.1:41373`."""
         return self.urls[0]
+
+    @property
+    def clients(self) -> Sessions:
+        """The sessions whose clients are connected, by ClientID: `list(broker.clients)`, `broker.clients["a"].kick()`."""
+        return Sessions(self, only_connected=True)
+
+    @property
+    def sessions(self) -> Sessions:
+        """The sessions of all clients, connected or not, by ClientID."""
+        return Sessions(self, only_connected=False)
+
+    def retained(self, filter: str = "#", timeout: float = 5.0) -> dict[str, Message]:
+        """The retained messages that match a filter, by topic and in the order of topics.
+
+        Raises:
+            SubscribeError: It is no filter.
+            Timeout: The broker did not answer within `timeout` seconds.
+        """
+        return {message.topic: message for message in self.retained_messages(filter, timeout)}
+
+    def stats(self) -> dict[str, int]:
+        """Everything the broker counts, by name."""
+        return self.counters()
 
     def start(self) -> None:
         """Starts it; when this returns it accepts connections.

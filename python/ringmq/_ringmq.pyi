@@ -7,6 +7,9 @@ from ringmq._properties import Pairs, Payload, PublishProperties
 
 __version__: str
 
+_SessionReport = tuple[
+    str, bool, str | None, str | None, str | None, int, int, dict[str, int], int, int, int
+]
 _Filter = tuple[str, int, bool, bool, int]
 
 @final
@@ -136,6 +139,10 @@ class Broker:
         retain: bool = False,
         timeout: float = 5.0,
     ) -> Published: ...
+    def session_reports(self, timeout: float) -> list[_SessionReport]: ...
+    def kick(self, client_id: str, end_session: bool, timeout: float) -> bool: ...
+    def retained_messages(self, filter: str, timeout: float) -> list[Message]: ...
+    def reset(self, timeout: float = 5.0) -> None: ...
     def subscribe(
         self,
         *filters: str,

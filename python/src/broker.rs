@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use ringmq::{
-    Handle, Options, PendingPublish, PublishError, PublishOptions, RetainHandling, SubscribeOptions,
+    Handle, Options, PendingPublish, PublishError, PublishOptions, RetainHandling, SessionReport,
+    SubscribeOptions,
 };
 
 use crate::errors;
 use crate::fork::{Owned, forks};
 use crate::logging::Speaking;
+use crate::message::Message;
 use crate::options;
 use crate::payload::Payload;
 use crate::pending::{Made, Pending};
@@ -242,6 +244,33 @@ impl Broker {
             }) as Made
         }))
     }
+    /// The sessions of all clients: ClientID, connected, user name, address, version, keep alive, session expiry interval,
+    /// subscriptions, messages queued, bytes of them, messages in flight.
+    fn session_reports<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+        let timeout = wait::seconds(timeout)?;
+        let found = self.ask(py, |broker| broker.sessions(timeout))?;
+        let found = found.map_err(|error| errors::admin(py, &error))?;
+        found.into_iter().map(|report| session_tuple(py, report)).collect()
+    }
+    /// Disconnects a client, and ends its session if that is wanted; says whether there was such a session.
+    fn kick(&self, py: Python<'_>, client_id: &str, end_session: bool, timeout: f64) -> PyResult<bool> {
+        let timeout = wait::seconds(timeout)?;
+        let kicked = self.ask(py, |broker| broker.kick(client_id, end_session, timeout))?;
+        kicked.map_err(|error| errors::admin(py, &error))
+    }
+    /// The retained messages that match a filter, in the order of their topics.
+    fn retained_messages(&self, py: Python<'_>, filter: &str, timeout: f64) -> PyResult<Vec<Message>> {
+        let timeout = wait::seconds(timeout)?;
+        let found = self.ask(py, |broker| broker.retained(filter, timeout))?;
+        let found = found.map_err(|error| errors::admin(py, &error))?;
+        Ok(found.into_iter().map(Message::retained).collect())
+    }
+    /// Ends all clients' sessions and forgets all retained messages.
+    #[pyo3(signature = (timeout = 5.0))]
+    fn reset(&self, py: Python<'_>, timeout: f64) -> PyResult<()> {
+        let timeout = wait::seconds(timeout)?;
+        self.ask(py, |broker| broker.reset(timeout))?.map_err(|error| errors::admin(py, &error))
+    }
     /// Publishes pairs of topic and payload one after the other, waiting for their answers together. Gives the sums. When
     /// some fail the others are published all the same, and the first failure is raised.
     #[pyo3(signature = (messages, *, qos = Quality::default(), retain = false, timeout = 5.0))]
@@ -318,6 +347,28 @@ impl Broker {
     fn __exit__(slf: &Bound<'_, Self>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
         slf.call_method0("stop").map(|_| ())
     }
+}
+
+fn session_tuple(py: Python<'_>, report: SessionReport) -> PyResult<Bound<'_, PyTuple>> {
+    let subscriptions = PyDict::new(py);
+    for (filter, qos) in report.subscriptions {
+        subscriptions.set_item(filter, qos as u8)?;
+    }
+    let version = report.version.map(|version| version.name());
+    (
+        report.client_id,
+        report.connected,
+        report.user_name,
+        report.address.map(|address| address.to_string()),
+        version,
+        report.keep_alive_seconds,
+        report.expiry_seconds,
+        subscriptions,
+        report.queued,
+        report.queued_bytes,
+        report.inflight,
+    )
+        .into_pyobject(py)
 }
 
 /// Messages that are converted at one go, with the interpreter, before they are published without it.

@@ -4,7 +4,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyModule};
-use ringmq::{OpenError, PublishError, ReasonCode, RecvError, StartError, SubscribeError};
+use ringmq::{AdminError, OpenError, PublishError, ReasonCode, RecvError, StartError, SubscribeError};
 use ringmq_client::{ConnectError, Error, RequestError};
 
 static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
@@ -114,6 +114,16 @@ pub fn subscribe(py: Python<'_>, error: &SubscribeError) -> PyErr {
         SubscribeError::Stopped | SubscribeError::Failed => plain(py, "StoppedError", &text),
         SubscribeError::Busy | SubscribeError::Timeout => plain(py, "Timeout", &text),
         _ => plain(py, "SubscribeError", &text),
+    }
+}
+
+/// Why a question about a broker has no answer.
+pub fn admin(py: Python<'_>, error: &AdminError) -> PyErr {
+    let text = error.to_string();
+    match error {
+        AdminError::Invalid(violation) => refused(py, "SubscribeError", &text, violation.reason().value()),
+        AdminError::Stopped | AdminError::Failed => plain(py, "StoppedError", &text),
+        _ => plain(py, "Timeout", &text),
     }
 }
 

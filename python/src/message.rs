@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView, PyString};
-use ringmq::{Bytes, Properties, Property, ReceivedMessage};
+use ringmq::{Bytes, Properties, Property, ReceivedMessage, RetainedReport};
 
 use crate::payload;
 
@@ -11,6 +11,8 @@ enum Source {
     Local(ReceivedMessage),
     /// From a client's connection.
     Client(ringmq_client::Message),
+    /// Kept by a broker of this process.
+    Retained(RetainedReport),
 }
 
 /// A message that arrived.
@@ -28,29 +30,36 @@ impl Message {
     pub fn client(message: ringmq_client::Message) -> Self {
         Self { source: Source::Client(message) }
     }
+    /// One that a broker keeps for its topic.
+    pub fn retained(message: RetainedReport) -> Self {
+        Self { source: Source::Retained(message) }
+    }
     /// What a client acknowledges.
     pub fn as_client(&self) -> Option<&ringmq_client::Message> {
         match &self.source {
             Source::Client(message) => Some(message),
-            Source::Local(_) => None,
+            Source::Local(_) | Source::Retained(_) => None,
         }
     }
     fn properties(&self) -> Properties<'_> {
         match &self.source {
             Source::Local(message) => message.properties(),
             Source::Client(message) => message.properties(),
+            Source::Retained(message) => message.properties.as_properties(),
         }
     }
     fn bytes(&self) -> Bytes {
         match &self.source {
             Source::Local(message) => message.payload_bytes(),
             Source::Client(message) => message.payload().clone(),
+            Source::Retained(message) => message.payload.clone(),
         }
     }
     fn slice(&self) -> &[u8] {
         match &self.source {
             Source::Local(message) => message.payload(),
             Source::Client(message) => message.payload(),
+            Source::Retained(message) => &message.payload,
         }
     }
 }
@@ -62,6 +71,7 @@ impl Message {
         match &self.source {
             Source::Local(message) => message.topic(),
             Source::Client(message) => message.topic(),
+            Source::Retained(message) => &message.topic,
         }
     }
     #[getter]
@@ -81,6 +91,7 @@ impl Message {
         match &self.source {
             Source::Local(message) => message.qos() as u8,
             Source::Client(message) => message.qos() as u8,
+            Source::Retained(message) => message.qos as u8,
         }
     }
     #[getter]
@@ -88,6 +99,7 @@ impl Message {
         match &self.source {
             Source::Local(message) => message.retain(),
             Source::Client(message) => message.retain(),
+            Source::Retained(_) => true,
         }
     }
     #[getter]
@@ -107,6 +119,7 @@ impl Message {
         match &self.source {
             Source::Local(message) => message.expiry_left_seconds(),
             Source::Client(message) => message.message_expiry_seconds(),
+            Source::Retained(message) => message.expiry_left_seconds,
         }
     }
     #[getter]
@@ -130,6 +143,7 @@ impl Message {
         match &self.source {
             Source::Local(message) => message.subscription_ids().to_vec(),
             Source::Client(message) => message.subscription_identifiers().collect(),
+            Source::Retained(_) => Vec::new(),
         }
     }
     fn __repr__(&self) -> String {

@@ -349,3 +349,51 @@ def test_the_program_is_the_same() -> None:
         assert sent.returncode == 0
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 0
+
+
+def test_clients_and_sessions_are_mappings(broker: ringmq.Broker) -> None:
+    options: ringmq.ClientOptions = {"session_expiry_interval": 60, "keep_alive": 33, "reconnect": False}
+    with ringmq.Client(broker.url, client_id="a", username="anna", **options) as client:
+        client.subscribe({"t/#": 1, "u": 0})
+        with ringmq.Client(broker.url, client_id="b", protocol="3.1.1"):
+            assert list(broker.clients) == ["a", "b"]
+            assert len(broker.sessions) == 2
+            assert broker.clients["b"].protocol == "3.1.1"
+        seen = broker.clients["a"]
+        assert (seen.connected, seen.username, seen.protocol, seen.keep_alive) == (True, "anna", "5.0", 33)
+        assert seen.session_expiry_interval == 60
+        assert seen.subscriptions == {"t/#": 1, "u": 0}
+        assert seen.address is not None and seen.address.startswith("127.0.0.1:")
+        assert seen.kick()
+        event = client.next_event()
+        while not isinstance(event, ringmq.Disconnected):
+            event = client.next_event()
+        assert event.error.reason is ReasonCode.ADMINISTRATIVE_ACTION
+    assert list(broker.clients) == []
+    broker.publish("t/1", "waits", qos=1)
+    kept = broker.sessions["a"]
+    assert (kept.connected, kept.address, kept.protocol, kept.queued, kept.inflight) == (False, None, None, 1, 0)
+    assert kept.end()
+    assert not kept.end()
+    assert "a" not in broker.sessions
+    with pytest.raises(KeyError):
+        broker.sessions["a"]
+
+
+def test_retained_messages_are_a_mapping_and_a_reset_forgets_all(broker: ringmq.Broker) -> None:
+    for topic in ("r/b", "r/a", "s"):
+        broker.publish(topic, topic, qos=1, retain=True, content_type="c", message_expiry_interval=100)
+    assert list(broker.retained("r/#")) == ["r/a", "r/b"]
+    message = broker.retained()["s"]
+    assert (message.text, message.qos, message.retain, message.content_type) == ("s", 1, True, "c")
+    assert message.message_expiry_interval in (99, 100)
+    with pytest.raises(ringmq.SubscribeError):
+        broker.retained("a/#/b")
+    options: ringmq.ClientOptions = {"session_expiry_interval": 60, "clean_start": False, "reconnect": False}
+    with ringmq.Client(broker.url, client_id="c", **options), broker.subscribe("own") as messages:
+        broker.reset()
+        assert (dict(broker.sessions), broker.retained()) == ({}, {})
+        assert broker.publish("own", "stays").matched == 1
+        assert messages.get().text == "stays"
+    with ringmq.Client(broker.url, client_id="c", **options) as client:
+        assert not client.session_present

@@ -24,6 +24,7 @@
 //! Nothing on the way of a message is decided here; that is the business of the shards.
 #![forbid(unsafe_code)]
 
+mod admin;
 mod broker;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -34,6 +35,7 @@ mod handle;
 mod random;
 mod reload;
 
+pub use admin::AdminError;
 pub use broker::{Broker, StartError};
 pub use config::{
     Addresses, Anonymous, ClaimText, ClientIdFromUser, ClientIdList, ClientIdRules, ConfigError,
@@ -53,6 +55,7 @@ pub use ringmq_shard::{
     Answer, Challenge, Counters, Decider, DenyPublish, Identity, PeerAddress, Proof, Question, QueuePolicy,
     Reader, ShardId, Ticket, Verdict,
 };
+pub use ringmq_shard::{RetainedReport, SessionReport};
 pub use ringmq_wire::{Properties, Property, PropertyValue, Qos, ReasonCode, RetainHandling, Violation};
 
 /// Payloads: anything that is, or becomes, shared bytes.

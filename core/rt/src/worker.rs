@@ -836,7 +836,8 @@ fn ticket(input: &LocalInput) -> Option<ringmq_shard::LocalTicket> {
     match input {
         LocalInput::Publish { ticket, .. }
         | LocalInput::Subscribe { ticket, .. }
-        | LocalInput::Unsubscribe { ticket, .. } => Some(*ticket),
+        | LocalInput::Unsubscribe { ticket, .. }
+        | LocalInput::Administer { ticket, .. } => Some(*ticket),
         LocalInput::Open { .. } | LocalInput::Room { .. } | LocalInput::Close { .. } => None,
     }
 }

@@ -182,6 +182,9 @@ pub const MAY_NOT_STAY: Fault = Fault::new(
     "",
     "The broker's rules have changed, and by the new ones it would not be let in.",
 );
+/// Whoever holds the broker wants the client to go.
+pub const KICKED: Fault =
+    Fault::new(ReasonCode::ADMINISTRATIVE_ACTION, "", "It was disconnected by administrative action.");
 /// A ClientID that belongs to a handle in the broker's own process.
 pub const CLIENT_ID_OF_HANDLE: Fault =
     Fault::new(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID, "", "A ClientID of an in-process handle.");

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod ack;
+pub mod admin;
 mod aggregate;
 pub mod authz;
 pub mod budget;
@@ -63,6 +64,7 @@ use ringmq_route::{Interest, InterestScratch, InterestWriter, SubscriptionTree};
 use ringmq_store::{Memory, PartitionTable, Store, StoreTicket};
 use ringmq_sync::Stamps;
 
+pub use admin::{AdminAnswer, AdminQuestion, RetainedReport, SessionReport};
 pub use authz::{
     AllowAll, Answer, Challenge, Decider, Identity, PeerAddress, Proof, Question, Reader, Ticket, Verdict,
 };

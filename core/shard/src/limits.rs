@@ -7,6 +7,13 @@ use crate::offer::Offer;
 /// some ten.
 pub const JUDGED_PER_TURN: u32 = 256;
 
+/// Sessions or retained messages in one answer to whoever holds the broker: each takes a few microseconds, to report as
+/// to end, so that a page stays within a turn.
+pub const ADMIN_PAGE_MAX: u32 = 128;
+
+/// Bytes of retained messages in one such answer, beyond the first message: what is copied stays within a turn.
+pub const ADMIN_PAGE_BYTES: usize = 1 << 20;
+
 /// What a publish that is not allowed means where its acknowledgement cannot say so: at QoS 0, and before 5.0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DenyPublish {

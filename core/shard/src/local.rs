@@ -7,6 +7,7 @@ use bytes::Bytes;
 use ringmq_wire::message::Message;
 use ringmq_wire::{PropertiesBuffer, Qos, ReasonCode, SubscriptionOptions};
 
+use crate::admin::{AdminAnswer, AdminQuestion};
 use crate::input::ShardId;
 
 /// One in-process handle; unique in its broker.
@@ -103,6 +104,15 @@ pub enum LocalInput {
         /// Filters.
         filters: Vec<String>,
     },
+    /// Ask about this shard's clients and messages, or have something done to them.
+    Administer {
+        /// By which handle.
+        local: LocalId,
+        /// To be answered with [`LocalOutcome::Administered`].
+        ticket: LocalTicket,
+        /// What.
+        question: AdminQuestion,
+    },
     /// The sink has room again.
     Room {
         /// Which handle.
@@ -122,6 +132,7 @@ impl std::fmt::Debug for LocalInput {
             Self::Publish { local, .. } => ("Publish", local),
             Self::Subscribe { local, .. } => ("Subscribe", local),
             Self::Unsubscribe { local, .. } => ("Unsubscribe", local),
+            Self::Administer { local, .. } => ("Administer", local),
             Self::Room { local } => ("Room", local),
             Self::Close { local } => ("Close", local),
         };
@@ -147,6 +158,8 @@ pub enum LocalOutcome {
     Subscribed(Vec<ReasonCode>),
     /// A reason code for each filter.
     Unsubscribed(Vec<ReasonCode>),
+    /// What came of a question.
+    Administered(AdminAnswer),
     /// The handle is not open, or the broker is stopping.
     Refused(ReasonCode),
 }

@@ -41,6 +41,13 @@ impl Shard {
                 };
                 self.effects.push(Effect::LocalDone { ticket, outcome });
             }
+            LocalInput::Administer { local, ticket, question } => {
+                let outcome = match self.local_session(local) {
+                    Some(_) => LocalOutcome::Administered(self.administer(now, &question)),
+                    None => LocalOutcome::Refused(ReasonCode::SERVER_SHUTTING_DOWN),
+                };
+                self.effects.push(Effect::LocalDone { ticket, outcome });
+            }
             publish @ LocalInput::Publish { .. } => self.local_publish(now, publish),
         }
     }

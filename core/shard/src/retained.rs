@@ -118,6 +118,16 @@ impl Retained {
         self.roots.get(root(topic)).copied().unwrap_or_default()
     }
 
+    /// Messages that match, behind this topic, as long as `each` goes on and at most a page's topics are looked at.
+    pub fn page(
+        &self,
+        filter: &str,
+        after: Option<&str>,
+        mut each: impl FnMut(&Rc<Message>) -> bool,
+    ) -> PageEnd {
+        self.tree.page(filter, after, PAGE_TOPICS_MAX, |_, message| each(message))
+    }
+
     /// Whether questions wait for a drain.
     pub fn wants_drain(&self) -> bool {
         !self.asked.is_empty() || !self.ripe.is_empty()
@@ -129,7 +139,7 @@ fn root(topic: &str) -> &str {
     topic.split('/').next().unwrap_or_default()
 }
 
-fn is_expired(message: &Message, now: Wall) -> bool {
+pub fn is_expired(message: &Message, now: Wall) -> bool {
     message.expires_at().is_some_and(|at| at <= now.0)
 }
 
@@ -203,6 +213,14 @@ impl Shard {
             None => Body::RetainedCleared { topic, stamp: version.stamp },
         };
         self.stored = self.store.submit(&Command { partition, body });
+    }
+
+    /// A topic of this shard has no message any more, as by a publish without a payload.
+    pub(crate) fn clear_retained(&mut self, topic: &str, version: &TopicVersion) {
+        self.store_retained(topic, version);
+        let version = TopicVersion { stamp: version.stamp, message: None, open: false };
+        self.show_retained(topic, version);
+        self.count_retained();
     }
 
     fn show_retained(&mut self, topic: &str, version: TopicVersion) {

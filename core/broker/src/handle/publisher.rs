@@ -8,12 +8,13 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ringmq_shard::{LocalId, LocalInput, LocalOutcome, ShardId};
+use ringmq_shard::{AdminAnswer, AdminQuestion, LocalId, LocalInput, LocalOutcome, ShardId};
 use ringmq_wire::{Place, PropertiesBuffer, Property, Qos, ReasonCode, TopicName, Violation};
 
 use super::answers::{Answer, Ending, Pending};
 use super::entrance::{Entrance, moment_in};
 use super::queue::Watch;
+use crate::AdminError;
 
 /// How long a request may take when nobody says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -70,6 +71,15 @@ impl std::fmt::Display for OpenError {
 impl std::error::Error for OpenError {}
 
 impl From<Ending> for OpenError {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Stopped => Self::Stopped,
+            Ending::Failed => Self::Failed,
+        }
+    }
+}
+
+impl From<Ending> for AdminError {
     fn from(ending: Ending) -> Self {
         match ending {
             Ending::Stopped => Self::Stopped,
@@ -326,6 +336,27 @@ impl Handle {
             let session = &self.session;
             session.entrance.enter(session.shard, input, deadline).is_ok()
         })
+    }
+
+    /// Asks the shard of this handle about its clients and messages.
+    pub(crate) fn administer(
+        &self,
+        question: AdminQuestion,
+        deadline: Instant,
+    ) -> Result<AdminAnswer, AdminError> {
+        let session = &self.session;
+        let answers = session.entrance.answers();
+        let pending = answers.open();
+        let input = LocalInput::Administer { local: session.local, ticket: pending.ticket(), question };
+        if session.entrance.enter(session.shard, input, deadline).is_err() {
+            return Err(answers.ending().map_or(AdminError::Timeout, AdminError::from));
+        }
+        match pending.wait(deadline) {
+            Some(Answer::Outcome(LocalOutcome::Administered(answer))) => Ok(answer),
+            Some(Answer::Outcome(_)) => Err(AdminError::Stopped),
+            Some(Answer::Ended(ending)) => Err(ending.into()),
+            None => Err(AdminError::Timeout),
+        }
     }
 
     fn start(

@@ -1,6 +1,7 @@
 //! Directed tests: one promise each, with the order of things still left to a seeded scheduler. None of them
 //! looks inside a shard.
 
+mod administration;
 mod budget;
 mod circles;
 mod deciders;
