@@ -56,7 +56,7 @@ def make(name: str, fields: dict[str, object]) -> Event | None:
         case "resubscribe_refused", {"filter": str(filter), "reason": int(reason)}:
             return ResubscribeRefused(filter, ReasonCode(reason))
         case "stopped", _:
-            error = fields.get("error")
-            return Stopped(error if isinstance(error, Error) else None)
+            why = fields.get("error")
+            return Stopped(why if isinstance(why, Error) else None)
         case _:
             return None

@@ -2,8 +2,27 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, Unpack, final
 
+from typing_extensions import disjoint_base
+
 from ringmq._options import BrokerOptions
 from ringmq._properties import Pairs, Payload, PublishProperties
+
+__all__ = [
+    "Broker",
+    "Client",
+    "Message",
+    "Notifier",
+    "Pending",
+    "Published",
+    "Receipt",
+    "Subscription",
+    "__version__",
+    "flush_log",
+    "forked",
+    "option_keys",
+    "run",
+    "set_log_level",
+]
 
 __version__: str
 
@@ -91,6 +110,7 @@ class Subscription:
         traceback: TracebackType | None = None,
     ) -> None: ...
 
+@disjoint_base
 class Broker:
     def __new__(cls, **options: Unpack[BrokerOptions]) -> Self: ...
     def start(self) -> None: ...
@@ -161,6 +181,7 @@ class Receipt:
     def wait(self, timeout: float = 30.0) -> int: ...
     def poll(self, notifier: Notifier, number: int) -> tuple[int] | None: ...
 
+@disjoint_base
 class Client:
     def __new__(cls, url: str, /, **options: Any) -> Self: ...
     def connect(self, timeout: float = 30.0) -> None: ...
@@ -246,5 +267,6 @@ class Client:
 
 def forked() -> None: ...
 def run(arguments: list[str]) -> int: ...
+def flush_log() -> None: ...
 def set_log_level(level: int) -> None: ...
 def option_keys() -> list[tuple[str, str, str, str, str, bool]]: ...

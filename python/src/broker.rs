@@ -188,7 +188,7 @@ impl Broker {
         }
         Ok(dict)
     }
-    #[pyo3(signature = (topic, payload = Payload::default(), *, qos = Quality::default(), retain = false, timeout = 5.0, **properties))]
+    #[pyo3(signature = (topic, payload = Payload::default(), *, qos = Quality::default(), retain = false, timeout = 5.0, **properties), text_signature = "($self, topic, payload=b'', *, qos=0, retain=False, timeout=5.0, **properties)")]
     fn publish(
         &self,
         py: Python<'_>,
@@ -219,7 +219,7 @@ impl Broker {
             .map(Into::into)
             .map_err(|error| errors::publish(py, &error))
     }
-    #[pyo3(signature = (topic, payload = Payload::default(), *, qos = Quality::default(), retain = false, timeout = 5.0, **properties))]
+    #[pyo3(signature = (topic, payload = Payload::default(), *, qos = Quality::default(), retain = false, timeout = 5.0, **properties), text_signature = "($self, topic, payload=b'', *, qos=0, retain=False, timeout=5.0, **properties)")]
     fn publish_later(
         &self,
         py: Python<'_>,
@@ -273,7 +273,7 @@ impl Broker {
     }
     /// Publishes pairs of topic and payload one after the other, waiting for their answers together. Gives the sums. When
     /// some fail the others are published all the same, and the first failure is raised.
-    #[pyo3(signature = (messages, *, qos = Quality::default(), retain = false, timeout = 5.0))]
+    #[pyo3(signature = (messages, *, qos = Quality::default(), retain = false, timeout = 5.0), text_signature = "($self, messages, *, qos=0, retain=False, timeout=5.0)")]
     fn publish_many(
         &self,
         py: Python<'_>,
@@ -306,7 +306,7 @@ impl Broker {
             None => Ok(batch.sum),
         }
     }
-    #[pyo3(signature = (*filters, qos = Quality(ringmq::Qos::ExactlyOnce), maxlen = 1000, retain_handling = 0, retain_as_published = false, subscription_identifier = None, timeout = 5.0))]
+    #[pyo3(signature = (*filters, qos = Quality(ringmq::Qos::ExactlyOnce), maxlen = 1000, retain_handling = 0, retain_as_published = false, subscription_identifier = None, timeout = 5.0), text_signature = "($self, *filters, qos=2, maxlen=1000, retain_handling=0, retain_as_published=False, subscription_identifier=None, timeout=5.0)")]
     fn subscribe(
         &self,
         py: Python<'_>,
@@ -338,14 +338,6 @@ impl Broker {
         let opened = self.ask(py, |broker| broker.subscribe(filters.clone(), options))?;
         let inner = opened.map_err(|error| errors::subscribe(py, &error))?;
         Ok(Subscription::new(inner, filters))
-    }
-    fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
-        slf.call_method0("start")?;
-        Ok(slf)
-    }
-    #[pyo3(signature = (*_exception))]
-    fn __exit__(slf: &Bound<'_, Self>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
-        slf.call_method0("stop").map(|_| ())
     }
 }
 

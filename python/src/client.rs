@@ -313,7 +313,7 @@ impl Client {
     fn session_present(&self, py: Python<'_>) -> PyResult<bool> {
         Ok(self.client(py)?.blocking().connection().is_some_and(|connected| connected.session_present))
     }
-    #[pyo3(signature = (topic, payload = Payload::default(), *, qos = Quality::default(), retain = false, timeout = 5.0, **properties))]
+    #[pyo3(signature = (topic, payload = Payload::default(), *, qos = Quality::default(), retain = false, timeout = 5.0, **properties), text_signature = "($self, topic, payload=b'', *, qos=0, retain=False, timeout=5.0, **properties)")]
     fn publish(
         &self,
         py: Python<'_>,
@@ -327,7 +327,7 @@ impl Client {
         let message = message(topic, payload, qos, retain, PublishProperty::all(properties)?);
         offer(py, self.client(py)?.blocking(), message, wait::seconds(timeout)?)
     }
-    #[pyo3(signature = (topic, payload = Payload::default(), *, qos = Quality::default(), retain = false, **properties))]
+    #[pyo3(signature = (topic, payload = Payload::default(), *, qos = Quality::default(), retain = false, **properties), text_signature = "($self, topic, payload=b'', *, qos=0, retain=False, **properties)")]
     fn publish_later(
         &self,
         py: Python<'_>,
@@ -344,7 +344,7 @@ impl Client {
             Ok(Py::new(py, Receipt { inner: Owned::new(inner) })?.into_any())
         }))
     }
-    #[pyo3(signature = (messages, *, qos = Quality::default(), retain = false, timeout = 5.0))]
+    #[pyo3(signature = (messages, *, qos = Quality::default(), retain = false, timeout = 5.0), text_signature = "($self, messages, *, qos=0, retain=False, timeout=5.0)")]
     fn publish_many<'py>(
         &self,
         py: Python<'py>,

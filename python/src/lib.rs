@@ -41,7 +41,7 @@ mod _ringmq {
     #[pymodule_export]
     use super::fork::forked;
     #[pymodule_export]
-    use super::logging::set_log_level;
+    use super::logging::{flush_log, set_log_level};
     #[pymodule_export]
     use super::message::Message;
     #[pymodule_export]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Mutex, Once, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use pyo3::prelude::*;
 use tracing::field::{Field, Visit};
@@ -30,10 +31,16 @@ static LOST: AtomicU64 = AtomicU64::new(0);
 static QUEUE: Mutex<Option<Queue>> = Mutex::new(None);
 
 struct Queue {
-    sender: SyncSender<Line>,
+    sender: SyncSender<Said>,
     thread: JoinHandle<()>,
     users: usize,
     forks: u64,
+}
+
+enum Said {
+    Line(Line),
+    /// All before it has been given to the interpreter.
+    Mark(SyncSender<()>),
 }
 
 struct Line {
@@ -46,6 +53,19 @@ struct Line {
 #[pyfunction]
 pub fn set_log_level(level: i64) {
     LEVEL.store(u8::try_from(level.clamp(0, 255)).unwrap_or(u8::MAX), Ordering::Relaxed);
+}
+
+/// Waits until what was said so far has been given to Python's `logging`, at most a second.
+#[pyfunction]
+pub fn flush_log(py: Python<'_>) {
+    let sender = lock().as_ref().map(|queue| queue.sender.clone());
+    let (done, mark) = sync_channel(1);
+    py.detach(move || {
+        if sender.is_some_and(|sender| sender.send(Said::Mark(done)).is_ok()) {
+            // Nothing came in time: then the lines come later.
+            let _ = mark.recv_timeout(Duration::from_secs(1));
+        }
+    });
 }
 
 /// Somebody who may have something to say. The thread lives as long as any is there.
@@ -107,10 +127,16 @@ fn logger(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 }
 
 /// What the thread does.
-fn pass_on(receiver: &Receiver<Line>) {
+fn pass_on(receiver: &Receiver<Said>) {
     while let Ok(first) = receiver.recv() {
         let more = std::iter::from_fn(|| receiver.try_recv().ok()).take(BATCH_MAX);
-        let lines: Vec<_> = std::iter::once(first).chain(more).collect();
+        let (mut lines, mut marks) = (Vec::new(), Vec::new());
+        for said in std::iter::once(first).chain(more) {
+            match said {
+                Said::Line(line) => lines.push(line),
+                Said::Mark(mark) => marks.push(mark),
+            }
+        }
         let lost = LOST.swap(0, Ordering::Relaxed);
         let told = Python::try_attach(|py| {
             if let Err(error) = tell(py, &lines, lost) {
@@ -120,6 +146,10 @@ fn pass_on(receiver: &Receiver<Line>) {
         if told.is_none() {
             return;
         }
+        // Whoever waited no longer does not mind.
+        marks.into_iter().for_each(|mark| {
+            let _ = mark.try_send(());
+        });
     }
 }
 
@@ -152,7 +182,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         let mut text = Text(String::new());
         event.record(&mut text);
         let line = Line { level: level(event.metadata()), target: event.metadata().target(), text: text.0 };
-        if let Err(TrySendError::Full(_)) = queue.sender.try_send(line) {
+        if let Err(TrySendError::Full(_)) = queue.sender.try_send(Said::Line(line)) {
             LOST.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -352,8 +352,14 @@ def test_the_program_is_the_same() -> None:
 
 
 def test_clients_and_sessions_are_mappings(broker: ringmq.Broker) -> None:
-    options: ringmq.ClientOptions = {"session_expiry_interval": 60, "keep_alive": 33, "reconnect": False}
-    with ringmq.Client(broker.url, client_id="a", username="anna", **options) as client:
+    options: ringmq.ClientOptions = {
+        "client_id": "a",
+        "username": "anna",
+        "session_expiry_interval": 60,
+        "keep_alive": 33,
+        "reconnect": False,
+    }
+    with ringmq.Client(broker.url, **options) as client:
         client.subscribe({"t/#": 1, "u": 0})
         with ringmq.Client(broker.url, client_id="b", protocol="3.1.1"):
             assert list(broker.clients) == ["a", "b"]
@@ -389,11 +395,16 @@ def test_retained_messages_are_a_mapping_and_a_reset_forgets_all(broker: ringmq.
     assert message.message_expiry_interval in (99, 100)
     with pytest.raises(ringmq.SubscribeError):
         broker.retained("a/#/b")
-    options: ringmq.ClientOptions = {"session_expiry_interval": 60, "clean_start": False, "reconnect": False}
-    with ringmq.Client(broker.url, client_id="c", **options), broker.subscribe("own") as messages:
+    options: ringmq.ClientOptions = {
+        "client_id": "c",
+        "session_expiry_interval": 60,
+        "clean_start": False,
+        "reconnect": False,
+    }
+    with ringmq.Client(broker.url, **options), broker.subscribe("own") as messages:
         broker.reset()
         assert (dict(broker.sessions), broker.retained()) == ({}, {})
         assert broker.publish("own", "stays").matched == 1
         assert messages.get().text == "stays"
-    with ringmq.Client(broker.url, client_id="c", **options) as client:
+    with ringmq.Client(broker.url, **options) as client:
         assert not client.session_present

@@ -113,7 +113,8 @@ def test_the_will_is_published_when_the_client_just_goes(broker: ringmq.Broker) 
 
 def test_a_message_is_acknowledged_by_hand(broker: ringmq.Broker) -> None:
     options: ringmq.ClientOptions = {"client_id": "m", "clean_start": False, "session_expiry_interval": 60}
-    with ringmq.Client(broker.url, acknowledge="manual", receive_maximum=1, **options) as client:
+    by_hand: ringmq.ClientOptions = {**options, "acknowledge": "manual", "receive_maximum": 1}
+    with ringmq.Client(broker.url, **by_hand) as client:
         client.subscribe("t", qos=1)
         for payload in ("one", "two"):
             client.publish("t", payload, qos=1)
