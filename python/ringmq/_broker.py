@@ -13,6 +13,37 @@ from ringmq._sessions import Sessions
 __all__ = ["Broker"]
 
 
+class Clock:
+    """The clock of one broker, which tests turn forward."""
+
+    def __init__(self, broker: Broker) -> None:
+        """Of this broker."""
+        self._broker = broker
+
+    def advance(
+        self,
+        *,
+        days: float = 0,
+        hours: float = 0,
+        minutes: float = 0,
+        seconds: float = 0,
+        keep_alive: bool = False,
+        timeout: float = 5.0,
+    ) -> None:
+        """Lets this much time pass at once for sessions that expire, messages that expire, wills with a delay and logins
+        that end, and returns when what is due has happened.
+
+        Clients stay connected, unless `keep_alive` says that all of them have been silent meanwhile. Time of the rest of
+        the program, and of clients, goes on as it did.
+
+        Raises:
+            ValueError: A time below 0.
+            Timeout: The broker did not answer within `timeout` seconds.
+        """
+        passed = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+        self._broker.advance_clock(passed, keep_alive, timeout)
+
+
 class Broker(_ringmq.Broker):
     """A broker in this process: the same as the `ringmq` program, on threads of its own.
 
@@ -40,6 +71,11 @@ class Broker(_ringmq.Broker):
     def url(self) -> str:
         """The first listener as clients write it, such as `mqtt://127.0.0.1:41373`."""
         return self.urls[0]
+
+    @property
+    def clock(self) -> Clock:
+        """The broker's clock: `broker.clock.advance(hours=2)`."""
+        return Clock(self)
 
     @property
     def clients(self) -> Sessions:

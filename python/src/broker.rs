@@ -271,6 +271,12 @@ impl Broker {
         let timeout = wait::seconds(timeout)?;
         self.ask(py, |broker| broker.reset(timeout))?.map_err(|error| errors::admin(py, &error))
     }
+    /// Sets the broker's clock ahead.
+    fn advance_clock(&self, py: Python<'_>, seconds: f64, keep_alive: bool, timeout: f64) -> PyResult<()> {
+        let (by, timeout) = (wait::seconds(seconds)?, wait::seconds(timeout)?);
+        let advanced = self.ask(py, |broker| broker.advance_clock(by, keep_alive, timeout))?;
+        advanced.map_err(|error| errors::admin(py, &error))
+    }
     /// Publishes pairs of topic and payload one after the other, waiting for their answers together. Gives the sums. When
     /// some fail the others are published all the same, and the first failure is raised.
     #[pyo3(signature = (messages, *, qos = Quality::default(), retain = false, timeout = 5.0), text_signature = "($self, messages, *, qos=0, retain=False, timeout=5.0)")]

@@ -120,6 +120,27 @@ impl Broker {
         all.sort_by(|one, other| one.topic.cmp(&other.topic));
         Ok(all)
     }
+    /// Sets the wall clock of this broker ahead, and returns when what is due by then has happened: sessions and retained
+    /// messages that expire, wills whose delay is over, logins that end. Connections are as alive as before, unless
+    /// `keep_alive` says that their clients have been silent all the time. For tests; no network or configuration gets
+    /// here.
+    ///
+    /// # Errors
+    /// [`AdminError`]; the clock is ahead all the same.
+    pub fn advance_clock(&self, by: Duration, keep_alive: bool, timeout: Duration) -> Result<(), AdminError> {
+        let deadline = Instant::now() + timeout;
+        self.running().advance_clock(by);
+        let silent = if keep_alive { u64::try_from(by.as_millis()).unwrap_or(u64::MAX) } else { 0 };
+        for shard in 0..self.shards() {
+            let question = |from| AdminQuestion::TimePassed { from, keep_alive: silent };
+            let take = |answer| match answer {
+                AdminAnswer::TimePassed { next } => next,
+                _ => None,
+            };
+            go_on(&self.handle_on(shard)?, deadline, 0, question, take)?;
+        }
+        Ok(())
+    }
     /// As if it had just been started: all clients are disconnected, their sessions end, and all retained messages are
     /// forgotten but its own. Subscriptions and handles of this program stay, and so do the counters.
     ///

@@ -244,7 +244,7 @@ impl Broker {
     pub(crate) fn running_mut(&mut self) -> &mut Running {
         self.running.as_mut().expect("only the stop takes the runtime, and it takes the broker too")
     }
-    fn running(&self) -> &Running {
+    pub(crate) fn running(&self) -> &Running {
         self.running.as_ref().expect("only the stop takes the runtime, and it takes the broker too")
     }
 }

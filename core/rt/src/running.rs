@@ -130,6 +130,11 @@ pub struct StopReport {
 }
 
 impl Running {
+    /// Sets the wall clock of this broker ahead; what is due by then is looked at when its shards are told.
+    pub fn advance_clock(&self, by: Duration) {
+        self.shared.clock.advance(by);
+    }
+
     /// The TCP addresses among [`Running::places`].
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {

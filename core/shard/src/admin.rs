@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
+use ringmq_proto::conn::Phase;
 use ringmq_proto::session::Change;
 use ringmq_proto::time::Now;
 use ringmq_route::PageEnd;
@@ -12,6 +13,7 @@ use ringmq_wire::{Qos, Version};
 
 use crate::fault;
 use crate::fill::seconds_left;
+use crate::input::ConnId;
 use crate::limits::{ADMIN_PAGE_BYTES, ADMIN_PAGE_MAX};
 use crate::retained_open::TopicVersion;
 use crate::sessions::{Attached, Home, SessionId};
@@ -39,6 +41,14 @@ pub enum AdminQuestion {
         /// Nothing, then what the last answer said.
         after: Option<String>,
     },
+    /// The wall clock has been set ahead: what is due by now of the sessions and connections from this place of the
+    /// tables on?
+    TimePassed {
+        /// 0, then what the last answer said.
+        from: u32,
+        /// Milliseconds that the keep alive of connections has run as well, for once.
+        keep_alive: u64,
+    },
     /// End the sessions of all clients, connected or not, and forget all retained messages but the broker's own, from
     /// this place of the table on.
     Reset {
@@ -65,6 +75,11 @@ pub enum AdminAnswer {
         messages: Vec<RetainedReport>,
         /// Behind which topic to go on; nothing at the end.
         next: Option<String>,
+    },
+    /// As far as it came.
+    TimePassed {
+        /// Where to go on; nothing at the end.
+        next: Option<u32>,
     },
     /// As far as it came.
     Reset {
@@ -142,6 +157,7 @@ impl Shard {
                 AdminAnswer::Kicked(session.is_some())
             }
             AdminQuestion::Retained { filter, after } => self.report_retained(now, filter, after.as_deref()),
+            AdminQuestion::TimePassed { from, keep_alive } => self.time_passed(now, *from, *keep_alive),
             AdminQuestion::Reset { from } => {
                 let (ids, next) = self.page_of_sessions(*from);
                 for id in ids {
@@ -208,6 +224,33 @@ impl Shard {
         if end_session && self.sessions.at(session).is_some() {
             self.publish_will(now, session);
             self.session_end(session);
+        }
+    }
+
+    /// What the timers would do, which were armed before the clock was set ahead.
+    fn time_passed(&mut self, now: Now, from: u32, keep_alive: u64) -> AdminAnswer {
+        let end = self.sessions.slots().max(self.links.slots());
+        let last = from.saturating_add(ADMIN_PAGE_MAX).min(end);
+        for slot in from..last {
+            if let Some(id) = self.sessions.id_of_slot(slot) {
+                self.will_is_due(now, id);
+                self.session_is_due(now, id);
+            }
+            if let Some(id) = self.links.id_of_slot(slot) {
+                self.login_over(now, id);
+                if keep_alive > 0 {
+                    self.keep_alive_passed(now, id, keep_alive);
+                }
+            }
+        }
+        AdminAnswer::TimePassed { next: (last < end).then_some(last) }
+    }
+
+    fn keep_alive_passed(&mut self, now: Now, id: ConnId, milliseconds: u64) {
+        let link = self.links.at(id).filter(|link| link.conn.phase == Phase::Connected);
+        let deadline = link.and_then(|link| link.conn.keep_alive.deadline());
+        if deadline.is_some_and(|at| at <= now.mono.plus(milliseconds)) {
+            self.fault(now, id, fault::KEEP_ALIVE);
         }
     }
 

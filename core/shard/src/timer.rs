@@ -134,7 +134,14 @@ impl Shard {
 
     fn session_expiry(&mut self, now: Now, id: SessionId) {
         let is_due = |home: &&Home| home.ends.as_ref().is_none_or(|ends| now.mono >= ends.expiry.at);
-        let Some(home) = self.sessions.at(id).filter(is_due) else { return };
+        if self.sessions.at(id).filter(is_due).is_some() {
+            self.session_is_due(now, id);
+        }
+    }
+
+    /// Ends a session whose time has come, else sees to it that its timer fires then.
+    pub(crate) fn session_is_due(&mut self, now: Now, id: SessionId) {
+        let Some(home) = self.sessions.at(id) else { return };
         match home.session.expires_at {
             Some(at) if home.attached == Attached::Nobody && at <= now.wall => {
                 self.counters().sessions_expired.add(1);
@@ -148,8 +155,14 @@ impl Shard {
 
     fn will_due(&mut self, now: Now, id: SessionId) {
         let is_due = |home: &&Home| home.ends.as_ref().is_none_or(|ends| now.mono >= ends.will.at);
-        let home = self.sessions.at(id).filter(is_due);
-        match home.and_then(|home| home.session.will_due) {
+        if self.sessions.at(id).filter(is_due).is_some() {
+            self.will_is_due(now, id);
+        }
+    }
+
+    /// Publishes a will whose time has come, else sees to it that its timer fires then.
+    pub(crate) fn will_is_due(&mut self, now: Now, id: SessionId) {
+        match self.sessions.at(id).and_then(|home| home.session.will_due) {
             Some(at) if at <= now.wall => self.publish_will(now, id),
             at => self.arm_will(now, id, at),
         }

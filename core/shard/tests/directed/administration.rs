@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use ringmq_proto::time::Wall;
 use ringmq_shard::limits::ADMIN_PAGE_MAX;
 use ringmq_shard::{
     AdminAnswer, AdminQuestion, Input, LocalId, LocalInput, LocalOutcome, LocalTicket, SessionReport,
@@ -178,4 +179,44 @@ fn a_reset_leaves_no_client_no_session_and_no_retained_message() {
     assert!(nets.into_iter().all(|net| world.seen(net).ends_with(&[Seen::Disconnect(0x98)])));
     let back = world.join(0, &Hello::new(Version::V5, "c0").persistent());
     assert!(world.ask(back, &[0xC0, 0]).contains(&Seen::Pingresp), "it serves on");
+}
+
+fn time_passed(world: &mut World, keep_alive: u64) {
+    for shard in 0..world.shard_count() {
+        let mut next = Some(0);
+        while let Some(from) = next {
+            let question = AdminQuestion::TimePassed { from, keep_alive };
+            let AdminAnswer::TimePassed { next: more } = ask(world, shard, question) else { panic!("time") };
+            next = more;
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_ahead_ends_what_is_due_and_nothing_else() {
+    for moving in [true, false] {
+        let mut world = World::new(&Setup::new(2, 5).moving(moving));
+        let watcher = world.join(0, &Hello::new(Version::V5, "watcher").keep_alive(60));
+        subscribe(&mut world, watcher, "wills", 0);
+        for (id, expiry, delay) in [("short", 100, 50), ("long", 10_000, 5000)] {
+            let hello = Hello::new(Version::V5, id).clean(false).expiry(expiry);
+            let hello = hello.will("wills", id.as_bytes(), Qos::AtMostOnce, false).will_delay(delay);
+            let net = world.join(1, &hello);
+            world.hang_up(net, 0);
+            world.run();
+        }
+        world.now.wall = Wall(world.now.wall.0 + 60_000);
+        time_passed(&mut world, 0);
+        let told = world.seen(watcher);
+        assert!(matches!(&told[..], [Seen::Publish(will)] if will.payload == b"short"), "{told:?}");
+        assert_eq!(sessions(&mut world).len(), 3);
+        world.now.wall = Wall(world.now.wall.0 + 60_000);
+        time_passed(&mut world, 0);
+        let names: Vec<_> = sessions(&mut world).into_iter().map(|report| report.client_id).collect();
+        assert_eq!(names, ["long", "watcher"], "moving {moving}");
+        time_passed(&mut world, 89_000);
+        assert_eq!(world.seen(watcher), []);
+        time_passed(&mut world, 91_000);
+        assert_eq!(world.seen(watcher), [Seen::Disconnect(0x8D)]);
+    }
 }
