@@ -34,16 +34,19 @@ from ringmq._errors import (
     Timeout,
 )
 from ringmq._events import Connected, Disconnected, Event, ResubscribeRefused, Stopped
+from ringmq._hooks import AccessQuestion, ConnectQuestion
 from ringmq._ringmq import Message, Published, Receipt, Subscription, __version__
 from ringmq._sessions import Session
 from ringmq._will import Will
 
 __all__ = [
+    "AccessQuestion",
     "Broker",
     "Client",
     "ClientOptions",
     "ConfigError",
     "ConnectError",
+    "ConnectQuestion",
     "ConnectTimeout",
     "Connected",
     "Disconnected",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import TracebackType
 from typing import Self, Unpack
 
 from ringmq import _ringmq, _shutdown
+from ringmq._errors import ConfigError
+from ringmq._hooks import Authenticate, Authorize, Workers
 from ringmq._options import BrokerOptions
 from ringmq._ringmq import Message
 from ringmq._sessions import Sessions
@@ -56,16 +59,63 @@ class Broker(_ringmq.Broker):
     It accepts connections when `start` returns or `with` is entered. It may be stopped and started again. Any number may
     run in a process; all are stopped when the interpreter ends.
 
+    Args:
+        authenticate: Called with a `ConnectQuestion` for each client that wants to connect, instead of looking into
+            password files and tokens: true lets it in, a text lets it in by this user name, false refuses it with 0x86 Bad
+            user name or password.
+        authorize: Called with an `AccessQuestion` for each topic a client wants to publish to and each filter it wants to
+            subscribe to, instead of looking into ACL files. Denied publishes get 0x87 Not authorized, or what the option
+            `deny_publish` says.
+        hook_cache: Seconds for which an answer of `authorize` holds for the same client, user name and topic; 0 asks each
+            time. At most 10,000 answers are kept.
+        hook_threads: Threads that call these functions, which may be coroutine functions: those run on the event loop of
+            `ringmq.aio.Broker`, else each on a loop of its own.
+        **options: See above.
+
+    A function that raises denies, and is logged; one that takes longer than the option `decision_timeout` (5 seconds) finds
+    its client refused. They never run on a core of the broker. More than 10,000 questions do not wait: clients are then
+    refused with 0x89 Server busy, publishes and subscriptions as not authorized.
+
     Raises:
         ConfigError: An option is wrong; says which, and the nearest valid one.
     """
 
-    def __new__(cls, **options: Unpack[BrokerOptions]) -> Self:
+    def __new__(
+        cls,
+        *,
+        authenticate: Authenticate | None = None,
+        authorize: Authorize | None = None,
+        hook_cache: float = 60.0,
+        hook_threads: int = 1,
+        **options: Unpack[BrokerOptions],
+    ) -> Self:
         """Makes a broker; it does not run yet."""
         return super().__new__(cls, **options)
 
-    def __init__(self, **options: Unpack[BrokerOptions]) -> None:
-        """Takes what `__new__` has used."""
+    def __init__(
+        self,
+        *,
+        authenticate: Authenticate | None = None,
+        authorize: Authorize | None = None,
+        hook_cache: float = 60.0,
+        hook_threads: int = 1,
+        **options: Unpack[BrokerOptions],
+    ) -> None:
+        """Takes what `__new__` has left."""
+        self._workers: Workers | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        files = [name for name in ("password_file", "acl_file", "jwt_keys", "http_auth_url") if options.get(name)]
+        if authenticate is None and authorize is None:
+            return
+        if files:
+            text = f"{files[0]} would not be looked into, because authenticate or authorize is asked instead"
+            raise ConfigError(text)
+        self._workers = Workers(authenticate, authorize, hook_cache, hook_threads)
+        self.set_hooks(self._workers.hooks)
+
+    def run_hooks_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Runs hooks that are coroutine functions on this loop, from the next start on."""
+        self._loop = loop
 
     @property
     def url(self) -> str:
@@ -107,7 +157,14 @@ class Broker(_ringmq.Broker):
             ConfigError: A file it reads is wrong.
             StartError: The machine does not give what it needs; says what to do.
         """
-        super().start()
+        if self._workers is not None:
+            self._workers.start(self._loop)
+        try:
+            super().start()
+        except BaseException:
+            if self._workers is not None:
+                self._workers.stop()
+            raise
         _shutdown.register(self)
 
     def stop(self) -> None:
@@ -115,6 +172,8 @@ class Broker(_ringmq.Broker):
         `stop_deadline`. Without effect when it does not run."""
         _shutdown.unregister(self)
         super().stop()
+        if self._workers is not None:
+            self._workers.stop()
 
     def __enter__(self) -> Self:
         self.start()

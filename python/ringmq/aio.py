@@ -23,6 +23,7 @@ from ringmq._broker import Broker as _Broker
 from ringmq._client import ClientOptions, Filters, core_options, wanted
 from ringmq._codes import ReasonCode
 from ringmq._errors import StoppedError
+from ringmq._hooks import Authenticate, Authorize
 from ringmq._options import BrokerOptions
 from ringmq._properties import Pairs, Payload, PublishProperties
 from ringmq._ringmq import Message, Published
@@ -114,9 +115,24 @@ class Subscription(AsyncIterator[Message]):
 class Broker:
     """As `ringmq.Broker`, for asyncio. What does not wait is at `sync`."""
 
-    def __init__(self, **options: Unpack[BrokerOptions]) -> None:
-        """Makes a broker; it does not run yet. Raises as `ringmq.Broker` does."""
-        self.sync = _Broker(**options)
+    def __init__(
+        self,
+        *,
+        authenticate: Authenticate | None = None,
+        authorize: Authorize | None = None,
+        hook_cache: float = 60.0,
+        hook_threads: int = 1,
+        **options: Unpack[BrokerOptions],
+    ) -> None:
+        """Makes a broker; it does not run yet. Arguments and what it raises as for `ringmq.Broker`; coroutine functions
+        run on the loop in which it is started."""
+        self.sync = _Broker(
+            authenticate=authenticate,
+            authorize=authorize,
+            hook_cache=hook_cache,
+            hook_threads=hook_threads,
+            **options,
+        )
 
     @property
     def url(self) -> str:
@@ -135,6 +151,7 @@ class Broker:
 
     async def start(self) -> None:
         """Starts it; then it accepts connections. Raises as `ringmq.Broker.start` does."""
+        self.sync.run_hooks_on(asyncio.get_running_loop())
         await asyncio.to_thread(self.sync.start)
 
     async def stop(self) -> None:

@@ -14,6 +14,7 @@ use ringmq::{
 
 use crate::errors;
 use crate::fork::{Owned, forks};
+use crate::hooks::Hooks;
 use crate::logging::Speaking;
 use crate::message::Message;
 use crate::options;
@@ -110,6 +111,12 @@ impl Broker {
         let urls = RwLock::new(broker.urls());
         let running = Running { broker: Mutex::new(broker), handle, urls, _speaking: speaking };
         *place = Some(Arc::new(Owned::new(running)));
+        Ok(())
+    }
+    /// Asks these from the next start on, instead of the files that the options name.
+    fn set_hooks(&self, hooks: &Hooks) -> PyResult<()> {
+        let mut options = self.options.lock().map_err(|_| errors::poisoned())?;
+        *options = options.clone().decider(hooks.factory());
         Ok(())
     }
     fn stop(&self, py: Python<'_>) -> PyResult<()> {

@@ -8,6 +8,7 @@ mod client;
 mod client_options;
 mod errors;
 mod fork;
+mod hooks;
 mod logging;
 mod message;
 mod notifier;
@@ -40,6 +41,8 @@ mod _ringmq {
     use super::client::{Client, Receipt};
     #[pymodule_export]
     use super::fork::forked;
+    #[pymodule_export]
+    use super::hooks::{Hooks, Question};
     #[pymodule_export]
     use super::logging::{flush_log, set_log_level};
     #[pymodule_export]

@@ -1,0 +1,143 @@
+"""Rules of the program's own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+import ringmq
+from ringmq import AccessQuestion, ConnectQuestion, ReasonCode, aio
+
+
+def test_who_comes_in_and_as_whom() -> None:
+    asked: list[ConnectQuestion] = []
+
+    def authenticate(question: ConnectQuestion) -> bool | str:
+        asked.append(question)
+        if question.username == "alias":
+            return "real-name"
+        return question.username == "anna"
+
+    with ringmq.Broker(authenticate=authenticate) as broker:
+        with ringmq.Client(broker.url, client_id="a", username="anna", password="secret"):
+            pass
+        assert (asked[0].client_id, asked[0].username, asked[0].password) == ("a", "anna", b"secret")
+        assert asked[0].address is not None and asked[0].address.startswith("127.0.0.1:")
+        with ringmq.Client(broker.url, client_id="b", username="alias"):
+            assert broker.clients["b"].username == "real-name"
+        with pytest.raises(ringmq.ConnectError) as refused:
+            ringmq.Client(broker.url, username="mallory").connect()
+        assert refused.value.reason is ReasonCode.BAD_USER_NAME_OR_PASSWORD
+        assert len(asked) == 3
+
+
+@pytest.mark.parametrize(("cache", "times"), [(60.0, 1), (0.0, 5)])
+def test_who_does_what_and_how_often_it_is_asked(cache: float, times: int) -> None:
+    asked: list[AccessQuestion] = []
+
+    def authorize(question: AccessQuestion) -> bool:
+        asked.append(question)
+        return question.topic.startswith("open/")
+
+    with ringmq.Broker(authorize=authorize, hook_cache=cache) as broker:
+        with ringmq.Client(broker.url, client_id="a", username="anna") as client:
+            assert client.subscribe(["open/#", "closed"]) == [ReasonCode.GRANTED_QOS_2, ReasonCode.NOT_AUTHORIZED]
+            assert [(question.action, question.topic) for question in asked] == [
+                ("subscribe", "open/#"),
+                ("subscribe", "closed"),
+            ]
+            asked.clear()
+            for number in range(5):
+                client.publish("open/1", str(number), qos=1).wait()
+            assert asked == [AccessQuestion("a", "anna", "publish", "open/1")] * times
+            with pytest.raises(ringmq.RequestError) as denied:
+                client.publish("closed", qos=1).wait()
+            assert denied.value.reason is ReasonCode.NOT_AUTHORIZED
+            assert [client.get().text for _ in range(5)] == ["0", "1", "2", "3", "4"]
+
+
+def test_one_that_raises_denies_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    def authenticate(question: ConnectQuestion) -> bool:
+        raise RuntimeError("no idea")
+
+    def authorize(question: AccessQuestion) -> bool:
+        raise RuntimeError("no idea either")
+
+    with ringmq.Broker(authenticate=authenticate) as broker, pytest.raises(ringmq.ConnectError):
+        ringmq.Client(broker.url).connect()
+    with ringmq.Broker(authorize=authorize) as broker, ringmq.Client(broker.url) as client:
+        assert client.subscribe("t") == [ReasonCode.NOT_AUTHORIZED]
+    raised = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert [record.exc_info is not None for record in raised] == [True, True]
+
+
+def test_one_that_hangs_has_a_deadline_and_holds_nobody_else() -> None:
+    release = threading.Event()
+
+    def authenticate(question: ConnectQuestion) -> bool:
+        if question.client_id == "slow":
+            release.wait(10)
+        return True
+
+    with ringmq.Broker(authenticate=authenticate, decision_timeout=0.2, hook_threads=2) as broker:
+        with ringmq.Client(broker.url, client_id="before"), broker.subscribe("t") as messages:
+            slow = threading.Thread(target=lambda: pytest.raises(ringmq.ConnectError, late))
+            late = ringmq.Client(broker.url, client_id="slow").connect
+            slow.start()
+            broker.publish("t", "goes on", qos=1)
+            assert messages.get().text == "goes on"
+            with ringmq.Client(broker.url, client_id="fast"):
+                pass
+            slow.join(5)
+            assert not slow.is_alive()
+            release.set()
+
+
+def test_coroutines_run_on_the_loop_of_the_broker() -> None:
+    async def main() -> None:
+        loops: list[asyncio.AbstractEventLoop] = []
+
+        async def authenticate(question: ConnectQuestion) -> bool:
+            await asyncio.sleep(0.01)
+            loops.append(asyncio.get_running_loop())
+            return question.client_id != "b"
+
+        async with aio.Broker(authenticate=authenticate) as broker:
+            async with aio.Client(broker.url, client_id="a"):
+                pass
+            with pytest.raises(ringmq.ConnectError):
+                await aio.Client(broker.url, client_id="b").connect()
+        assert loops == [asyncio.get_running_loop()] * 2
+
+    asyncio.run(main())
+
+
+def test_a_coroutine_without_a_loop_has_its_own() -> None:
+    async def authorize(question: AccessQuestion) -> bool:
+        await asyncio.sleep(0)
+        return question.topic == "a"
+
+    with ringmq.Broker(authorize=authorize) as broker, ringmq.Client(broker.url) as client:
+        assert client.subscribe(["a", "b"]) == [ReasonCode.GRANTED_QOS_2, ReasonCode.NOT_AUTHORIZED]
+
+
+def test_files_beside_a_hook_would_be_ignored_and_are_refused() -> None:
+    with pytest.raises(ringmq.ConfigError, match="acl_file"):
+        ringmq.Broker(authorize=lambda question: True, acl_file="acl")
+
+
+def test_a_stop_does_not_wait_for_a_hook_that_hangs() -> None:
+    release = threading.Event()
+    broker = ringmq.Broker(authenticate=lambda question: release.wait(20), decision_timeout=10)
+    broker.start()
+    thread = threading.Thread(target=lambda: pytest.raises(ringmq.Error, ringmq.Client(broker.url).connect))
+    thread.start()
+    time.sleep(0.1)
+    began = time.monotonic()
+    broker.stop()
+    assert time.monotonic() - began < 8
+    release.set()
+    thread.join(10)
