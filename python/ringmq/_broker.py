@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from types import TracebackType
-from typing import Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from ringmq import _ringmq, _shutdown
 from ringmq._errors import ConfigError
@@ -13,7 +12,10 @@ from ringmq._options import BrokerOptions
 from ringmq._ringmq import Message
 from ringmq._sessions import Sessions
 
-__all__ = ["Broker"]
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["Broker", "Clock"]
 
 
 class Clock:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ringmq import _ringmq
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["AccessQuestion", "Authenticate", "Authorize", "ConnectQuestion", "Workers"]
 
@@ -89,6 +91,8 @@ class Workers:
                 if self._loop is not None:
                     self._await_on(self._loop, question, answer)
                     return
+                import asyncio
+
                 answer = asyncio.run(_whole(answer))
             _give(question, answer)
         except Exception:
@@ -114,6 +118,8 @@ class Workers:
             except Exception:
                 _log.exception("a hook raised for %s of %s, which is denied", question.action, question.client_id)
                 question.answer(False)
+
+        import asyncio
 
         asyncio.run_coroutine_threadsafe(whole(), loop)
 

@@ -377,9 +377,9 @@ fn session_tuple(py: Python<'_>, report: SessionReport) -> PyResult<Bound<'_, Py
 }
 
 /// Messages that are converted at one go, with the interpreter, before they are published without it.
-const CHUNK: usize = 256;
-/// Messages of a batch that may wait for their answers.
-const WINDOW: usize = 512;
+const CHUNK: usize = ringmq::BATCH_MAX;
+/// Chunks that may wait for their answers.
+const WINDOW: usize = 16;
 
 /// Messages that are published together.
 struct Batch {
@@ -396,11 +396,22 @@ impl Batch {
         timeout: Duration,
         messages: impl Iterator<Item = (String, Payload)>,
     ) {
+        let messages: Vec<_> = messages.map(|(topic, payload)| (topic, payload.0)).collect();
+        if self.waiting.len() >= WINDOW {
+            self.take(timeout);
+        }
+        let deadline = Instant::now() + timeout;
+        match handle.start_publish_many(messages.clone(), options.clone(), deadline) {
+            Ok(pending) => return self.waiting.push_back(pending),
+            // One of them is wrong: each by itself, so that the others are published.
+            Err(PublishError::Invalid(_) | PublishError::TooLarge) => {}
+            Err(error) => return self.fail(error),
+        }
         for (topic, payload) in messages {
             if self.waiting.len() >= WINDOW {
                 self.take(timeout);
             }
-            match handle.start_publish_by(&topic, payload.0, options.clone(), Instant::now() + timeout) {
+            match handle.start_publish_by(&topic, payload, options.clone(), Instant::now() + timeout) {
                 Ok(pending) => self.waiting.push_back(pending),
                 Err(error) => self.fail(error),
             }

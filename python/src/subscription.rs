@@ -84,11 +84,11 @@ impl Subscription {
         list.append(self.get(py, timeout)?)?;
         let inner = self.open(py)?;
         let inner = inner.get(py)?;
-        while list.len() < max {
-            match inner.try_recv() {
-                Ok(message) => list.append(Message::local(message))?,
-                Err(_) => break,
-            }
+        let mut more = Vec::new();
+        // That there is no more, or that it has ended, is told by the next call.
+        let _ = inner.try_recv_many(max - 1, &mut more);
+        for message in more {
+            list.append(Message::local(message))?;
         }
         Ok(list)
     }

@@ -408,3 +408,14 @@ def test_retained_messages_are_a_mapping_and_a_reset_forgets_all(broker: ringmq.
         assert messages.get().text == "stays"
     with ringmq.Client(broker.url, **options) as client:
         assert not client.session_present
+
+
+def test_one_wrong_message_of_many_keeps_none_of_the_others_back(broker: ringmq.Broker) -> None:
+    with broker.subscribe("#") as messages:
+        with pytest.raises(ringmq.PublishError, match=r"MQTT-3\.3\.2-2"):
+            broker.publish_many([("a", "1"), ("b/#", "2"), ("c", "3")], qos=1)
+        assert [message.text for message in messages.get_many()] == ["1", "3"]
+        with pytest.raises(ringmq.QueueFullError):
+            broker.publish_many([("a", str(number)) for number in range(2000)], qos=1, timeout=0.05)
+        with pytest.raises(TypeError):
+            broker.publish_many([("a", 5)])  # type: ignore[list-item]

@@ -149,6 +149,9 @@ impl Mailbox {
 fn payload_bytes(input: &LocalInput) -> usize {
     match input {
         LocalInput::Publish { payload, .. } => payload.len(),
+        LocalInput::PublishMany { messages, .. } => {
+            messages.iter().map(|message| message.payload.len()).sum()
+        }
         _ => 0,
     }
 }

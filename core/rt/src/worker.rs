@@ -835,6 +835,7 @@ impl<S: Sockets> Drop for Worker<S> {
 fn ticket(input: &LocalInput) -> Option<ringmq_shard::LocalTicket> {
     match input {
         LocalInput::Publish { ticket, .. }
+        | LocalInput::PublishMany { ticket, .. }
         | LocalInput::Subscribe { ticket, .. }
         | LocalInput::Unsubscribe { ticket, .. }
         | LocalInput::Administer { ticket, .. } => Some(*ticket),

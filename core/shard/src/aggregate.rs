@@ -196,7 +196,7 @@ impl Shard {
                 let (reason, matched, dropped) =
                     (tally.reason(), tally.matched, tally.dropped + tally.refused);
                 let outcome = LocalOutcome::Published { reason, matched, dropped, full: tally.full };
-                self.effects.push(Effect::LocalDone { ticket, outcome });
+                self.local_done(ticket, outcome);
             }
             Origin::Subscriber { conn, packet_id, codes } => {
                 self.subscribe_joined(now, conn, packet_id, &codes)

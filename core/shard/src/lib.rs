@@ -72,7 +72,7 @@ pub use counters::Counters;
 pub use effect::{Effect, LogLevel, Parcel};
 pub use input::{ConnId, Input, Introduced, ShardId};
 pub use limits::{DenyPublish, QueuePolicy, Settings};
-pub use local::{LocalDelivery, LocalId, LocalInput, LocalOutcome, LocalSink, LocalTicket};
+pub use local::{LocalDelivery, LocalId, LocalInput, LocalMessage, LocalOutcome, LocalSink, LocalTicket};
 pub use log::quoted;
 pub use mesh::{Batch, MeshPort};
 pub use offer::{Offer, Versions};
@@ -83,7 +83,7 @@ use buffer_pool::BufferPool;
 use counters::ShardCounters;
 use deliver::{Deferred, Scratch, Subscriber};
 use links::{Link, Way};
-use local_session::Local;
+use local_session::{Local, LocalBatch};
 use mesh::peers::Peers;
 use message_pool::MessagePool;
 use reading::Reading;
@@ -154,6 +154,8 @@ pub struct Shard {
     /// The sessions by ClientID, which stands in the session alone.
     by_client: HashTable<SessionId>,
     locals: HashMap<LocalId, Local>,
+    /// Messages that were published at one go and are not complete. As many as holds and long matches keep open.
+    batches: HashMap<LocalTicket, LocalBatch>,
     tunnels: HashMap<(ShardId, ConnId), TunnelEnd>,
     tree: SubscriptionTree<Subscriber>,
     interest: InterestWriter,
@@ -227,6 +229,7 @@ impl Shard {
             sessions: Slots::new(),
             by_client: HashTable::new(),
             locals: HashMap::new(),
+            batches: HashMap::new(),
             tunnels: HashMap::new(),
             tree: SubscriptionTree::new(seed),
             interest: InterestWriter::new(Arc::clone(&common.interest), id.index()),

@@ -14,6 +14,9 @@ pub const ADMIN_PAGE_MAX: u32 = 128;
 /// Bytes of retained messages in one such answer, beyond the first message: what is copied stays within a turn.
 pub const ADMIN_PAGE_BYTES: usize = 1 << 20;
 
+/// Messages of this program that are published at one go; each takes about a microsecond.
+pub const LOCAL_BATCH_MAX: usize = 256;
+
 /// What a publish that is not allowed means where its acknowledgement cannot say so: at QoS 0, and before 5.0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DenyPublish {

@@ -54,6 +54,15 @@ pub trait LocalSink {
     fn end(&mut self);
 }
 
+/// One message of several that are published at one go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalMessage {
+    /// Topic name; checked by the shard.
+    pub topic: String,
+    /// Payload.
+    pub payload: Bytes,
+}
+
 /// What an in-process handle asks for.
 pub enum LocalInput {
     /// Open a handle.
@@ -82,6 +91,23 @@ pub enum LocalInput {
         /// Properties of a PUBLISH.
         properties: PropertiesBuffer,
         /// How long a full queue may hold it, in milliseconds; 0 applies the queue's policy at once.
+        hold: u64,
+    },
+    /// Publish several messages, in this order.
+    PublishMany {
+        /// By which handle.
+        local: LocalId,
+        /// To be answered, once, with [`LocalOutcome::Published`]: the sums, and of what went wrong the first.
+        ticket: LocalTicket,
+        /// The messages; at most [`LOCAL_BATCH_MAX`](crate::limits::LOCAL_BATCH_MAX), so that they are a turn's work.
+        messages: Vec<LocalMessage>,
+        /// QoS of all.
+        qos: Qos,
+        /// Whether they are retained.
+        retain: bool,
+        /// Properties of each.
+        properties: PropertiesBuffer,
+        /// As for one.
         hold: u64,
     },
     /// Subscribe.
@@ -130,6 +156,7 @@ impl std::fmt::Debug for LocalInput {
         let (name, local) = match self {
             Self::Open { local, .. } => ("Open", local),
             Self::Publish { local, .. } => ("Publish", local),
+            Self::PublishMany { local, .. } => ("PublishMany", local),
             Self::Subscribe { local, .. } => ("Subscribe", local),
             Self::Unsubscribe { local, .. } => ("Unsubscribe", local),
             Self::Administer { local, .. } => ("Administer", local),

@@ -2,11 +2,14 @@
 
 use ringmq_proto::time::Now;
 use ringmq_wire::message::{Message, MessageParts, Payload};
-use ringmq_wire::{Place, Property, Qos, ReasonCode, SubscriptionOptions, TopicFilter, TopicName};
+use ringmq_wire::{
+    Place, PropertiesBuffer, Property, Qos, ReasonCode, SubscriptionOptions, TopicFilter, TopicName,
+};
 
 use crate::aggregate::{Origin, Tally};
 use crate::fill::seconds_left;
-use crate::local::{LocalDelivery, LocalId, LocalInput, LocalOutcome, LocalSink, LocalTicket};
+use crate::limits::LOCAL_BATCH_MAX;
+use crate::local::{LocalDelivery, LocalId, LocalInput, LocalMessage, LocalOutcome, LocalSink, LocalTicket};
 use crate::publish::expires_at;
 use crate::sessions::{Attached, SessionId};
 use crate::stop::Stopping;
@@ -15,10 +18,59 @@ use crate::{Effect, Shard};
 /// Publishes that wait for room in a lane or for their match; beyond it in-process ones are refused.
 const DEFERRED_MAX: usize = 10_000;
 
+/// How a handle publishes.
+struct How<'a> {
+    qos: Qos,
+    retain: bool,
+    properties: &'a PropertiesBuffer,
+    hold: u64,
+}
+
 /// A handle that is open.
 pub struct Local {
     session: SessionId,
     sink: Box<dyn LocalSink>,
+}
+
+/// Messages that were published at one go.
+pub struct LocalBatch {
+    left: usize,
+    reason: ReasonCode,
+    matched: u32,
+    dropped: u32,
+    full: Option<String>,
+}
+
+impl LocalBatch {
+    fn new(messages: usize) -> Self {
+        Self {
+            left: messages,
+            reason: ReasonCode::NO_MATCHING_SUBSCRIBERS,
+            matched: 0,
+            dropped: 0,
+            full: None,
+        }
+    }
+    /// One of them is complete; an error stays, and one who matched is enough for success.
+    fn add(&mut self, outcome: LocalOutcome) {
+        self.left -= 1;
+        let LocalOutcome::Published { reason, matched, dropped, full } = outcome else {
+            self.reason = ReasonCode::SERVER_SHUTTING_DOWN;
+            return;
+        };
+        self.matched = self.matched.saturating_add(matched);
+        self.dropped = self.dropped.saturating_add(dropped);
+        if self.full.is_none() {
+            self.full = full;
+        }
+        if !self.reason.is_error() && (reason.is_error() || reason == ReasonCode::SUCCESS) {
+            self.reason = reason;
+        }
+    }
+    fn outcome(self) -> LocalOutcome {
+        let Self { reason, matched, dropped, full, .. } = self;
+        LocalOutcome::Published { reason, matched, dropped, full }
+    }
 }
 
 impl Shard {
@@ -48,7 +100,14 @@ impl Shard {
                 };
                 self.effects.push(Effect::LocalDone { ticket, outcome });
             }
-            publish @ LocalInput::Publish { .. } => self.local_publish(now, publish),
+            LocalInput::Publish { local, ticket, topic, payload, qos, retain, properties, hold } => {
+                let how = How { qos, retain, properties: &properties, hold };
+                self.local_publish(now, local, ticket, LocalMessage { topic, payload }, &how);
+            }
+            LocalInput::PublishMany { local, ticket, messages, qos, retain, properties, hold } => {
+                let how = How { qos, retain, properties: &properties, hold };
+                self.local_publish_many(now, local, ticket, messages, &how);
+            }
         }
     }
 
@@ -76,11 +135,49 @@ impl Shard {
         open.sink.end();
     }
 
-    fn local_publish(&mut self, now: Now, publish: LocalInput) {
-        let LocalInput::Publish { local, ticket, topic, payload, qos, retain, properties, hold } = publish
-        else {
-            return;
+    /// A request of a handle is complete; one of a batch when the whole batch is.
+    pub(crate) fn local_done(&mut self, ticket: LocalTicket, outcome: LocalOutcome) {
+        if self.batches.is_empty() {
+            return self.effects.push(Effect::LocalDone { ticket, outcome });
+        }
+        let Some(batch) = self.batches.get_mut(&ticket) else {
+            return self.effects.push(Effect::LocalDone { ticket, outcome });
         };
+        batch.add(outcome);
+        if batch.left == 0 {
+            let outcome = self.batches.remove(&ticket).map(LocalBatch::outcome);
+            self.effects.extend(outcome.map(|outcome| Effect::LocalDone { ticket, outcome }));
+        }
+    }
+
+    fn local_publish_many(
+        &mut self,
+        now: Now,
+        local: LocalId,
+        ticket: LocalTicket,
+        messages: Vec<LocalMessage>,
+        how: &How<'_>,
+    ) {
+        if messages.is_empty() || messages.len() > LOCAL_BATCH_MAX {
+            let outcome = LocalOutcome::Refused(ReasonCode::QUOTA_EXCEEDED);
+            return self.effects.push(Effect::LocalDone { ticket, outcome });
+        }
+        self.batches.insert(ticket, LocalBatch::new(messages.len()));
+        for message in messages {
+            self.local_publish(now, local, ticket, message, how);
+        }
+    }
+
+    fn local_publish(
+        &mut self,
+        now: Now,
+        local: LocalId,
+        ticket: LocalTicket,
+        message: LocalMessage,
+        how: &How<'_>,
+    ) {
+        let LocalMessage { topic, payload } = message;
+        let How { qos, retain, properties, hold } = *how;
         let refused = |reason| LocalOutcome::Published { reason, matched: 0, dropped: 0, full: None };
         let outcome = match self.local_session(local) {
             None => LocalOutcome::Refused(ReasonCode::SERVER_SHUTTING_DOWN),
@@ -115,7 +212,7 @@ impl Shard {
                 );
             }
         };
-        self.effects.push(Effect::LocalDone { ticket, outcome });
+        self.local_done(ticket, outcome);
     }
 
     fn local_subscribe(

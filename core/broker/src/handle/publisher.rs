@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ringmq_shard::{AdminAnswer, AdminQuestion, LocalId, LocalInput, LocalOutcome, ShardId};
+use ringmq_shard::{AdminAnswer, AdminQuestion, LocalId, LocalInput, LocalMessage, LocalOutcome, ShardId};
 use ringmq_wire::{Place, PropertiesBuffer, Property, Qos, ReasonCode, TopicName, Violation};
 
 use super::answers::{Answer, Ending, Pending};
@@ -16,6 +16,8 @@ use super::entrance::{Entrance, moment_in};
 use super::queue::Watch;
 use crate::AdminError;
 
+/// Messages that can be published at one go.
+pub const BATCH_MAX: usize = ringmq_shard::limits::LOCAL_BATCH_MAX;
 /// How long a request may take when nobody says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Room for the answer to arrive after the shard's own deadline has passed.
@@ -338,6 +340,51 @@ impl Handle {
         })
     }
 
+    /// Hands several messages in at one go, in this order and with the same options, waiting until `deadline` for the
+    /// shard to take them. The answer has the sums, and of what went wrong the first; the others are published all the
+    /// same.
+    ///
+    /// # Errors
+    /// [`PublishError`] for what can be told at once; then nothing is published. More than [`BATCH_MAX`] messages, or
+    /// none, are [`PublishError::QuotaExceeded`].
+    pub fn start_publish_many(
+        &self,
+        messages: Vec<(String, Bytes)>,
+        options: PublishOptions,
+        deadline: Instant,
+    ) -> Result<PendingPublish, PublishError> {
+        let session = &self.session;
+        let properties_bytes = options.properties.len();
+        options.properties.check(Place::Publish).map_err(PublishError::Invalid)?;
+        if messages.is_empty() || messages.len() > BATCH_MAX {
+            return Err(PublishError::QuotaExceeded);
+        }
+        for (topic, payload) in &messages {
+            TopicName::new(topic).map_err(PublishError::Invalid)?;
+            if !session.entrance.takes(topic, properties_bytes, payload.len()) {
+                return Err(PublishError::TooLarge);
+            }
+        }
+        let answers = session.entrance.answers();
+        if let Some(ending) = answers.ending() {
+            return Err(ending.into());
+        }
+        let pending = answers.open();
+        let messages = messages.into_iter().map(|(topic, payload)| LocalMessage { topic, payload }).collect();
+        let input = LocalInput::PublishMany {
+            local: session.local,
+            ticket: pending.ticket(),
+            messages,
+            qos: options.qos,
+            retain: options.retain,
+            properties: options.properties,
+            hold: u64::try_from(options.timeout.as_millis()).unwrap_or(u64::MAX),
+        };
+        match session.entrance.enter(session.shard, input, deadline) {
+            Ok(()) => Ok(PendingPublish { pending, qos: options.qos }),
+            Err(_) => Err(answers.ending().map_or(PublishError::Busy, PublishError::from)),
+        }
+    }
     /// Asks the shard of this handle about its clients and messages.
     pub(crate) fn administer(
         &self,

@@ -120,6 +120,14 @@ impl Queue {
     pub fn take(&self) -> Taken {
         self.take_from(&mut lock(&self.state))
     }
+    /// Takes up to `max` messages without waiting, behind what `into` has. Whether the session has ended and nothing is
+    /// left, and whether the shard waits to hear of the room that was made.
+    pub fn take_many(&self, max: usize, into: &mut Vec<ReceivedMessage>) -> (bool, bool) {
+        let mut state = lock(&self.state);
+        let count = max.min(state.messages.len());
+        into.extend(state.messages.drain(..count));
+        (state.ended && state.messages.is_empty(), self.claim_room_in(&mut state))
+    }
     /// Takes the next message, waiting at most until `deadline`.
     pub fn take_until(&self, deadline: Instant) -> Taken {
         let mut state = lock(&self.state);

@@ -240,6 +240,23 @@ impl Subscription {
     pub fn try_recv(&self) -> Result<ReceivedMessage, RecvError> {
         self.judge(self.queue.take())
     }
+    /// Takes the messages that are there, up to `max`, and puts them behind what `into` has: one lock for all of them.
+    ///
+    /// # Errors
+    /// [`RecvError`] when there was none.
+    pub fn try_recv_many(&self, max: usize, into: &mut Vec<ReceivedMessage>) -> Result<(), RecvError> {
+        let before = into.len();
+        let (ended, room) = self.queue.take_many(max, into);
+        if room {
+            self.entrance.push_reserved(self.shard, LocalInput::Room { local: self.local });
+        }
+        match () {
+            () if into.len() > before || max == 0 => Ok(()),
+            () if !ended => Err(RecvError::Timeout),
+            () if self.entrance.answers().ending() == Some(Ending::Failed) => Err(RecvError::Failed),
+            () => Err(RecvError::Ended),
+        }
+    }
     /// All messages until the session ends; waits for each.
     #[must_use]
     pub fn iter(&self) -> Messages<'_> {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use ringmq_shard::{Input, LocalId, LocalInput, LocalOutcome, LocalTicket};
+use ringmq_shard::{Input, LocalId, LocalInput, LocalMessage, LocalOutcome, LocalTicket};
 use ringmq_wire::{PropertiesBuffer, Qos, ReasonCode, Version};
 
 use super::{payloads, read_all, subscribe};
@@ -164,5 +164,53 @@ fn what_is_not_a_topic_is_refused_and_nothing_breaks() {
         let outcome = outcome(&mut world, ticket);
         let refused = matches!(&outcome, LocalOutcome::Refused(reason) | LocalOutcome::Published { reason, .. } if reason.is_error());
         assert!(refused, "{topic:?}: {outcome:?}");
+    }
+}
+
+#[test]
+fn several_messages_at_one_go_have_one_answer_with_the_sums() {
+    for shards in [1, 3] {
+        let mut world = World::new(&Setup::new(shards, 11));
+        open(&mut world, 0, 1, 100, 100);
+        let reader = open(&mut world, shards - 1, 2, 4, 3);
+        listen(&mut world, shards - 1, 2, "t/#");
+        let many = |world: &mut World, ticket, topics: &[&str], hold| {
+            let message = |(number, topic): (usize, &&str)| LocalMessage {
+                topic: (*topic).to_owned(),
+                payload: Bytes::from(number.to_string()),
+            };
+            let input = LocalInput::PublishMany {
+                local: LocalId(1),
+                ticket: LocalTicket(ticket),
+                messages: topics.iter().enumerate().map(message).collect(),
+                qos: Qos::AtLeastOnce,
+                retain: false,
+                properties: PropertiesBuffer::default(),
+                hold,
+            };
+            world.give(0, Input::Local(input));
+            world.run();
+        };
+        let published =
+            |reason, matched, dropped| LocalOutcome::Published { reason, matched, dropped, full: None };
+        many(&mut world, 1, &["t/1", "nobody", "t/2"], 1000);
+        assert_eq!(outcome(&mut world, 1), published(ReasonCode::SUCCESS, 2, 0), "{shards} shards");
+        many(&mut world, 2, &["nobody", "no/body"], 1000);
+        assert_eq!(outcome(&mut world, 2), published(ReasonCode::NO_MATCHING_SUBSCRIBERS, 0, 0));
+        many(&mut world, 3, &["t/3", "wrong/#", "t/4"], 1000);
+        assert_eq!(outcome(&mut world, 3), published(ReasonCode::TOPIC_NAME_INVALID, 2, 0));
+        assert_eq!(texts(&reader), ["0", "2", "0", "2"]);
+        // Its sink is full now, and three more find room in its queue.
+        many(&mut world, 4, &["t/5", "t/6", "t/7", "t/8", "t/9"], 500);
+        assert!(world.local_done.is_empty(), "two are held");
+        world.pass(600, 50);
+        let LocalOutcome::Published { matched, dropped, full, .. } = outcome(&mut world, 4) else {
+            panic!("published")
+        };
+        assert_eq!((matched, dropped, full.is_some()), (5, 2, true));
+        for messages in [0, ringmq_shard::limits::LOCAL_BATCH_MAX + 1] {
+            many(&mut world, 5, &vec!["t/1"; messages], 0);
+            assert_eq!(outcome(&mut world, 5), LocalOutcome::Refused(ReasonCode::QUOTA_EXCEEDED));
+        }
     }
 }
