@@ -16,7 +16,7 @@ import itertools
 import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Generic, Self, TypeVar, Unpack
 
 from ringmq import _ringmq, _shutdown
 from ringmq._broker import Broker as _Broker
@@ -31,7 +31,7 @@ from ringmq._ringmq import Message, Published
 __all__ = ["Broker", "Client", "Subscription"]
 
 T = TypeVar("T")
-Poll = Callable[[_ringmq.Notifier, int], tuple[T] | None]
+Poll = Callable[[_ringmq.Waker], tuple[T] | None]
 
 
 class _Waits:
@@ -40,38 +40,66 @@ class _Waits:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._notifier = _ringmq.Notifier()
         self._numbers = itertools.count()
-        self._futures: dict[int, asyncio.Future[None]] = {}
+        self._futures: dict[int, list[asyncio.Future[None]]] = {}
         loop.add_reader(self._notifier.fileno(), self._wake)
 
     def _wake(self) -> None:
         for number in self._notifier.take():
-            future = self._futures.get(number)
-            if future is not None and not future.done():
-                future.set_result(None)
+            for future in self._futures.get(number, ()):
+                if not future.done():
+                    future.set_result(None)
 
-    async def wait(self, poll: Poll[T]) -> T:
-        """Asks `poll` until it has something."""
-        number = next(self._numbers)
-        found = poll(self._notifier, number)
+    def waker(self) -> _ringmq.Waker:
+        """One for something that is waited for."""
+        return self._notifier.waker(next(self._numbers))
+
+    async def wait(self, poll: Poll[T], waker: _ringmq.Waker) -> T:
+        """Asks `poll` until it has something. Several may wait by one waker."""
+        found = poll(waker)
         while found is None:
-            future = self._futures[number] = asyncio.get_running_loop().create_future()
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            futures = self._futures.setdefault(waker.number, [])
+            futures.append(future)
             try:
                 await future
             finally:
-                del self._futures[number]
-            found = poll(self._notifier, number)
+                futures.remove(future)
+                if not futures:
+                    self._futures.pop(waker.number, None)
+            found = poll(waker)
         return found[0]
 
 
 _waits: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Waits] = weakref.WeakKeyDictionary()
 
 
-async def _wait(poll: Poll[T]) -> T:
+def _here() -> _Waits:
     loop = asyncio.get_running_loop()
     waits = _waits.get(loop)
     if waits is None:
         waits = _waits[loop] = _Waits(loop)
-    return await waits.wait(poll)
+    return waits
+
+
+async def _wait(poll: Poll[T]) -> T:
+    """The answer to one question."""
+    waits = _here()
+    return await waits.wait(poll, waits.waker())
+
+
+class _Source(Generic[T]):
+    """Something that is waited for over and over: all who wait in one loop have one waker, so that waits that were given
+    up leave nothing behind."""
+
+    def __init__(self, poll: Poll[T]) -> None:
+        self._poll = poll
+        self._last: tuple[_Waits, _ringmq.Waker] | None = None
+
+    async def next(self) -> T:
+        waits = _here()
+        if self._last is None or self._last[0] is not waits:
+            self._last = (waits, waits.waker())
+        return await waits.wait(self._poll, self._last[1])
 
 
 class Subscription(AsyncIterator[Message]):
@@ -79,6 +107,7 @@ class Subscription(AsyncIterator[Message]):
 
     def __init__(self, subscription: _ringmq.Subscription) -> None:
         self._subscription = subscription
+        self._messages = _Source(subscription.poll)
 
     async def get(self, timeout: float | None = None) -> Message:
         """The next message, within `timeout` seconds if that is given.
@@ -88,11 +117,11 @@ class Subscription(AsyncIterator[Message]):
             StoppedError: The subscription has ended and everything was read.
         """
         async with asyncio.timeout(timeout):
-            return await _wait(self._subscription.poll)
+            return await self._messages.next()
 
     async def __anext__(self) -> Message:
         try:
-            return await _wait(self._subscription.poll)
+            return await self._messages.next()
         except StoppedError:
             raise StopAsyncIteration from None
 
@@ -219,6 +248,7 @@ class Client(AsyncIterator[Message]):
         if "://" not in url and not url.startswith("unix:"):
             url = f"mqtt://{url}"
         self._core = _ringmq.Client(url, **core_options(options))
+        self._messages = _Source(self._core.poll)
 
     async def connect(self) -> None:
         """Connects; ends when the server has accepted. Raises `ConnectError`."""
@@ -305,7 +335,7 @@ class Client(AsyncIterator[Message]):
     async def get(self, timeout: float | None = None) -> Message:
         """The next message, within `timeout` seconds if that is given. Raises `TimeoutError`, `StoppedError`."""
         async with asyncio.timeout(timeout):
-            return await _wait(self._core.poll)
+            return await self._messages.next()
 
     def acknowledge(self, message: Message, reason: int = 0) -> bool:
         """Acknowledges a message, where the option `acknowledge` is `"manual"`. False when it is too late: the connection
@@ -344,7 +374,7 @@ class Client(AsyncIterator[Message]):
 
     async def __anext__(self) -> Message:
         try:
-            return await _wait(self._core.poll)
+            return await self._messages.next()
         except StoppedError:
             raise StopAsyncIteration from None
 

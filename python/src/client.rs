@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::{Arc, RwLock};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
@@ -19,7 +19,7 @@ use crate::errors;
 use crate::fork::Owned;
 use crate::logging::Speaking;
 use crate::message::Message;
-use crate::notifier::Notifier;
+use crate::notifier::NumberWaker;
 use crate::payload::Payload;
 use crate::pending::{Made, Pending};
 use crate::properties::{PublishProperty, Quality};
@@ -53,14 +53,8 @@ impl Receipt {
         let answer = wait::until(py, wait::seconds(timeout)?, look)?;
         reason(py, answer.unwrap_or(Err(Error::Timeout)))
     }
-    fn poll<'py>(
-        &self,
-        py: Python<'py>,
-        notifier: &Notifier,
-        number: u64,
-    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        let waker = notifier.waker(number);
-        match self.inner.get(py)?.poll_answer(&mut Context::from_waker(&waker)) {
+    fn poll<'py>(&self, py: Python<'py>, waker: &NumberWaker) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        match self.inner.get(py)?.poll_answer(&mut waker.context()) {
             Poll::Pending => Ok(None),
             Poll::Ready(answer) => Ok(Some(PyTuple::new(py, [reason(py, answer)?])?)),
         }
@@ -445,18 +439,12 @@ impl Client {
         }
         Ok(list)
     }
-    fn poll<'py>(
-        &self,
-        py: Python<'py>,
-        notifier: &Notifier,
-        number: u64,
-    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    fn poll<'py>(&self, py: Python<'py>, waker: &NumberWaker) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let client = self.client(py)?;
         if let Some(message) = client.blocking().try_recv() {
             return PyTuple::new(py, [Bound::new(py, Message::client(message))?]).map(Some);
         }
-        let waker = notifier.waker(number);
-        match client.poll_recv(&mut Context::from_waker(&waker)) {
+        match client.poll_recv(&mut waker.context()) {
             Poll::Ready(Some(message)) => {
                 PyTuple::new(py, [Bound::new(py, Message::client(message))?]).map(Some)
             }

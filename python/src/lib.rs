@@ -48,7 +48,7 @@ mod _ringmq {
     #[pymodule_export]
     use super::message::Message;
     #[pymodule_export]
-    use super::notifier::Notifier;
+    use super::notifier::{Notifier, NumberWaker};
     #[pymodule_export]
     use super::options::option_keys;
     #[pymodule_export]

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Wake, Waker};
+use std::task::{Context, Wake, Waker};
 
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
@@ -45,10 +45,25 @@ pub struct Notifier {
     inner: Arc<Inner>,
 }
 
-impl Notifier {
-    /// What wakes the one of this number.
-    pub fn waker(&self, number: u64) -> Waker {
-        Waker::from(Arc::new(Ring { inner: Arc::clone(&self.inner), number }))
+/// Has a notifier name a number. Who waits for the same thing again uses the same one, which is then remembered once.
+#[pyclass(frozen, module = "ringmq._ringmq", name = "Waker")]
+pub struct NumberWaker {
+    waker: Waker,
+    number: u64,
+}
+
+impl NumberWaker {
+    /// For whoever is to wake.
+    pub fn context(&self) -> Context<'_> {
+        Context::from_waker(&self.waker)
+    }
+}
+
+#[pymethods]
+impl NumberWaker {
+    #[getter]
+    fn number(&self) -> u64 {
+        self.number
     }
 }
 
@@ -59,6 +74,11 @@ impl Notifier {
         let descriptor = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let descriptor = descriptor.map_err(|error| PyOSError::new_err(error.to_string()))?;
         Ok(Self { inner: Arc::new(Inner { descriptor, ready: Mutex::default() }) })
+    }
+    /// What has this notifier name `number`.
+    fn waker(&self, number: u64) -> NumberWaker {
+        let waker = Waker::from(Arc::new(Ring { inner: Arc::clone(&self.inner), number }));
+        NumberWaker { waker, number }
     }
     fn fileno(&self) -> i32 {
         self.inner.descriptor.as_raw_fd()

@@ -3,14 +3,14 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Mutex;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::errors;
-use crate::notifier::Notifier;
+use crate::notifier::NumberWaker;
 
 /// Makes the Python value, or raises.
 pub type Made = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
@@ -32,19 +32,13 @@ impl Pending {
 
 #[pymethods]
 impl Pending {
-    /// The value in a tuple, or `None`, and then the notifier names `number` once it is worth looking again.
-    fn poll<'py>(
-        &self,
-        py: Python<'py>,
-        notifier: &Notifier,
-        number: u64,
-    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    /// The value in a tuple, or `None`, and then the notifier names the number once it is worth looking again.
+    fn poll<'py>(&self, py: Python<'py>, waker: &NumberWaker) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let mut future = self.future.lock().map_err(|_| errors::poisoned())?;
         let Some(waiting) = future.as_mut() else {
             return Err(PyRuntimeError::new_err("this answer was given already"));
         };
-        let waker = notifier.waker(number);
-        match waiting.as_mut().poll(&mut Context::from_waker(&waker)) {
+        match waiting.as_mut().poll(&mut waker.context()) {
             Poll::Pending => Ok(None),
             Poll::Ready(made) => {
                 *future = None;

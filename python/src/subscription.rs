@@ -1,6 +1,6 @@
 //! A subscription of this program's own.
 
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
@@ -9,7 +9,7 @@ use ringmq::{RecvError, Subscription as Inner};
 use crate::errors;
 use crate::fork::Owned;
 use crate::message::Message;
-use crate::notifier::Notifier;
+use crate::notifier::NumberWaker;
 use crate::wait;
 
 /// A session of this program with subscriptions.
@@ -92,12 +92,7 @@ impl Subscription {
         }
         Ok(list)
     }
-    fn poll<'py>(
-        &self,
-        py: Python<'py>,
-        notifier: &Notifier,
-        number: u64,
-    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    fn poll<'py>(&self, py: Python<'py>, waker: &NumberWaker) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let inner = self.open(py)?;
         let inner = inner.get(py)?;
         match inner.try_recv() {
@@ -105,8 +100,7 @@ impl Subscription {
             Err(RecvError::Timeout) => {}
             Err(error) => return Err(errors::receive(py, error)),
         }
-        let waker = notifier.waker(number);
-        match inner.poll_next(&mut Context::from_waker(&waker)) {
+        match inner.poll_next(&mut waker.context()) {
             Poll::Ready(Some(message)) => {
                 PyTuple::new(py, [Bound::new(py, Message::local(message))?]).map(Some)
             }

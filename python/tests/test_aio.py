@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import ringmq
-from ringmq import aio
+from ringmq import _ringmq, aio
 
 
 def run(coroutine: Coroutine[Any, Any, None]) -> None:
@@ -109,3 +109,16 @@ def test_a_slow_reader_slows_its_server_down() -> None:
 def test_each_loop_has_its_own_waits() -> None:
     for _ in range(3):
         test_a_wait_can_be_cancelled_and_loses_nothing()
+
+
+def test_a_wait_that_is_given_up_is_forgotten(broker: ringmq.Broker) -> None:
+    notifier = _ringmq.Notifier()
+    waker = notifier.waker(7)
+    with broker.subscribe("t") as messages, ringmq.Client(broker.url) as client:
+        client.subscribe("t")
+        for _ in range(1000):
+            assert messages.poll(waker) is None
+            assert client.poll(waker) is None
+        broker.publish("t", "x", qos=1)
+        assert messages.get().text == client.get().text == "x"
+        assert notifier.take() == [7, 7]
