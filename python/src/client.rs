@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use ringmq_client::{
-    AsyncClient, Client as Inner, ConnectionState, Error, Event, Goodbye, Publish, ReasonCode,
-    Receipt as InnerReceipt, RecvError, RequestError, RetainHandling, Stopped, Subscribe,
+    AsyncClient, Client as Inner, ConnectionState, Error, Event, Goodbye, Properties, PropertyValue, Publish,
+    ReasonCode, Receipt as InnerReceipt, RecvError, RequestError, RetainHandling, Stopped, Subscribe,
     SubscriptionOptions, Unsubscribe,
 };
 
@@ -232,13 +232,33 @@ fn goodbye(
     Ok(Goodbye { reason, session_expiry_seconds: session_expiry_interval, reason_string, user_properties })
 }
 
+/// Properties as pairs of the specification's name and a value, in their order.
+pub fn property_list<'py>(py: Python<'py>, properties: Properties<'_>) -> PyResult<Bound<'py, PyList>> {
+    let list = PyList::empty(py);
+    for (property, value) in properties.iter() {
+        let value = match value {
+            PropertyValue::U8(number) => number.into_pyobject(py)?.into_any(),
+            PropertyValue::U16(number) => number.into_pyobject(py)?.into_any(),
+            PropertyValue::U32(number) | PropertyValue::Variable(number) => {
+                number.into_pyobject(py)?.into_any()
+            }
+            PropertyValue::Str(text) => text.into_pyobject(py)?.into_any(),
+            PropertyValue::Bytes(bytes) => PyBytes::new(py, bytes).into_any(),
+            PropertyValue::Pair(name, value) => (name, value).into_pyobject(py)?.into_any(),
+        };
+        list.append((property.name(), value))?;
+    }
+    Ok(list)
+}
+
 /// An event as a name and its fields.
 fn event<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py, PyTuple>> {
     let fields = PyDict::new(py);
     let name = match event {
         Event::Connected(connected) => {
             fields.set_item("session_present", connected.session_present)?;
-            fields.set_item("assigned_client_id", connected.assigned_client_id)?;
+            fields.set_item("assigned_client_id", connected.assigned_client_id.as_deref())?;
+            fields.set_item("properties", property_list(py, connected.properties.as_properties())?)?;
             "connected"
         }
         Event::Disconnected { error, was_connected, retry_in } => {
@@ -277,6 +297,12 @@ impl Client {
         let timeout = wait::seconds(timeout)?;
         let client = self.begin(py)?;
         block(py, timeout, client.connected(), errors::connect).inspect_err(|_| self.forget(py))
+    }
+    /// Connects and waits until CONNECT has been sent; the server's answer is an event.
+    fn open(&self, py: Python<'_>, timeout: f64) -> PyResult<()> {
+        let timeout = wait::seconds(timeout)?;
+        let client = self.begin(py)?;
+        block(py, timeout, client.opened(), errors::connect).inspect_err(|_| self.forget(py))
     }
     fn connect_later(&self, py: Python<'_>) -> PyResult<Pending> {
         let client = self.begin(py)?;
@@ -460,6 +486,13 @@ impl Client {
             client.blocking().recv_event(until.saturating_duration_since(std::time::Instant::now()))
         };
         wait::until(py, wait::seconds(timeout)?, look)?.map(|found| event(py, found)).transpose()
+    }
+    fn poll_event<'py>(&self, py: Python<'py>, waker: &NumberWaker) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        match self.client(py)?.poll_event(&mut waker.context()) {
+            Poll::Ready(Some(found)) => event(py, found).map(Some),
+            Poll::Ready(None) => Err(errors::plain(py, "StoppedError", "The client is stopped.")),
+            Poll::Pending => Ok(None),
+        }
     }
     #[pyo3(signature = (message, reason = 0))]
     fn acknowledge(&self, py: Python<'_>, message: &Message, reason: u8) -> PyResult<bool> {

@@ -1,9 +1,10 @@
 //! A message that arrived, as Python sees it. Its parts become Python's when they are asked for.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyMemoryView, PyString};
+use pyo3::types::{PyBytes, PyList, PyMemoryView, PyString};
 use ringmq::{Bytes, Properties, Property, ReceivedMessage, RetainedReport};
 
+use crate::client::property_list;
 use crate::payload;
 
 enum Source {
@@ -145,6 +146,10 @@ impl Message {
             Source::Client(message) => message.subscription_identifiers().collect(),
             Source::Retained(_) => Vec::new(),
         }
+    }
+    /// All properties as pairs of the specification's name and a value, in the order in which they came.
+    fn properties_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        property_list(py, self.properties())
     }
     fn __repr__(&self) -> String {
         /// Bytes of a payload that are shown.

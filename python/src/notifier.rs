@@ -80,6 +80,10 @@ impl Notifier {
         let waker = Waker::from(Arc::new(Ring { inner: Arc::clone(&self.inner), number }));
         NumberWaker { waker, number }
     }
+    /// Names `number` now.
+    fn wake(&self, number: u64) {
+        self.inner.wake(number);
+    }
     fn fileno(&self) -> i32 {
         self.inner.descriptor.as_raw_fd()
     }

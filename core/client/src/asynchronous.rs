@@ -43,6 +43,15 @@ impl AsyncClient {
         poll_fn(|task| self.client.shared.poll(News::Changed, task, first_result)).await
     }
 
+    /// Ends when CONNECT has been sent for the first time, or the first attempt to connect has failed before.
+    ///
+    /// # Errors
+    /// How it failed.
+    pub async fn opened(&self) -> Result<(), ConnectError> {
+        let look = |state: &mut State| if state.opened { Some(Ok(())) } else { first_result(state) };
+        poll_fn(|task| self.client.shared.poll(News::Changed, task, look)).await
+    }
+
     /// The blocking face of the same client, which also has all that does not wait.
     #[must_use]
     pub fn blocking(&self) -> &Client {
@@ -88,11 +97,16 @@ impl AsyncClient {
 
     /// The next event of the connection; nothing after [`Event::Stopped`] has been taken.
     pub async fn recv_event(&self) -> Option<Event> {
+        poll_fn(|task| self.poll_event(task)).await
+    }
+
+    /// The next event, or the task is woken when one comes; nothing as for [`Self::recv_event`].
+    pub fn poll_event(&self, task: &mut Context<'_>) -> Poll<Option<Event>> {
         let next = |state: &mut State| match state.events.pop_front() {
             Some(event) => Some(Some(event)),
             None => state.stopped.is_some().then_some(None),
         };
-        poll_fn(|task| self.client.shared.poll(News::Changed, task, next)).await
+        self.client.shared.poll(News::Changed, task, next)
     }
 
     /// Ends when everything has been sent and answered.

@@ -352,7 +352,10 @@ impl Entry {
     fn open(&mut self, stream: Socket, now: Mono) {
         self.link = Link::Open { stream, close_until: None };
         self.opened = now;
-        self.shared.with_driver(|state| state.peer.connect(now));
+        self.shared.with_driver(|state| {
+            state.opened = true;
+            state.peer.connect(now);
+        });
     }
 
     /// False when there is nothing to do but wait for the socket.

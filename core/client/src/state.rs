@@ -50,6 +50,8 @@ pub(crate) struct State {
     pub(crate) peer: Peer,
     pub(crate) connection: ConnectionState,
     pub(crate) connected: Option<Box<Connected>>,
+    /// A transport has stood, so that CONNECT went out.
+    pub(crate) opened: bool,
     /// The server has accepted this connection, which has not been taken down yet.
     pub(crate) connected_now: bool,
     /// Attempts and connections that failed so far, and how the last one did.
@@ -209,6 +211,7 @@ impl State {
             connection: ConnectionState::Connecting,
             connected: None,
             connected_now: false,
+            opened: false,
             failures: 0,
             last_error: None,
             stopped: None,

@@ -1,0 +1,1194 @@
+"""paho-mqtt 2.x's `Client` on RingMQ's engine: `import ringmq.paho as mqtt` in place of `import paho.mqtt.client as mqtt`.
+
+Both versions of its callback interface are here. What is different, because another engine is below:
+
+- the network is served by a thread of RingMQ's at all times, so `loop_start`, `loop_forever` and `loop` only call the
+  callbacks, and `loop_read`, `loop_write`, `loop_misc`, `socket` and the `on_socket_*` callbacks are not there;
+- packet identifiers are the engine's; `mid` counts the requests of the client, from 1 on, at QoS 0 too;
+- messages of QoS 1 and 2 are acknowledged when `on_message` has returned, and a full queue of received ones stops reading
+  instead of filling memory;
+- `on_log` and loggers get the few lines this module has.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import threading
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum, IntEnum
+from typing import Any, TypeAlias, cast
+
+from ringmq import _ringmq
+from ringmq._errors import ConnectError, Error, QueueFullError, RequestError, StoppedError
+from ringmq._errors import Timeout as _Timeout
+
+__all__ = [
+    "MQTT_ERR_INVAL",
+    "MQTT_ERR_NO_CONN",
+    "MQTT_ERR_QUEUE_SIZE",
+    "MQTT_ERR_SUCCESS",
+    "CallbackAPIVersion",
+    "Client",
+    "ConnackCode",
+    "ConnectFlags",
+    "DisconnectFlags",
+    "MQTTErrorCode",
+    "MQTTMessage",
+    "MQTTMessageInfo",
+    "MQTTProtocolVersion",
+    "MQTTv5",
+    "MQTTv31",
+    "MQTTv311",
+    "PacketTypes",
+    "PayloadType",
+    "Properties",
+    "ReasonCode",
+    "SubscribeOptions",
+    "connack_string",
+    "error_string",
+    "topic_matches_sub",
+]
+
+
+class CallbackAPIVersion(Enum):
+    """Which arguments callbacks get."""
+
+    VERSION1 = 1
+    VERSION2 = 2
+
+
+class MQTTErrorCode(IntEnum):
+    """What a call came to."""
+
+    MQTT_ERR_AGAIN = -1
+    MQTT_ERR_SUCCESS = 0
+    MQTT_ERR_NOMEM = 1
+    MQTT_ERR_PROTOCOL = 2
+    MQTT_ERR_INVAL = 3
+    MQTT_ERR_NO_CONN = 4
+    MQTT_ERR_CONN_REFUSED = 5
+    MQTT_ERR_NOT_FOUND = 6
+    MQTT_ERR_CONN_LOST = 7
+    MQTT_ERR_TLS = 8
+    MQTT_ERR_PAYLOAD_SIZE = 9
+    MQTT_ERR_NOT_SUPPORTED = 10
+    MQTT_ERR_AUTH = 11
+    MQTT_ERR_ACL_DENIED = 12
+    MQTT_ERR_UNKNOWN = 13
+    MQTT_ERR_ERRNO = 14
+    MQTT_ERR_QUEUE_SIZE = 15
+    MQTT_ERR_KEEPALIVE = 16
+
+
+class MQTTProtocolVersion(IntEnum):
+    """Versions of MQTT."""
+
+    MQTTv31 = 3
+    MQTTv311 = 4
+    MQTTv5 = 5
+
+
+class ConnackCode(IntEnum):
+    """Return codes of CONNACK (MQTT 3.1.1, 3.2.2.3)."""
+
+    CONNACK_ACCEPTED = 0
+    CONNACK_REFUSED_PROTOCOL_VERSION = 1
+    CONNACK_REFUSED_IDENTIFIER_REJECTED = 2
+    CONNACK_REFUSED_SERVER_UNAVAILABLE = 3
+    CONNACK_REFUSED_BAD_USERNAME_PASSWORD = 4
+    CONNACK_REFUSED_NOT_AUTHORIZED = 5
+
+
+MQTTv31, MQTTv311, MQTTv5 = MQTTProtocolVersion.MQTTv31, MQTTProtocolVersion.MQTTv311, MQTTProtocolVersion.MQTTv5
+MQTT_ERR_SUCCESS = MQTTErrorCode.MQTT_ERR_SUCCESS
+MQTT_ERR_PROTOCOL = MQTTErrorCode.MQTT_ERR_PROTOCOL
+MQTT_ERR_INVAL = MQTTErrorCode.MQTT_ERR_INVAL
+MQTT_ERR_NO_CONN = MQTTErrorCode.MQTT_ERR_NO_CONN
+MQTT_ERR_CONN_REFUSED = MQTTErrorCode.MQTT_ERR_CONN_REFUSED
+MQTT_ERR_CONN_LOST = MQTTErrorCode.MQTT_ERR_CONN_LOST
+MQTT_ERR_QUEUE_SIZE = MQTTErrorCode.MQTT_ERR_QUEUE_SIZE
+MQTT_ERR_KEEPALIVE = MQTTErrorCode.MQTT_ERR_KEEPALIVE
+MQTT_CLEAN_START_FIRST_ONLY = 3
+
+_VERSIONS = {3: "3.1", 4: "3.1.1", 5: "5.0"}
+_ERRORS = {
+    MQTTErrorCode.MQTT_ERR_SUCCESS: "No error.",
+    MQTTErrorCode.MQTT_ERR_INVAL: "Invalid function arguments provided.",
+    MQTTErrorCode.MQTT_ERR_NO_CONN: "The client is not currently connected.",
+    MQTTErrorCode.MQTT_ERR_CONN_REFUSED: "The connection was refused.",
+    MQTTErrorCode.MQTT_ERR_CONN_LOST: "The connection was lost.",
+    MQTTErrorCode.MQTT_ERR_PAYLOAD_SIZE: "Payload too large.",
+    MQTTErrorCode.MQTT_ERR_QUEUE_SIZE: "Message queue full.",
+    MQTTErrorCode.MQTT_ERR_KEEPALIVE: "Client or broker did not communicate in the keepalive interval.",
+}
+_CONNACK = {
+    0: "Connection Accepted.",
+    1: "Connection Refused: unacceptable protocol version.",
+    2: "Connection Refused: identifier rejected.",
+    3: "Connection Refused: broker unavailable.",
+    4: "Connection Refused: bad user name or password.",
+    5: "Connection Refused: not authorised.",
+}
+
+
+def error_string(error: int) -> str:
+    """What an error code means."""
+    return _ERRORS.get(cast(MQTTErrorCode, error), "Unknown error.")
+
+
+def connack_string(code: int | ReasonCode) -> str:
+    """What a return or reason code of CONNACK means."""
+    if isinstance(code, ReasonCode):
+        return str(code)
+    return _CONNACK.get(code, "Connection Refused: unknown reason.")
+
+
+def topic_matches_sub(sub: str, topic: str) -> bool:
+    """Whether a topic matches a topic filter (MQTT 5.0, 4.7)."""
+    levels, names = sub.split("/"), topic.split("/")
+    if topic.startswith("$") != sub.startswith("$"):
+        return False
+    for index, level in enumerate(levels):
+        if level == "#":
+            return True
+        if index >= len(names) or level not in ("+", names[index]):
+            return False
+    return len(levels) == len(names)
+
+
+class PacketTypes:
+    """Numbers of packet types (MQTT 5.0, 2.1.2)."""
+
+    CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = range(1, 8)
+    SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT, AUTH = range(8, 16)
+    WILLMESSAGE = 99
+
+
+_NAMES = {
+    0x00: "Success",
+    0x01: "Granted QoS 1",
+    0x02: "Granted QoS 2",
+    0x04: "Disconnect with will message",
+    0x10: "No matching subscribers",
+    0x11: "No subscription found",
+    0x80: "Unspecified error",
+    0x81: "Malformed packet",
+    0x82: "Protocol error",
+    0x83: "Implementation specific error",
+    0x84: "Unsupported protocol version",
+    0x85: "Client identifier not valid",
+    0x86: "Bad user name or password",
+    0x87: "Not authorized",
+    0x88: "Server unavailable",
+    0x89: "Server busy",
+    0x8A: "Banned",
+    0x8B: "Server shutting down",
+    0x8C: "Bad authentication method",
+    0x8D: "Keep alive timeout",
+    0x8E: "Session taken over",
+    0x8F: "Topic filter invalid",
+    0x90: "Topic name invalid",
+    0x91: "Packet identifier in use",
+    0x92: "Packet identifier not found",
+    0x93: "Receive maximum exceeded",
+    0x94: "Topic alias invalid",
+    0x95: "Packet too large",
+    0x96: "Message rate too high",
+    0x97: "Quota exceeded",
+    0x98: "Administrative action",
+    0x99: "Payload format invalid",
+    0x9A: "Retain not supported",
+    0x9B: "QoS not supported",
+    0x9C: "Use another server",
+    0x9D: "Server moved",
+    0x9E: "Shared subscription not supported",
+    0x9F: "Connection rate exceeded",
+    0xA0: "Maximum connect time",
+    0xA1: "Subscription identifiers not supported",
+    0xA2: "Wildcard subscription not supported",
+}
+_TO_CONNACK = {0x84: 1, 0x85: 2, 0x88: 3, 0x89: 3, 0x86: 4, 0x87: 5}
+
+
+class ReasonCode:
+    """A reason code of a packet (MQTT 5.0, 2.4). Equal to its number and to its name."""
+
+    def __init__(self, packetType: int, aName: str = "Success", identifier: int = -1) -> None:
+        """By name, or by number where that is not -1."""
+        self.packetType = packetType
+        if identifier == -1:
+            found = [value for value, name in _NAMES.items() if name == aName]
+            if not found and aName in ("Normal disconnection", "Granted QoS 0"):
+                found = [0]
+            if not found:
+                raise KeyError(aName)
+            identifier = found[0]
+        self.value = identifier
+
+    def getName(self) -> str:
+        """What it is called in its packet."""
+        if self.value == 0:
+            zero = {PacketTypes.DISCONNECT: "Normal disconnection", PacketTypes.SUBACK: "Granted QoS 0"}
+            return zero.get(self.packetType, "Success")
+        return _NAMES.get(self.value, f"Reason code {self.value}")
+
+    def getId(self, name: str) -> int:
+        """The number of a name."""
+        return ReasonCode(self.packetType, name).value
+
+    @property
+    def is_failure(self) -> bool:
+        """From 0x80 on it tells of a failure."""
+        return self.value >= 0x80
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, int):
+            return self.value == other
+        if isinstance(other, str):
+            return other == self.getName()
+        return getattr(other, "value", None) == self.value
+
+    def __lt__(self, other: Any) -> bool:
+        return self.value < int(getattr(other, "value", other))
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+    def __int__(self) -> int:
+        return self.value
+
+    def __str__(self) -> str:
+        return self.getName()
+
+    def __repr__(self) -> str:
+        return f"ReasonCode({self.packetType}, {self.getName()!r})"
+
+    def json(self) -> str:
+        """Its name."""
+        return self.getName()
+
+    def pack(self) -> bytearray:
+        """Its byte."""
+        return bytearray([self.value])
+
+
+class Properties:
+    """Properties of a packet: attributes with the specification's names without spaces, such as `MessageExpiryInterval`.
+    `UserProperty` takes pairs, one at a time or a list."""
+
+    def __init__(self, packetType: int) -> None:
+        """None yet."""
+        self.__dict__["packetType"] = packetType
+        self.__dict__["_values"] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        values: dict[str, Any] = self.__dict__["_values"]
+        if name in ("UserProperty", "SubscriptionIdentifier"):
+            more: list[Any] = list(cast(Iterable[Any], value)) if isinstance(value, list) else [value]
+            value = [*values.get(name, []), *more]
+        values[name] = value
+
+    def __getattr__(self, name: str) -> Any:
+        values: dict[str, Any] = self.__dict__.get("_values", {})
+        try:
+            return values[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def isEmpty(self) -> bool:
+        """Whether there is none."""
+        return not self.__dict__["_values"]
+
+    def clear(self) -> None:
+        """Removes all."""
+        self.__dict__["_values"].clear()
+
+    def json(self) -> dict[str, Any]:
+        """All of them by name."""
+        values: dict[str, Any] = self.__dict__["_values"]
+        return {name: value.hex() if isinstance(value, bytes) else value for name, value in values.items()}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Properties) and self.json() == other.json()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        return "[" + ", ".join(f"{name} : {value}" for name, value in self.json().items()) + "]"
+
+
+def _properties(packet_type: int, pairs: Iterable[tuple[str, Any]]) -> Properties:
+    properties = Properties(packet_type)
+    for name, value in pairs:
+        setattr(properties, name.replace(" ", ""), value)
+    return properties
+
+
+_PUBLISH = {
+    "PayloadFormatIndicator": "payload_format_indicator",
+    "MessageExpiryInterval": "message_expiry_interval",
+    "ContentType": "content_type",
+    "ResponseTopic": "response_topic",
+    "CorrelationData": "correlation_data",
+    "UserProperty": "user_properties",
+    "WillDelayInterval": "delay_interval",
+}
+_CONNECT = {
+    "SessionExpiryInterval": "session_expiry_interval",
+    "ReceiveMaximum": "receive_maximum",
+    "MaximumPacketSize": "maximum_packet_size",
+    "TopicAliasMaximum": "topic_alias_maximum",
+    "RequestResponseInformation": "request_response_information",
+    "RequestProblemInformation": "request_problem_information",
+    "UserProperty": "user_properties",
+    "AuthenticationMethod": "authentication_method",
+}
+
+
+def _keywords(properties: Properties | None, names: dict[str, str]) -> dict[str, Any]:
+    """Properties, ours or paho's, as keyword arguments."""
+    found: dict[str, Any] = {}
+    for name, keyword in names.items():
+        if properties is not None and hasattr(properties, name):
+            found[keyword] = getattr(properties, name)
+    return found
+
+
+class SubscribeOptions:
+    """Options of one subscription (MQTT 5.0, 3.8.3.1)."""
+
+    RETAIN_SEND_ON_SUBSCRIBE, RETAIN_SEND_IF_NEW_SUB, RETAIN_DO_NOT_SEND = range(3)
+
+    def __init__(
+        self,
+        qos: int = 0,
+        noLocal: bool = False,
+        retainAsPublished: bool = False,
+        retainHandling: int = RETAIN_SEND_ON_SUBSCRIBE,
+    ) -> None:
+        """As given."""
+        self.QoS = qos
+        self.noLocal = noLocal
+        self.retainAsPublished = retainAsPublished
+        self.retainHandling = retainHandling
+
+
+class ConnectFlags:
+    """Flags of CONNACK."""
+
+    def __init__(self, session_present: bool) -> None:
+        """As given."""
+        self.session_present = session_present
+
+    def __repr__(self) -> str:
+        return f"ConnectFlags(session_present={self.session_present})"
+
+
+class DisconnectFlags:
+    """How a connection ended."""
+
+    def __init__(self, is_disconnect_packet_from_server: bool) -> None:
+        """As given."""
+        self.is_disconnect_packet_from_server = is_disconnect_packet_from_server
+
+
+class MQTTMessage:
+    """A message that came."""
+
+    def __init__(self, message: _ringmq.Message) -> None:
+        """From the engine's."""
+        self._message = message
+        self.timestamp = time.monotonic()
+        self.topic = message.topic
+        self.payload = message.payload
+        self.qos = message.qos
+        self.retain = message.retain
+        self.dup = message.dup
+        self.mid = message.packet_id
+
+    @property
+    def properties(self) -> Properties:
+        """Its properties."""
+        return _properties(PacketTypes.PUBLISH, self._message.properties_list())
+
+
+class MQTTMessageInfo:
+    """What becomes of a publish. `rc`, `mid`; also a pair of both."""
+
+    def __init__(self, mid: int, rc: MQTTErrorCode, receipt: _ringmq.Receipt | None) -> None:
+        """As given."""
+        self.mid = mid
+        self.rc = rc
+        self._receipt = receipt
+
+    def __iter__(self) -> Any:
+        return iter((self.rc, self.mid))
+
+    def __getitem__(self, index: int) -> int:
+        return (self.rc, self.mid)[index]
+
+    def wait_for_publish(self, timeout: float | None = None) -> None:
+        """Waits until the server has it, at QoS 0 until it was sent, at most `timeout` seconds."""
+        if self._receipt is None:
+            raise (ValueError if self.rc == MQTT_ERR_QUEUE_SIZE else RuntimeError)(
+                f"Message publish failed: {error_string(self.rc)}"
+            )
+        try:
+            self._receipt.wait(timeout=1e9 if timeout is None else timeout)
+        except _Timeout:
+            pass
+        except (RequestError, StoppedError) as error:
+            raise RuntimeError(f"Message publish failed: {error}") from error
+
+    def is_published(self) -> bool:
+        """Whether the server has it."""
+        return self._receipt is not None and self._receipt.done
+
+
+PayloadType: TypeAlias = str | bytes | bytearray | int | float | None
+Callback: TypeAlias = Callable[..., Any]
+_Told: TypeAlias = Callable[[Any], object]
+
+
+class Client:
+    """A client with paho-mqtt's interface; see the module and paho-mqtt's documentation."""
+
+    def __init__(
+        self,
+        callback_api_version: CallbackAPIVersion = CallbackAPIVersion.VERSION1,
+        client_id: str | None = "",
+        clean_session: bool | None = None,
+        userdata: Any = None,
+        protocol: int = MQTTv311,
+        transport: str = "tcp",
+        reconnect_on_failure: bool = True,
+        manual_ack: bool = False,
+    ) -> None:
+        """As paho-mqtt's."""
+        if getattr(callback_api_version, "value", None) not in (1, 2):
+            raise TypeError(
+                "the first argument is CallbackAPIVersion.VERSION1 or VERSION2 (see docs/migrations.rst of paho-mqtt)"
+            )
+        if callback_api_version.value == 1:
+            warnings.warn("callbacks of version 1 are deprecated", DeprecationWarning, stacklevel=2)
+        if transport.lower() not in ("tcp", "websockets", "unix"):
+            raise ValueError(f'transport must be "websockets", "tcp" or "unix", not {transport}')
+        if protocol == MQTTv5 and clean_session is not None:
+            raise ValueError("Clean session is not used for MQTT 5.0")
+        self._is_v2 = callback_api_version.value == 2
+        self._protocol = int(protocol)
+        self._transport = transport.lower()
+        self._client_id = client_id or ""
+        self._clean = True if clean_session is None else clean_session
+        if not self._clean and not self._client_id and protocol != MQTTv5:
+            raise ValueError("A client id must be provided if clean session is False.")
+        self._userdata = userdata
+        self._options: dict[str, Any] = {"acknowledge": "manual" if manual_ack else "take"}
+        self._reconnects, self._delays = reconnect_on_failure, (1.0, 120.0)
+        self._ws_path = "/mqtt"
+        self._host, self._port, self._keepalive = "", 1883, 60
+        self._core: _ringmq.Client | None = None
+        self._connected = False
+        self._lost = False
+        self._refused: int | None = None
+        self._mid = 0
+        self._lock = threading.RLock()
+        self._notifier = _ringmq.Notifier()
+        self._wakers = [self._notifier.waker(0), self._notifier.waker(1)]
+        self._polls: dict[int, tuple[Callable[[_ringmq.Waker], tuple[Any] | None], _ringmq.Waker, _Told]] = {}
+        self._due: deque[Callable[[], object]] = deque()
+        self._thread: threading.Thread | None = None
+        self._stop = False
+        self._disconnecting = False
+        self._filters: list[tuple[str, Callback]] = []
+        self._logger: logging.Logger | None = None
+        self.on_connect: Callback | None = None
+        self.on_connect_fail: Callback | None = None
+        self.on_disconnect: Callback | None = None
+        self.on_message: Callback | None = None
+        self.on_publish: Callback | None = None
+        self.on_subscribe: Callback | None = None
+        self.on_unsubscribe: Callback | None = None
+        self.on_pre_connect: Callback | None = None
+        self.on_log: Callback | None = None
+        self.suppress_exceptions = False
+
+    # ------------------------------------------------------------- settings
+
+    def _may_change(self) -> None:
+        if self._core is not None and self._core.state != "stopped":
+            raise RuntimeError("this cannot be changed while the client is connected")
+
+    @property
+    def host(self) -> str:
+        """Where it connects to."""
+        return self._host
+
+    @host.setter
+    def host(self, host: str) -> None:
+        self._may_change()
+        self._host = host
+
+    @property
+    def port(self) -> int:
+        """The port there."""
+        return self._port
+
+    @port.setter
+    def port(self, port: int) -> None:
+        self._may_change()
+        self._port = port
+
+    @property
+    def keepalive(self) -> int:
+        """Keep alive in seconds, as the server has it once it is connected."""
+        return self._keepalive
+
+    @keepalive.setter
+    def keepalive(self, keepalive: int) -> None:
+        self._may_change()
+        self._keepalive = keepalive
+
+    @property
+    def transport(self) -> str:
+        """`"tcp"`, `"websockets"` or `"unix"`."""
+        return self._transport
+
+    @transport.setter
+    def transport(self, transport: str) -> None:
+        self._may_change()
+        self._transport = transport.lower()
+
+    @property
+    def connect_timeout(self) -> float:
+        """Seconds that connecting may take."""
+        return float(self._options.get("connect_timeout", 5.0))
+
+    @connect_timeout.setter
+    def connect_timeout(self, seconds: float) -> None:
+        self._may_change()
+        if seconds <= 0:
+            raise ValueError("timeout must be a positive number")
+        self._options["connect_timeout"] = float(seconds)
+
+    @property
+    def username(self) -> str | None:
+        """The user name."""
+        name: str | None = self._options.get("username")
+        return name
+
+    @username.setter
+    def username(self, username: str | None) -> None:
+        self._may_change()
+        self._options["username"] = username
+
+    @property
+    def password(self) -> str | bytes | None:
+        """The password."""
+        password: str | bytes | None = self._options.get("password")
+        return password
+
+    @password.setter
+    def password(self, password: str | bytes | None) -> None:
+        self._may_change()
+        self._options["password"] = password
+
+    @property
+    def max_inflight_messages(self) -> int:
+        """Messages of QoS 1 and 2 that may be unfinished."""
+        return int(self._options.get("inflight_maximum", 20))
+
+    @max_inflight_messages.setter
+    def max_inflight_messages(self, messages: int) -> None:
+        self._may_change()
+        self._options["inflight_maximum"] = messages
+
+    @property
+    def max_queued_messages(self) -> int:
+        """Messages that may wait to be sent."""
+        return int(self._options.get("queue_messages_max", 0))
+
+    @max_queued_messages.setter
+    def max_queued_messages(self, messages: int) -> None:
+        self._may_change()
+        self.max_queued_messages_set(messages)
+
+    def user_data_set(self, userdata: Any) -> None:
+        """What callbacks get as `userdata`."""
+        self._userdata = userdata
+
+    def user_data_get(self) -> Any:
+        """What callbacks get as `userdata`."""
+        return self._userdata
+
+    def username_pw_set(self, username: str | None, password: str | bytes | None = None) -> None:
+        """User name and password; without a name there is no password before 5.0."""
+        self._options["username"] = username
+        self._options["password"] = None if username is None else password
+
+    def will_set(
+        self,
+        topic: str,
+        payload: Any = None,
+        qos: int = 0,
+        retain: bool = False,
+        properties: Properties | None = None,
+    ) -> None:
+        """The message that the server publishes when the connection ends without a goodbye."""
+        if not topic:
+            raise ValueError("Invalid topic.")
+        if not 0 <= qos <= 2:
+            raise ValueError("Invalid QoS level.")
+        will = {"topic": topic, "payload": _payload(payload), "qos": qos, "retain": retain}
+        self._options["will"] = {**will, **_keywords(properties, _PUBLISH)}
+
+    def will_clear(self) -> None:
+        """No such message."""
+        self._options.pop("will", None)
+
+    def tls_set(
+        self,
+        ca_certs: str | None = None,
+        certfile: str | None = None,
+        keyfile: str | None = None,
+        cert_reqs: Any = None,
+        tls_version: Any = None,
+        ciphers: str | None = None,
+        keyfile_password: str | None = None,
+        alpn_protocols: list[str] | None = None,
+    ) -> None:
+        """Uses TLS. Of the arguments `cert_reqs`, `tls_version`, `ciphers` and `alpn_protocols` are not used: the engine
+        has its own, and always verifies; a key with a password is refused."""
+        if keyfile_password is not None:
+            raise ValueError("keys with a password are not supported")
+        self._options.update(tls=True, ca_file=ca_certs, cert_file=certfile, key_file=keyfile)
+
+    def tls_insecure_set(self, value: bool) -> None:
+        """Whether the server's name is not checked."""
+        self._options.update(tls=True, tls_any_name=value)
+
+    def ws_set_options(self, path: str = "/mqtt", headers: Any = None) -> None:
+        """The path of the WebSocket; headers of one's own are refused."""
+        if headers is not None:
+            raise ValueError("headers are not supported")
+        self._ws_path = path
+
+    def max_inflight_messages_set(self, inflight: int) -> None:
+        """Messages of QoS 1 and 2 that may be unfinished."""
+        self._options["inflight_maximum"] = inflight
+
+    def max_queued_messages_set(self, queue_size: int) -> Client:
+        """Messages that may wait to be sent; 0 stands for a million."""
+        if queue_size < 0:
+            raise ValueError("Invalid queue size.")
+        self._options["queue_messages_max"] = queue_size or 1_000_000
+        return self
+
+    def reconnect_delay_set(self, min_delay: int = 1, max_delay: int = 120) -> None:
+        """Seconds before the first and the longest wait before connecting again."""
+        self._delays = (float(min_delay), float(max_delay))
+
+    def manual_ack_set(self, on: bool) -> None:
+        """Whether messages are acknowledged by `ack`."""
+        self._options["acknowledge"] = "manual" if on else "take"
+
+    def enable_bridge_mode(self) -> None:
+        """Not supported: it has no clean form before 5.0, and there `no_local` does it."""
+        raise NotImplementedError("bridge mode is not supported")
+
+    def enable_logger(self, logger: logging.Logger | None = None) -> None:
+        """Where log lines go."""
+        self._logger = logger or logging.getLogger(__name__)
+
+    def disable_logger(self) -> None:
+        """Nowhere."""
+        self._logger = None
+
+    # ----------------------------------------------------------- connection
+
+    def connect(
+        self,
+        host: str,
+        port: int = 1883,
+        keepalive: int = 60,
+        bind_address: str = "",
+        bind_port: int = 0,
+        clean_start: bool | int = MQTT_CLEAN_START_FIRST_ONLY,
+        properties: Properties | None = None,
+    ) -> MQTTErrorCode:
+        """Connects and returns when CONNECT has been sent; `on_connect` tells the answer. Raises an `OSError` where nobody
+        listens."""
+        self.connect_async(host, port, keepalive, bind_address, bind_port, clean_start, properties)
+        return self.reconnect()
+
+    def connect_async(
+        self,
+        host: str,
+        port: int = 1883,
+        keepalive: int = 60,
+        bind_address: str = "",
+        bind_port: int = 0,
+        clean_start: bool | int = MQTT_CLEAN_START_FIRST_ONLY,
+        properties: Properties | None = None,
+    ) -> None:
+        """Connects when `loop_start` or `loop_forever` is called."""
+        if not host:
+            raise ValueError("Invalid host.")
+        if port <= 0 and self._transport != "unix":
+            raise ValueError("Invalid port number.")
+        if keepalive < 0:
+            raise ValueError("Keepalive must be >=0.")
+        self._host, self._port, self._keepalive = host, port, keepalive
+        if bind_address:
+            self._options["bind"] = bind_address
+        if self._protocol == MQTTv5:
+            self._clean = bool(clean_start)
+        elif properties is not None:
+            raise ValueError("Properties only apply to MQTT 5.0")
+        self._options.update(_keywords(properties, _CONNECT))
+
+    def reconnect(self) -> MQTTErrorCode:
+        """Connects once more."""
+        if not self._host:
+            raise ValueError("Invalid host.")
+        core = self._make()
+        self._call(self.on_pre_connect)
+        try:
+            core.open(10.0)
+        except (ConnectError, _Timeout):
+            if self.on_connect_fail is not None:
+                self._call(self.on_connect_fail)
+            raise
+        self._core = core
+        return MQTT_ERR_SUCCESS
+
+    def _make(self) -> _ringmq.Client:
+        if self._transport == "unix":
+            url = f"unix:{self._host}"
+        else:
+            scheme = "ws" if self._transport == "websockets" else "mqtt"
+            host = f"[{self._host}]" if ":" in self._host else self._host
+            url = f"{scheme}://{host}:{self._port}{self._ws_path if scheme == 'ws' else ''}"
+        self._disconnecting = False
+        self._refused = None
+        return _ringmq.Client(
+            url,
+            protocol=_VERSIONS[self._protocol],
+            client_id=self._client_id,
+            clean_start=self._clean,
+            keep_alive=self._keepalive,
+            reconnect=self._delays if self._reconnects else None,
+            resubscribe=False,
+            **{name: value for name, value in self._options.items() if value is not None},
+        )
+
+    def disconnect(self, reasoncode: ReasonCode | None = None, properties: Properties | None = None) -> MQTTErrorCode:
+        """Says goodbye when everything was sent; `on_disconnect` tells the end."""
+        self._disconnecting = True
+        core = self._core
+        if core is None or core.state == "stopped":
+            return MQTT_ERR_NO_CONN
+        keywords = _keywords(
+            properties,
+            {
+                "SessionExpiryInterval": "session_expiry_interval",
+                "ReasonString": "reason_string",
+                "UserProperty": "user_properties",
+            },
+        )
+        reason = 0 if reasoncode is None else int(getattr(reasoncode, "value", reasoncode))
+        self._await(core.disconnect_later(reason=reason, **keywords).poll, lambda _answer: None)
+        return MQTT_ERR_SUCCESS
+
+    def is_connected(self) -> bool:
+        """Whether the server has accepted the connection."""
+        return self._connected
+
+    # -------------------------------------------------------------- requests
+
+    def _next_mid(self) -> int:
+        with self._lock:
+            self._mid = self._mid % 65535 + 1
+            return self._mid
+
+    def _await(self, poll: Callable[[_ringmq.Waker], tuple[Any] | None], told: _Told) -> None:
+        """Calls `told` with the answer, in the loop, when it is there."""
+        with self._lock:
+            number = max(self._polls, default=1) + 1
+            self._polls[number] = (poll, self._notifier.waker(number), told)
+        self._look(number)
+
+    def _look(self, number: int) -> None:
+        with self._lock:
+            entry = self._polls.get(number)
+            if entry is None:
+                return
+            poll, waker, told = entry
+            try:
+                found = poll(waker)
+            except Error as error:
+                del self._polls[number]
+                self._due.append(lambda: told(error))
+            else:
+                if found is None:
+                    return
+                del self._polls[number]
+                value = found[0]
+                self._due.append(lambda: told(value))
+        self._wakers_wake()
+
+    def _wakers_wake(self) -> None:
+        """Something is due in the loop, which may wait."""
+        self._notifier.wake(0)
+
+    def publish(
+        self,
+        topic: str,
+        payload: Any = None,
+        qos: int = 0,
+        retain: bool = False,
+        properties: Properties | None = None,
+    ) -> MQTTMessageInfo:
+        """Hands a message over; `on_publish` tells when the server has it."""
+        if not topic and (properties is None or not hasattr(properties, "TopicAlias")):
+            raise ValueError("Invalid topic.")
+        if "#" in topic or "+" in topic:
+            raise ValueError("Publish topic cannot contain wildcards.")
+        if not 0 <= qos <= 2:
+            raise ValueError("Invalid QoS level.")
+        body = _payload(payload)
+        mid = self._next_mid()
+        core = self._core
+        if core is None:
+            return MQTTMessageInfo(mid, MQTT_ERR_NO_CONN, None)
+        try:
+            keywords = _keywords(properties, _PUBLISH)
+            receipt = core.publish(topic, body, qos=qos, retain=retain, timeout=0, **keywords)
+        except QueueFullError:
+            return MQTTMessageInfo(mid, MQTT_ERR_QUEUE_SIZE, None)
+        except StoppedError:
+            return MQTTMessageInfo(mid, MQTT_ERR_NO_CONN, None)
+        except RequestError as error:
+            raise ValueError(str(error)) from error
+        info = MQTTMessageInfo(mid, MQTT_ERR_SUCCESS if self._connected else MQTT_ERR_NO_CONN, receipt)
+        self._await(receipt.poll, lambda answer: self._published(mid, answer))
+        return info
+
+    def subscribe(
+        self,
+        topic: Any,
+        qos: int = 0,
+        options: SubscribeOptions | None = None,
+        properties: Properties | None = None,
+    ) -> tuple[MQTTErrorCode, int | None]:
+        """Subscribes; `on_subscribe` tells the answer."""
+        wanted = _wanted(topic, qos, options)
+        core = self._core
+        if core is None or core.state == "stopped":
+            return MQTT_ERR_NO_CONN, None
+        mid = self._next_mid()
+        identifier = _first(getattr(properties, "SubscriptionIdentifier", None))
+        try:
+            pending = core.subscribe_later(wanted, identifier, getattr(properties, "UserProperty", None))
+        except StoppedError:
+            return MQTT_ERR_NO_CONN, None
+        self._await(pending.poll, lambda answer: self._subscribed(mid, answer))
+        return MQTT_ERR_SUCCESS, mid
+
+    def unsubscribe(
+        self, topic: str | Sequence[str], properties: Properties | None = None
+    ) -> tuple[MQTTErrorCode, int | None]:
+        """Unsubscribes; `on_unsubscribe` tells the answer."""
+        names = [topic] if isinstance(topic, str) else list(topic)
+        if not names or not all(names):
+            raise ValueError("Invalid topic.")
+        core = self._core
+        if core is None or core.state == "stopped":
+            return MQTT_ERR_NO_CONN, None
+        mid = self._next_mid()
+        pending = core.unsubscribe_later(names, getattr(properties, "UserProperty", None))
+        self._await(pending.poll, lambda answer: self._unsubscribed(mid, answer))
+        return MQTT_ERR_SUCCESS, mid
+
+    def ack(self, mid: int, qos: int) -> MQTTErrorCode:
+        """Acknowledges a message, where `manual_ack` says that the program does."""
+        message = self._unacknowledged.pop(mid, None)
+        if message is not None and self._core is not None:
+            self._core.acknowledge(message)
+        return MQTT_ERR_SUCCESS
+
+    @property
+    def _unacknowledged(self) -> dict[int, _ringmq.Message]:
+        waiting: dict[int, _ringmq.Message] = self.__dict__.setdefault("_waiting_acks", {})
+        return waiting
+
+    def message_callback_add(self, sub: str, callback: Callback) -> None:
+        """Calls this for messages that match a filter, instead of `on_message`."""
+        if not sub:
+            raise ValueError("sub and callback must both be defined.")
+        self.message_callback_remove(sub)
+        self._filters.append((sub, callback))
+
+    def message_callback_remove(self, sub: str) -> None:
+        """Undoes that."""
+        self._filters = [(other, callback) for other, callback in self._filters if other != sub]
+
+    # ------------------------------------------------------------- callbacks
+
+    def _call(self, callback: Callback | None, *arguments: Any) -> None:
+        if callback is None:
+            return
+        try:
+            callback(self, self._userdata, *arguments)
+        except Exception:
+            if not self.suppress_exceptions:
+                raise
+
+    def _log(self, level: int, text: str) -> None:
+        if self._logger is not None:
+            self._logger.log(level, "%s", text)
+        if self.on_log is not None:
+            self._call(self.on_log, 16 if level == logging.DEBUG else 1, text)
+
+    def _published(self, mid: int, answer: int | Error) -> None:
+        code = 0x80 if isinstance(answer, Error) else answer
+        if isinstance(answer, RequestError) and answer.reason is not None:
+            code = int(answer.reason)
+        elif isinstance(answer, Error):
+            return
+        if self._is_v2:
+            self._call(self.on_publish, mid, ReasonCode(PacketTypes.PUBACK, identifier=code), Properties(PacketTypes.PUBACK))
+        else:
+            self._call(self.on_publish, mid)
+
+    def _subscribed(self, mid: int, answer: list[int] | Error) -> None:
+        if isinstance(answer, Error):
+            self._log(logging.WARNING, f"subscribe failed: {answer}")
+            return
+        codes = [ReasonCode(PacketTypes.SUBACK, identifier=code) for code in answer]
+        properties = Properties(PacketTypes.SUBACK)
+        if self._is_v2:
+            self._call(self.on_subscribe, mid, codes, properties)
+        elif self._protocol == MQTTv5:
+            self._call(self.on_subscribe, mid, codes, properties)
+        else:
+            self._call(self.on_subscribe, mid, tuple(answer))
+
+    def _unsubscribed(self, mid: int, answer: list[int] | Error) -> None:
+        if isinstance(answer, Error):
+            self._log(logging.WARNING, f"unsubscribe failed: {answer}")
+            return
+        codes = [ReasonCode(PacketTypes.UNSUBACK, identifier=code) for code in answer]
+        properties = Properties(PacketTypes.UNSUBACK)
+        if self._is_v2:
+            self._call(self.on_unsubscribe, mid, codes, properties)
+        elif self._protocol == MQTTv5:
+            self._call(self.on_unsubscribe, mid, properties, codes)
+        else:
+            self._call(self.on_unsubscribe, mid)
+
+    def _tell_connect(self, code: int, session_present: bool, pairs: Iterable[tuple[str, Any]]) -> None:
+        properties = _properties(PacketTypes.CONNACK, pairs)
+        reason = ReasonCode(PacketTypes.CONNACK, identifier=code)
+        if self._is_v2:
+            self._call(self.on_connect, ConnectFlags(session_present), reason, properties)
+        elif self._protocol == MQTTv5:
+            self._call(self.on_connect, {"session present": int(session_present)}, reason, properties)
+        else:
+            rc = ConnackCode(0 if code == 0 else _TO_CONNACK.get(code, 3))
+            self._call(self.on_connect, {"session present": int(session_present)}, rc)
+
+    def _tell_disconnect(self, error: Error | None) -> None:
+        reason = error.reason if isinstance(error, ConnectError) else None
+        code = 0 if error is None else 0x80 if reason is None else int(reason)
+        properties = Properties(PacketTypes.DISCONNECT)
+        if isinstance(error, ConnectError) and error.reason_string is not None:
+            properties.ReasonString = error.reason_string
+        if self._is_v2:
+            flags = DisconnectFlags(reason is not None)
+            self._call(self.on_disconnect, flags, ReasonCode(PacketTypes.DISCONNECT, identifier=code), properties)
+        elif self._protocol == MQTTv5:
+            told: Any = MQTTErrorCode.MQTT_ERR_CONN_LOST if error is not None else MQTT_ERR_SUCCESS
+            if reason is not None:
+                told = ReasonCode(PacketTypes.DISCONNECT, identifier=code)
+            self._call(self.on_disconnect, told, None)
+        else:
+            lost = MQTTErrorCode.MQTT_ERR_CONN_LOST if error is not None else MQTT_ERR_SUCCESS
+            self._call(self.on_disconnect, lost)
+
+    def _happened(self, name: str, fields: dict[str, Any]) -> None:
+        if name == "connected":
+            self._connected, self._refused = True, None
+            given = dict(fields["properties"])
+            self._keepalive = given.get("Server Keep Alive", self._keepalive)
+            self._tell_connect(0, fields["session_present"], fields["properties"])
+        elif name == "disconnected":
+            error = fields["error"]
+            if fields["was_connected"]:
+                self._connected, self._lost = False, True
+                self._tell_disconnect(error)
+            elif isinstance(error, ConnectError) and error.reason is not None:
+                self._refused = int(error.reason)
+                self._tell_connect(self._refused, False, [])
+                self._tell_disconnect(error)
+            elif self.on_connect_fail is not None:
+                self._call(self.on_connect_fail)
+        elif name == "stopped":
+            was_connected, self._connected = self._connected, False
+            if was_connected:
+                self._tell_disconnect(None)
+
+    def _arrived(self, message: _ringmq.Message) -> None:
+        if self._options["acknowledge"] == "manual" and message.qos > 0:
+            self._unacknowledged[message.packet_id] = message
+        seen = MQTTMessage(message)
+        matching = [callback for sub, callback in self._filters if topic_matches_sub(sub, message.topic)]
+        for callback in matching:
+            self._call(callback, seen)
+        if not matching:
+            self._call(self.on_message, seen)
+
+    # ------------------------------------------------------------------ loop
+
+    def _turn(self) -> bool:
+        """Calls the callbacks for what has happened; false once the client has stopped and everything was told."""
+        for number in self._notifier.take():
+            if number > 1:
+                self._look(number)
+        core = self._core
+        if core is None:
+            return not self._disconnecting
+        try:
+            while (event := core.poll_event(self._wakers[1])) is not None:
+                self._happened(*event)
+                self._call_due()
+        except StoppedError:
+            self._call_due()
+            return False
+        self._call_due()
+        try:
+            for _ in range(100):
+                found = core.poll(self._wakers[0])
+                if found is None:
+                    break
+                self._arrived(found[0])
+                self._call_due()
+            else:
+                self._wakers_wake()
+        except StoppedError:
+            pass
+        return True
+
+    def _call_due(self) -> None:
+        while self._due:
+            self._due.popleft()()
+
+    def loop(self, timeout: float = 1.0) -> MQTTErrorCode:
+        """Calls the callbacks for what has happened, waiting at most `timeout` seconds for something."""
+        if self._core is None:
+            return MQTT_ERR_NO_CONN
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._notifier.fileno(), selectors.EVENT_READ)
+            self._lost = False
+            alive = self._turn()
+            if alive and not self._lost:
+                selector.select(timeout)
+                alive = self._turn()
+        if self._lost:
+            return MQTTErrorCode.MQTT_ERR_CONN_LOST
+        return MQTT_ERR_SUCCESS if alive else MQTT_ERR_NO_CONN
+
+    def loop_start(self) -> MQTTErrorCode:
+        """Calls the callbacks on a thread, until `loop_stop`."""
+        if self._thread is not None:
+            return MQTT_ERR_INVAL
+        self._stop = False
+        self._thread = threading.Thread(target=self._run, args=(True,), name=f"ringmq-paho-{self._client_id}", daemon=True)
+        self._thread.start()
+        return MQTT_ERR_SUCCESS
+
+    def loop_stop(self) -> MQTTErrorCode:
+        """Ends that thread."""
+        thread = self._thread
+        if thread is None:
+            return MQTT_ERR_INVAL
+        self._stop = True
+        self._wakers_wake()
+        if thread is not threading.current_thread():
+            thread.join()
+            self._thread = None
+        return MQTT_ERR_SUCCESS
+
+    def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
+        """Calls the callbacks until the client has disconnected."""
+        self._stop = False
+        return self._run(retry_first_connection)
+
+    def _run(self, retry_first_connection: bool) -> MQTTErrorCode:
+        if self._core is None and self._host:
+            core = self._make()
+            self._call(self.on_pre_connect)
+            if retry_first_connection:
+                core.start()
+            else:
+                core.open(10.0)
+            self._core = core
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._notifier.fileno(), selectors.EVENT_READ)
+            while self._turn() and not self._stop:
+                selector.select(1.0)
+        return MQTT_ERR_SUCCESS
+
+    def __del__(self) -> None:
+        core = self.__dict__.get("_core")
+        if core is not None:
+            core.forget()
+
+
+def _first(value: Any) -> Any:
+    """One of a list."""
+    return value[0] if hasattr(value, "__len__") else value
+
+
+def _payload(payload: Any) -> bytes:
+    """A payload as paho-mqtt takes it."""
+    if payload is None:
+        return b""
+    if isinstance(payload, str):
+        return payload.encode()
+    if isinstance(payload, bytes | bytearray):
+        return bytes(payload)
+    if isinstance(payload, int | float):
+        return str(payload).encode("ascii")
+    raise TypeError("payload must be a string, bytearray, int, float or None.")
+
+
+def _wanted(topic: Any, qos: int, options: SubscribeOptions | None) -> list[tuple[str, int, bool, bool, int]]:
+    """Filters as paho-mqtt takes them: one, a pair, or a list of pairs."""
+    if isinstance(topic, tuple):
+        pair = cast(tuple[str, Any], topic)
+        topic, second = pair
+        options, qos = (None, second) if isinstance(second, int) else (cast(SubscribeOptions, second), 0)
+    if isinstance(topic, str):
+        if not topic:
+            raise ValueError("Invalid topic.")
+        pairs: list[tuple[str, Any]] = [(topic, qos if options is None else options)]
+    else:
+        pairs = list(cast(Iterable[tuple[str, Any]], topic))
+    wanted: list[tuple[str, int, bool, bool, int]] = []
+    for name, how in pairs:
+        if not name:
+            raise ValueError("Invalid topic.")
+        if isinstance(how, int):
+            if not 0 <= how <= 2:
+                raise ValueError("Invalid QoS level.")
+            wanted.append((name, how, False, False, 0))
+        else:
+            wanted.append((name, how.QoS, how.noLocal, how.retainAsPublished, how.retainHandling))
+    if not wanted:
+        raise ValueError("Empty topic list")
+    return wanted
