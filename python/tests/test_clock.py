@@ -29,7 +29,8 @@ def test_messages_expire_kept_and_queued(broker: ringmq.Broker) -> None:
     assert list(broker.retained("kept/#")) == ["kept/600"]
     with ringmq.Client(broker.url, **options) as client:
         message = client.get()
-        assert (message.text, message.message_expiry_interval) == ("600", 500)
+        assert message.text == "600"
+        assert message.message_expiry_interval in range(490, 501)
         with pytest.raises(ringmq.Timeout):
             client.get(timeout=0.05)
 

@@ -82,7 +82,7 @@ def test_one_that_hangs_has_a_deadline_and_holds_nobody_else() -> None:
             release.wait(10)
         return True
 
-    with ringmq.Broker(authenticate=authenticate, decision_timeout=0.2, hook_threads=2) as broker:
+    with ringmq.Broker(authenticate=authenticate, decision_timeout=2, hook_threads=2) as broker:
         with ringmq.Client(broker.url, client_id="before"), broker.subscribe("t") as messages:
             slow = threading.Thread(target=lambda: pytest.raises(ringmq.ConnectError, late))
             late = ringmq.Client(broker.url, client_id="slow").connect
