@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -121,4 +122,9 @@ def test_a_wait_that_is_given_up_is_forgotten(broker: ringmq.Broker) -> None:
             assert client.poll(waker) is None
         broker.publish("t", "x", qos=1)
         assert messages.get().text == client.get().text == "x"
-        assert notifier.take() == [7, 7]
+        named: list[int] = []
+        until = time.monotonic() + 5
+        # Whoever is woken may have the message before the waker has been called.
+        while len(named) < 2 and time.monotonic() < until:
+            named += notifier.take()
+        assert named + notifier.take() == [7, 7]
