@@ -1,7 +1,7 @@
 //! A broker in this process.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -66,12 +66,32 @@ impl Running {
 pub struct Broker {
     options: Mutex<Options>,
     running: RwLock<Option<Arc<Owned<Running>>>>,
+    /// Somebody is in `start`.
+    starting: AtomicBool,
+}
+
+impl Drop for Broker {
+    /// One that nobody holds any more stops, without the interpreter.
+    fn drop(&mut self) {
+        if let Ok(Some(running)) = self.running.get_mut().map(Option::take) {
+            // Where the interpreter is ending, this drops it as well.
+            let _ = Python::try_attach(|py| py.detach(move || drop(running)));
+        }
+    }
 }
 
 impl Broker {
     fn running(&self, py: Python<'_>) -> PyResult<Arc<Owned<Running>>> {
         let running = self.running.read().map_err(|_| errors::poisoned())?;
         running.clone().ok_or_else(|| errors::stopped(py))
+    }
+    fn started(&self, py: Python<'_>) -> PyResult<Running> {
+        let speaking = Speaking::begin(py)?;
+        let options = self.options.lock().map_err(|_| errors::poisoned())?.clone();
+        let broker = py.detach(|| options.start()).map_err(|error| errors::start(py, &error))?;
+        let handle = py.detach(|| broker.handle()).map_err(|error| errors::open(py, &error))?;
+        let urls = RwLock::new(broker.urls());
+        Ok(Running { broker: Mutex::new(broker), handle, urls, _speaking: speaking })
     }
     /// Asks the broker while it runs.
     fn ask<T: Send>(
@@ -91,7 +111,11 @@ impl Broker {
     #[pyo3(signature = (**options))]
     fn new(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         let options = options::from_keywords(py, options)?;
-        Ok(Self { options: Mutex::new(options), running: RwLock::new(None) })
+        Ok(Self {
+            options: Mutex::new(options),
+            running: RwLock::new(None),
+            starting: AtomicBool::new(false),
+        })
     }
     fn start(&self, py: Python<'_>) -> PyResult<()> {
         static STARTED_AT: AtomicU64 = AtomicU64::new(u64::MAX);
@@ -100,18 +124,18 @@ impl Broker {
         if first.is_err_and(|first| first != forks()) {
             return Err(errors::forked(py));
         }
-        let speaking = Speaking::begin(py)?;
-        let mut place = self.running.write().map_err(|_| errors::poisoned())?;
-        if place.is_some() {
+        // No lock is held while the interpreter is given away: whoever has that meanwhile may want the lock.
+        let is_running = self.running.read().map_err(|_| errors::poisoned())?.is_some();
+        if is_running || self.starting.swap(true, Ordering::Acquire) {
             return Err(errors::plain(py, "Error", "the broker runs already"));
         }
-        let options = self.options.lock().map_err(|_| errors::poisoned())?.clone();
-        let broker = py.detach(|| options.start()).map_err(|error| errors::start(py, &error))?;
-        let handle = py.detach(|| broker.handle()).map_err(|error| errors::open(py, &error))?;
-        let urls = RwLock::new(broker.urls());
-        let running = Running { broker: Mutex::new(broker), handle, urls, _speaking: speaking };
-        *place = Some(Arc::new(Owned::new(running)));
-        Ok(())
+        let started = self.started(py);
+        let placed = started.and_then(|running| {
+            *self.running.write().map_err(|_| errors::poisoned())? = Some(Arc::new(Owned::new(running)));
+            Ok(())
+        });
+        self.starting.store(false, Ordering::Release);
+        placed
     }
     /// Asks these from the next start on, instead of the files that the options name.
     fn set_hooks(&self, hooks: &Hooks) -> PyResult<()> {

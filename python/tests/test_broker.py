@@ -419,3 +419,50 @@ def test_one_wrong_message_of_many_keeps_none_of_the_others_back(broker: ringmq.
             broker.publish_many([("a", str(number)) for number in range(2000)], qos=1, timeout=0.05)
         with pytest.raises(TypeError):
             broker.publish_many([("a", 5)])  # type: ignore[list-item]
+
+
+def test_many_threads_use_one_broker_at_once() -> None:
+    """Start, stop and everything else from eight threads: an error or an answer each time, and no hang."""
+    broker = ringmq.Broker()
+    until = time.monotonic() + 1.5
+    failures: list[BaseException] = []
+
+    def use(number: int) -> None:
+        while time.monotonic() < until:
+            try:
+                match number % 4:
+                    case 0:
+                        broker.start()
+                    case 1:
+                        broker.stop()
+                    case 2:
+                        broker.publish("t", "x", qos=1, timeout=0.2)
+                        list(broker.clients)
+                    case _:
+                        _ = (broker.is_running, broker.urls, broker.port)
+                        broker.subscribe("t").close()
+            except ringmq.Error:
+                pass
+            except BaseException as error:
+                failures.append(error)
+                raise
+
+    threads = [threading.Thread(target=use, args=(number,), daemon=True) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+    broker.stop()
+    assert failures == []
+
+
+def test_one_that_nobody_holds_any_more_stops() -> None:
+    broker = ringmq.Broker()
+    broker.start()
+    address = broker.addresses[0]
+    socket.create_connection(address).close()
+    del broker
+    gc.collect()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
