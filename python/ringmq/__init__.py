@@ -74,4 +74,10 @@ __all__ = [
     "__version__",
 ]
 
-_os.register_at_fork(after_in_child=_ringmq.forked)
+
+def _in_the_child() -> None:
+    _ringmq.after_fork()
+    _ringmq.forked()
+
+
+_os.register_at_fork(before=_ringmq.before_fork, after_in_parent=_ringmq.after_fork, after_in_child=_in_the_child)

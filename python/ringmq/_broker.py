@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
 from ringmq import _ringmq, _shutdown
-from ringmq._errors import ConfigError
+from ringmq._errors import ConfigError, Error
 from ringmq._hooks import Authenticate, Authorize, Workers
 from ringmq._options import BrokerOptions
 from ringmq._ringmq import Message
@@ -16,6 +18,18 @@ if TYPE_CHECKING:
     import asyncio
 
 __all__ = ["Broker", "Clock"]
+
+
+def _is_local(options: BrokerOptions) -> bool:
+    """Whether it listens on this machine only, as far as its options say by themselves."""
+    if options.get("config_file") is not None or options.get("config_text") is not None:
+        return False
+    places: list[str] = []
+    for given in (options.get("listen"), options.get("bind")):
+        if given is not None:
+            places += given.split(",") if isinstance(given, str) else given
+    hosts = ("127.", "[::1]", "localhost", "::1")
+    return all(place.startswith("unix:") or place.split("://")[-1].strip().startswith(hosts) for place in places)
 
 
 class Clock:
@@ -104,6 +118,7 @@ class Broker(_ringmq.Broker):
         **options: Unpack[BrokerOptions],
     ) -> None:
         """Takes what `__new__` has left."""
+        self._starting = threading.RLock()
         self._workers: Workers | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         files = [name for name in ("password_file", "acl_file", "jwt_keys", "http_auth_url") if options.get(name)]
@@ -112,7 +127,16 @@ class Broker(_ringmq.Broker):
         if files:
             text = f"{files[0]} would not be looked into, because authenticate or authorize is asked instead"
             raise ConfigError(text)
+        if authenticate is None and options.get("allow_anonymous") is not True and not _is_local(options):
+            text = (
+                "authorize alone lets in everybody who reaches an address beyond this machine: give authenticate as well, "
+                "or allow_anonymous=True"
+            )
+            raise ConfigError(text)
+        if authenticate is None and options.get("allow_anonymous") in (False, "false"):
+            raise ConfigError("authorize does not know who is anonymous: give authenticate as well")
         self._workers = Workers(authenticate, authorize, hook_cache, hook_threads)
+        weakref.finalize(self, self._workers.hooks.close)
         self.set_hooks(self._workers.hooks)
 
     def run_hooks_on(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -159,23 +183,27 @@ class Broker(_ringmq.Broker):
             ConfigError: A file it reads is wrong.
             StartError: The machine does not give what it needs; says what to do.
         """
-        if self._workers is not None:
-            self._workers.start(self._loop)
-        try:
-            super().start()
-        except BaseException:
+        with self._starting:
+            if self.is_running:
+                raise Error("the broker runs already")
             if self._workers is not None:
-                self._workers.stop()
-            raise
-        _shutdown.register(self)
+                self._workers.start(self._loop)
+            try:
+                super().start()
+            except BaseException:
+                if self._workers is not None:
+                    self._workers.stop()
+                raise
+            _shutdown.register(self)
 
     def stop(self) -> None:
         """Stops it: publishes the wills of connected clients, says goodbye, and closes everything, within the option
         `stop_deadline`. Without effect when it does not run."""
-        _shutdown.unregister(self)
-        super().stop()
-        if self._workers is not None:
-            self._workers.stop()
+        with self._starting:
+            _shutdown.unregister(self)
+            super().stop()
+            if self._workers is not None:
+                self._workers.stop()
 
     def __enter__(self) -> Self:
         self.start()

@@ -141,7 +141,11 @@ class Client(_ringmq.Client):
         """Makes a client; it is not connected yet."""
         if "://" not in url and not url.startswith("unix:"):
             url = f"mqtt://{url}"
-        return super().__new__(cls, url, **core_options(options))
+        plain = core_options(options)
+        if on_message is not None and plain.get("acknowledge", "take") == "take":
+            # By whoever calls back, once that has returned.
+            plain["acknowledge"] = "manual"
+        return super().__new__(cls, url, **plain)
 
     def __init__(
         self,
@@ -155,6 +159,7 @@ class Client(_ringmq.Client):
         """Takes what `__new__` has left."""
         self._on_message = on_message
         self._on_event = on_event
+        self._acknowledges = on_message is not None and options.get("acknowledge", "take") == "take"
         self._thread: threading.Thread | None = None
 
     def connect(self, timeout: float = 30.0) -> None:
@@ -174,7 +179,8 @@ class Client(_ringmq.Client):
 
     def _begun(self) -> None:
         _shutdown.register(self)
-        if self._on_message or self._on_event:
+        is_there = self._thread is not None and self._thread.is_alive()
+        if (self._on_message or self._on_event) and not is_there:
             self._thread = threading.Thread(target=self._call_back, name="ringmq-callbacks", daemon=True)
             self._thread.start()
 
@@ -197,6 +203,15 @@ class Client(_ringmq.Client):
                 self._on_message(self, message)
             except Exception:
                 _log_exception("on_message")
+            if self._acknowledges:
+                self._acknowledge(message)
+
+    def _acknowledge(self, message: Message) -> None:
+        try:
+            self.acknowledge(message)
+        except StoppedError:
+            # Then the server sends it again.
+            pass
 
     def _tell_events(self) -> None:
         while self._on_event is not None and (event := self.next_event(0.0)) is not None:
@@ -293,6 +308,7 @@ class Client(_ringmq.Client):
         thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=5)
+        self.forget()
 
     def __enter__(self) -> Self:
         self.connect()

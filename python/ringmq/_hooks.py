@@ -42,7 +42,15 @@ Authenticate: TypeAlias = Callable[[ConnectQuestion], bool | str | Awaitable[boo
 Authorize: TypeAlias = Callable[[AccessQuestion], bool | Awaitable[bool]]
 """Whether a client may do what it wants."""
 
+COROUTINES_MAX = 1000
+"""Coroutines of hooks that are under way at one time on an event loop."""
+
 _log = logging.getLogger("ringmq")
+
+
+def _denied(question: _ringmq.Question) -> None:
+    _log.exception("a hook raised for %s of %s, which is denied", question.action, question.client_id)
+    question.answer(False)
 
 
 class Workers:
@@ -57,6 +65,7 @@ class Workers:
         self._number = max(1, threads)
         self._threads: list[threading.Thread] = []
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._under_way = threading.BoundedSemaphore(COROUTINES_MAX)
         self.hooks = _ringmq.Hooks(authenticate is not None, authorize is not None, cache)
 
     def start(self, loop: asyncio.AbstractEventLoop | None) -> None:
@@ -95,9 +104,8 @@ class Workers:
 
                 answer = asyncio.run(_whole(answer))
             _give(question, answer)
-        except Exception:
-            _log.exception("a hook raised for %s of %s, which is denied", question.action, question.client_id)
-            question.answer(False)
+        except BaseException:
+            _denied(question)
 
     def _ask(self, question: _ringmq.Question) -> bool | str | Awaitable[bool | str]:
         if question.action == "connect":
@@ -115,13 +123,22 @@ class Workers:
         async def whole() -> None:
             try:
                 _give(question, await answer)
-            except Exception:
-                _log.exception("a hook raised for %s of %s, which is denied", question.action, question.client_id)
-                question.answer(False)
+            except BaseException as error:
+                _denied(question)
+                if not isinstance(error, Exception):
+                    raise
+            finally:
+                self._under_way.release()
 
         import asyncio
 
-        asyncio.run_coroutine_threadsafe(whole(), loop)
+        # Whatever is beyond waits in the queue, which has a bound.
+        self._under_way.acquire()
+        try:
+            asyncio.run_coroutine_threadsafe(whole(), loop)
+        except BaseException:
+            self._under_way.release()
+            raise
 
 
 async def _whole(answer: Awaitable[bool | str]) -> bool | str:
@@ -129,7 +146,9 @@ async def _whole(answer: Awaitable[bool | str]) -> bool | str:
 
 
 def _give(question: _ringmq.Question, answer: bool | str) -> None:
-    if isinstance(answer, str):
+    if not isinstance(answer, str):
+        question.answer(bool(answer))
+    elif question.action == "connect" and answer:
         question.answer(True, answer)
     else:
-        question.answer(bool(answer))
+        raise TypeError(f"a hook answers with a bool, authenticate perhaps with a user name, not with {answer!r}")

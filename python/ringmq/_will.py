@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from ringmq._properties import Pairs, Payload
@@ -42,4 +42,4 @@ class Will:
 
     def fields(self) -> dict[str, Any]:
         """What it is made of, by name."""
-        return asdict(self)
+        return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -96,10 +96,10 @@ class _Source(Generic[T]):
         self._last: tuple[_Waits, _ringmq.Waker] | None = None
 
     async def next(self) -> T:
-        waits = _here()
-        if self._last is None or self._last[0] is not waits:
-            self._last = (waits, waits.waker())
-        return await waits.wait(self._poll, self._last[1])
+        waits, last = _here(), self._last
+        if last is None or last[0] is not waits:
+            last = self._last = (waits, waits.waker())
+        return await waits.wait(self._poll, last[1])
 
 
 class Subscription(AsyncIterator[Message]):
@@ -366,6 +366,9 @@ class Client(AsyncIterator[Message]):
             await _wait(pending.poll)
         except StoppedError:
             pass
+        except BaseException:
+            self._core.forget()
+            raise
 
     def stop(self) -> None:
         """Closes the connection without waiting for anything."""

@@ -140,9 +140,11 @@ class MQTTMessageInfo:
 
     def is_published(self) -> bool:
         """Whether the server has it."""
-        return self._receipt is not None and self._receipt.done
+        return self._receipt is not None and self._receipt.succeeded
 
 
+PENDING_MAX = 2_000_000
+"""Requests whose answers have not been told yet."""
 PayloadType: TypeAlias = str | bytes | bytearray | int | float | None
 Callback: TypeAlias = Callable[..., Any]
 _Told: TypeAlias = Callable[[Any], object]
@@ -181,7 +183,8 @@ class Client:
         if not self._clean and not self._client_id and protocol != MQTTv5:
             raise ValueError("A client id must be provided if clean session is False.")
         self._userdata = userdata
-        self._options: dict[str, Any] = {"acknowledge": "manual" if manual_ack else "take"}
+        self._options: dict[str, Any] = {"acknowledge": "manual"}
+        self._manual_ack = manual_ack
         self._reconnects, self._delays = reconnect_on_failure, (1.0, 120.0)
         self._ws_path = "/mqtt"
         self._host, self._port, self._keepalive = "", 1883, 60
@@ -190,6 +193,7 @@ class Client:
         self._lost = False
         self._refused: int | None = None
         self._mid = 0
+        self._number = 1
         self._lock = threading.RLock()
         self._notifier = _ringmq.Notifier()
         self._wakers = [self._notifier.waker(0), self._notifier.waker(1)]
@@ -197,6 +201,7 @@ class Client:
         self._due: deque[Callable[[], object]] = deque()
         self._thread: threading.Thread | None = None
         self._stop = False
+        self._loops = 0
         self._disconnecting = False
         self._filters: list[tuple[str, Callback]] = []
         self._logger: logging.Logger | None = None
@@ -388,7 +393,7 @@ class Client:
 
     def manual_ack_set(self, on: bool) -> None:
         """Whether messages are acknowledged by `ack`."""
-        self._options["acknowledge"] = "manual" if on else "take"
+        self._manual_ack = on
 
     def enable_bridge_mode(self) -> None:
         """Not supported: it has no clean form before 5.0, and there `no_local` does it."""
@@ -495,6 +500,13 @@ class Client:
             },
         )
         reason = 0 if reasoncode is None else int(getattr(reasoncode, "value", reasoncode))
+        if self._thread is None and not self._loops:
+            # Nobody would see to it later.
+            try:
+                core.disconnect(reason=reason, timeout=2.0, **keywords)
+            except Error as error:
+                self._log(logging.WARNING, f"disconnect: {error}")
+            return MQTT_ERR_SUCCESS
         self._await(core.disconnect_later(reason=reason, **keywords).poll, lambda _answer: None)
         return MQTT_ERR_SUCCESS
 
@@ -512,7 +524,8 @@ class Client:
     def _await(self, poll: Callable[[_ringmq.Waker], tuple[Any] | None], told: _Told) -> None:
         """Calls `told` with the answer, in the loop, when it is there."""
         with self._lock:
-            number = max(self._polls, default=1) + 1
+            self._number += 1
+            number = self._number
             self._polls[number] = (poll, self._notifier.waker(number), told)
         self._look(number)
 
@@ -526,7 +539,8 @@ class Client:
                 found = poll(waker)
             except Error as error:
                 del self._polls[number]
-                self._due.append(lambda: told(error))
+                failure = error
+                self._due.append(lambda: told(failure))
             else:
                 if found is None:
                     return
@@ -559,6 +573,9 @@ class Client:
         core = self._core
         if core is None:
             return MQTTMessageInfo(mid, MQTT_ERR_NO_CONN, None)
+        if len(self._polls) >= PENDING_MAX:
+            # Nobody calls the loop, or far too seldom.
+            return MQTTMessageInfo(mid, MQTT_ERR_QUEUE_SIZE, None)
         try:
             keywords = keywords_of(properties, PUBLISH_KEYWORDS)
             receipt = core.publish(topic, body, qos=qos, retain=retain, timeout=0, **keywords)
@@ -737,7 +754,7 @@ class Client:
                 self._tell_disconnect(None)
 
     def _arrived(self, message: _ringmq.Message) -> None:
-        if self._options["acknowledge"] == "manual" and message.qos > 0:
+        if self._manual_ack and message.qos > 0:
             self._unacknowledged[message.packet_id] = message
         seen = MQTTMessage(message)
         matching = [callback for sub, callback in self._filters if topic_matches_sub(sub, message.topic)]
@@ -745,6 +762,8 @@ class Client:
             self._call(callback, seen)
         if not matching:
             self._call(self.on_message, seen)
+        if not self._manual_ack and message.qos > 0 and self._core is not None:
+            self._core.acknowledge(message)
 
     # ------------------------------------------------------------------ loop
 
@@ -761,20 +780,27 @@ class Client:
                 self._happened(*event)
                 self._call_due()
         except StoppedError:
+            while self._take(core):
+                pass
             self._call_due()
             return False
         self._call_due()
+        for _ in range(100):
+            if not self._take(core):
+                return True
+        self._wakers_wake()
+        return True
+
+    def _take(self, core: _ringmq.Client) -> bool:
+        """Calls back for the next message, if there is one."""
         try:
-            for _ in range(100):
-                found = core.poll(self._wakers[0])
-                if found is None:
-                    break
-                self._arrived(found[0])
-                self._call_due()
-            else:
-                self._wakers_wake()
+            found = core.poll(self._wakers[0])
         except StoppedError:
-            pass
+            return False
+        if found is None:
+            return False
+        self._arrived(found[0])
+        self._call_due()
         return True
 
     def _call_due(self) -> None:
@@ -831,10 +857,14 @@ class Client:
             else:
                 core.open(10.0)
             self._core = core
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._notifier.fileno(), selectors.EVENT_READ)
-            while self._turn() and not self._stop:
-                selector.select(1.0)
+        self._loops += 1
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._notifier.fileno(), selectors.EVENT_READ)
+                while self._turn() and not self._stop:
+                    selector.select(1.0)
+        finally:
+            self._loops -= 1
         return MQTT_ERR_SUCCESS
 
     def __del__(self) -> None:

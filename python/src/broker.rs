@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use ringmq::config::DeciderFactory;
 use ringmq::{
     Handle, Options, PendingPublish, PublishError, PublishOptions, RetainHandling, SessionReport,
     SubscribeOptions,
@@ -47,7 +49,8 @@ impl From<ringmq::Published> for Published {
 
 /// A broker that runs.
 struct Running {
-    broker: Mutex<ringmq::Broker>,
+    /// Taken by the stop.
+    broker: RwLock<Option<ringmq::Broker>>,
     /// This program's own session to publish with.
     handle: Handle,
     /// As they were when it started or reloaded.
@@ -56,8 +59,13 @@ struct Running {
 }
 
 impl Running {
-    fn broker(&self) -> std::sync::MutexGuard<'_, ringmq::Broker> {
-        self.broker.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Ends it, though others hold it still; they are told that it has stopped.
+    fn stop(&self) {
+        let broker = self.broker.write().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(broker) = broker {
+            // What was left over is in the log.
+            let _ = broker.stop();
+        }
     }
 }
 
@@ -65,6 +73,8 @@ impl Running {
 #[pyclass(frozen, subclass, module = "ringmq._ringmq")]
 pub struct Broker {
     options: Mutex<Options>,
+    /// The program's own rules, which no reload changes.
+    hooks: Mutex<Option<DeciderFactory>>,
     running: RwLock<Option<Arc<Owned<Running>>>>,
     /// Somebody is in `start`.
     starting: AtomicBool,
@@ -75,7 +85,12 @@ impl Drop for Broker {
     fn drop(&mut self) {
         if let Ok(Some(running)) = self.running.get_mut().map(Option::take) {
             // Where the interpreter is ending, this drops it as well.
-            let _ = Python::try_attach(|py| py.detach(move || drop(running)));
+            let _ = Python::try_attach(|py| {
+                py.detach(move || {
+                    running.ours().map(Running::stop);
+                    drop(running);
+                });
+            });
         }
     }
 }
@@ -87,11 +102,14 @@ impl Broker {
     }
     fn started(&self, py: Python<'_>) -> PyResult<Running> {
         let speaking = Speaking::begin(py)?;
-        let options = self.options.lock().map_err(|_| errors::poisoned())?.clone();
+        let mut options = self.options.lock().map_err(|_| errors::poisoned())?.clone();
+        if let Some(hooks) = self.hooks.lock().map_err(|_| errors::poisoned())?.clone() {
+            options = options.decider(hooks);
+        }
         let broker = py.detach(|| options.start()).map_err(|error| errors::start(py, &error))?;
         let handle = py.detach(|| broker.handle()).map_err(|error| errors::open(py, &error))?;
         let urls = RwLock::new(broker.urls());
-        Ok(Running { broker: Mutex::new(broker), handle, urls, _speaking: speaking })
+        Ok(Running { broker: RwLock::new(Some(broker)), handle, urls, _speaking: speaking })
     }
     /// Asks the broker while it runs.
     fn ask<T: Send>(
@@ -101,7 +119,11 @@ impl Broker {
     ) -> PyResult<T> {
         let running = self.running(py)?;
         let running = running.get(py)?;
-        Ok(py.detach(|| question(&running.broker())))
+        let answer = py.detach(|| {
+            let broker = running.broker.read().unwrap_or_else(PoisonError::into_inner);
+            broker.as_ref().map(question)
+        });
+        answer.ok_or_else(|| errors::stopped(py))
     }
 }
 
@@ -113,6 +135,7 @@ impl Broker {
         let options = options::from_keywords(py, options)?;
         Ok(Self {
             options: Mutex::new(options),
+            hooks: Mutex::default(),
             running: RwLock::new(None),
             starting: AtomicBool::new(false),
         })
@@ -129,23 +152,23 @@ impl Broker {
         if is_running || self.starting.swap(true, Ordering::Acquire) {
             return Err(errors::plain(py, "Error", "the broker runs already"));
         }
-        let started = self.started(py);
-        let placed = started.and_then(|running| {
-            *self.running.write().map_err(|_| errors::poisoned())? = Some(Arc::new(Owned::new(running)));
-            Ok(())
-        });
-        self.starting.store(false, Ordering::Release);
-        placed
+        let _starting = Starting(&self.starting);
+        let running = self.started(py)?;
+        *self.running.write().map_err(|_| errors::poisoned())? = Some(Arc::new(Owned::new(running)));
+        Ok(())
     }
     /// Asks these from the next start on, instead of the files that the options name.
     fn set_hooks(&self, hooks: &Hooks) -> PyResult<()> {
-        let mut options = self.options.lock().map_err(|_| errors::poisoned())?;
-        *options = options.clone().decider(hooks.factory());
+        *self.hooks.lock().map_err(|_| errors::poisoned())? = Some(hooks.factory());
         Ok(())
     }
     fn stop(&self, py: Python<'_>) -> PyResult<()> {
         let running = self.running.write().map_err(|_| errors::poisoned())?.take();
-        // A call of another thread may hold it still; then that one's end is its end.
+        if let Some(running) = &running {
+            let running = running.get(py)?;
+            py.detach(|| running.stop());
+        }
+        // A call of another thread may hold what is left of it still.
         py.detach(|| drop(running));
         Ok(())
     }
@@ -155,12 +178,13 @@ impl Broker {
         let running = self.running(py)?;
         let running = running.get(py)?;
         let report = py.detach(|| {
-            let mut broker = running.broker();
+            let mut broker = running.broker.write().unwrap_or_else(PoisonError::into_inner);
+            let broker = broker.as_mut()?;
             let report = broker.reload(options.clone());
             *running.urls.write().unwrap_or_else(PoisonError::into_inner) = broker.urls();
-            report
+            Some(report)
         });
-        let report = report.map_err(|error| errors::start(py, &error))?;
+        let report = report.ok_or_else(|| errors::stopped(py))?.map_err(|error| errors::start(py, &error))?;
         *self.options.lock().map_err(|_| errors::poisoned())? = options;
         Ok(report.at_next_start)
     }
@@ -305,6 +329,9 @@ impl Broker {
     /// Sets the broker's clock ahead.
     fn advance_clock(&self, py: Python<'_>, seconds: f64, keep_alive: bool, timeout: f64) -> PyResult<()> {
         let (by, timeout) = (wait::seconds(seconds)?, wait::seconds(timeout)?);
+        if by.as_secs_f64() < seconds {
+            return Err(PyValueError::new_err("a clock is set ahead by at most ten years"));
+        }
         let advanced = self.ask(py, |broker| broker.advance_clock(by, keep_alive, timeout))?;
         advanced.map_err(|error| errors::admin(py, &error))
     }
@@ -337,7 +364,10 @@ impl Broker {
             py.check_signals()?;
             py.detach(|| batch.publish(handle, &options, timeout, chunk.drain(..)));
         }
-        py.detach(|| batch.finish(timeout));
+        while !batch.waiting.is_empty() {
+            py.check_signals()?;
+            py.detach(|| batch.take(timeout));
+        }
         match batch.failure {
             Some(error) => Err(errors::publish(py, &error)),
             None => Ok(batch.sum),
@@ -400,6 +430,15 @@ fn session_tuple(py: Python<'_>, report: SessionReport) -> PyResult<Bound<'_, Py
         .into_pyobject(py)
 }
 
+/// Somebody is in `start`, whatever comes of it.
+struct Starting<'a>(&'a AtomicBool);
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
 /// Messages that are converted at one go, with the interpreter, before they are published without it.
 const CHUNK: usize = ringmq::BATCH_MAX;
 /// Chunks that may wait for their answers.
@@ -441,17 +480,12 @@ impl Batch {
             }
         }
     }
-    fn finish(&mut self, timeout: Duration) {
-        while !self.waiting.is_empty() {
-            self.take(timeout);
-        }
-    }
     fn take(&mut self, timeout: Duration) {
         let Some(pending) = self.waiting.pop_front() else { return };
         match pending.wait(Instant::now() + timeout + GRACE) {
             Ok(published) => {
-                self.sum.matched += published.matched;
-                self.sum.dropped += published.dropped;
+                self.sum.matched = self.sum.matched.saturating_add(published.matched);
+                self.sum.dropped = self.sum.dropped.saturating_add(published.dropped);
             }
             Err(error) => self.fail(error),
         }

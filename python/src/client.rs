@@ -37,6 +37,11 @@ impl Receipt {
     fn done(&self, py: Python<'_>) -> PyResult<bool> {
         Ok(self.inner.get(py)?.answer().is_some())
     }
+    /// Whether the answer is there, and good.
+    #[getter]
+    fn succeeded(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.inner.get(py)?.answer().is_some_and(|answer| answer.is_ok()))
+    }
     #[pyo3(signature = (timeout = 30.0))]
     fn wait(&self, py: Python<'_>, timeout: f64) -> PyResult<u8> {
         let receipt = self.inner.get(py)?;
@@ -95,8 +100,24 @@ impl Client {
         let mut place = self.running.write().map_err(|_| errors::poisoned())?;
         let former = place.replace(Arc::new(Owned::new(running)));
         drop(place);
-        py.detach(|| drop(former));
+        py.detach(|| end(former));
         Ok(client)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let running = self.running.get_mut().map(Option::take).unwrap_or_default();
+        // Where the interpreter is ending, this drops it as well.
+        let _ = Python::try_attach(|py| py.detach(move || end(running)));
+    }
+}
+
+/// Ends a client at once, though calls of other threads hold it still.
+fn end(running: Option<Arc<Owned<Running>>>) {
+    if let Some(running) = running.as_ref().and_then(|running| running.ours()) {
+        // A goodbye that 5.0 does not allow it is not.
+        let _ = running.client.blocking().stop(&Goodbye::default());
     }
 }
 
@@ -546,7 +567,7 @@ impl Client {
         if let Ok(mut place) = self.running.write() {
             let running = place.take();
             drop(place);
-            py.detach(|| drop(running));
+            py.detach(|| end(running));
         }
     }
 }

@@ -191,6 +191,9 @@ impl Security {
         if let Some(file) = self.ca_file {
             tls = tls.authorities(std::fs::read(file)?);
         }
+        if self.key_file.is_some() && self.cert_file.is_none() {
+            return Err(PyValueError::new_err("key_file needs cert_file"));
+        }
         if let Some(certificate) = self.cert_file {
             let key = self.key_file.ok_or_else(|| PyValueError::new_err("cert_file needs key_file"))?;
             tls = tls.certificate(std::fs::read(certificate)?, std::fs::read(key)?);

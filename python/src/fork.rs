@@ -42,6 +42,13 @@ impl<T> Owned<T> {
     }
 }
 
+impl<T> Owned<T> {
+    /// The value, where this process made it; for who needs no error.
+    pub fn ours(&self) -> Option<&T> {
+        self.value.as_ref().filter(|_| self.forks == forks())
+    }
+}
+
 impl<T> Drop for Owned<T> {
     /// What another process made would wait at its end for threads that are not here, so it is left alone.
     fn drop(&mut self) {

@@ -44,7 +44,7 @@ mod _ringmq {
     #[pymodule_export]
     use super::hooks::{Hooks, Question};
     #[pymodule_export]
-    use super::logging::{flush_log, set_log_level};
+    use super::logging::{after_fork, before_fork, flush_log, set_log_level};
     #[pymodule_export]
     use super::message::Message;
     #[pymodule_export]

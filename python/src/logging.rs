@@ -1,21 +1,25 @@
 //! The broker's log lines on their way into Python's `logging`: through a bounded queue and a thread of its own, so that
 //! no core of a broker waits for the interpreter. The thread ends with the last broker or client.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use tracing::field::{Field, Visit};
+use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
 /// Lines that may wait for the interpreter; more are counted and told in one line.
 const LINES_MAX: usize = 10_000;
+/// How long the last broker waits for its lines to be told.
+const LAST_LINES: Duration = Duration::from_secs(2);
 /// Lines given to the interpreter at one go.
 const BATCH_MAX: usize = 100;
 
@@ -58,7 +62,8 @@ pub fn set_log_level(level: i64) {
 /// Waits until what was said so far has been given to Python's `logging`, at most a second.
 #[pyfunction]
 pub fn flush_log(py: Python<'_>) {
-    let sender = lock().as_ref().map(|queue| queue.sender.clone());
+    let ours = |queue: &&Queue| queue.forks == crate::fork::forks();
+    let sender = lock().as_ref().filter(ours).map(|queue| queue.sender.clone());
     let (done, mark) = sync_channel(1);
     py.detach(move || {
         if sender.is_some_and(|sender| sender.send(Said::Mark(done)).is_ok()) {
@@ -114,8 +119,34 @@ impl Drop for Speaking {
         drop(queue);
         // It has lines to give to the interpreter, which whoever waits here must not hold.
         // Where the interpreter is ending, nobody reads the lines any more.
-        let _ = Python::try_attach(|py| py.detach(|| thread.join()));
+        let _ = Python::try_attach(|py| py.detach(|| await_end(&thread)));
     }
+}
+
+/// Waits for the last lines, but not for a handler that does not come to an end, nor for itself.
+fn await_end(thread: &JoinHandle<()>) {
+    let until = Instant::now() + LAST_LINES;
+    while thread.thread().id() != thread::current().id() && !thread.is_finished() && Instant::now() < until {
+        thread::sleep(Duration::from_micros(200));
+    }
+}
+
+thread_local! {
+    /// The queue while this thread forks, so that no other thread has its lock then.
+    static FORKING: RefCell<Option<MutexGuard<'static, Option<Queue>>>> = const { RefCell::new(None) };
+}
+
+/// Called before a fork, in its thread.
+#[pyfunction]
+pub fn before_fork() {
+    let guard = lock();
+    FORKING.with(|forking| *forking.borrow_mut() = Some(guard));
+}
+
+/// Called behind a fork, in the parent and in the child.
+#[pyfunction]
+pub fn after_fork() {
+    FORKING.with(|forking| drop(forking.borrow_mut().take()));
 }
 
 fn lock() -> std::sync::MutexGuard<'static, Option<Queue>> {
@@ -173,15 +204,19 @@ fn tell(py: Python<'_>, lines: &[Line], lost: u64) -> PyResult<()> {
 struct Lines;
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        // The level changes, so every line asks.
+        if metadata.target().starts_with("ringmq") { Interest::sometimes() } else { Interest::never() }
+    }
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
         level(metadata) >= LEVEL.load(Ordering::Relaxed) && metadata.target().starts_with("ringmq")
     }
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let queue = lock();
-        let Some(queue) = queue.as_ref() else { return };
         let mut text = Text(String::new());
         event.record(&mut text);
         let line = Line { level: level(event.metadata()), target: event.metadata().target(), text: text.0 };
+        let queue = lock();
+        let Some(queue) = queue.as_ref() else { return };
         if let Err(TrySendError::Full(_)) = queue.sender.try_send(Said::Line(line)) {
             LOST.fetch_add(1, Ordering::Relaxed);
         }

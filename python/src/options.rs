@@ -21,7 +21,7 @@ pub fn from_keywords(py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> Py
     for (name, value) in keywords.into_iter().flatten() {
         let name: String = name.extract()?;
         match name.as_str() {
-            _ if value.is_none() => {}
+            _ if value.is_none() && (key(&name).is_ok() || FILES.contains(&name.as_str())) => {}
             "config_file" => {
                 let file = path(&value)?;
                 raw.append(py.detach(|| file::read(&file)));
@@ -34,6 +34,9 @@ pub fn from_keywords(py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> Py
     raw.append(typed);
     raw.over(defaults()).map_err(|error| errors::config(py, &error))
 }
+
+/// Keywords that are no keys.
+const FILES: [&str; 3] = ["config_file", "config_text", "listen"];
 
 /// The library's defaults, for a broker that is there at once: on a free port, and by readiness, because the first
 /// executors of io_uring take five times as long to start.

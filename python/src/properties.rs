@@ -64,7 +64,15 @@ impl PublishProperty {
         let none = value.is_none();
         Ok(Some(match name {
             _ if none && NAMES.contains(&name) => return Ok(None),
-            "payload_format_indicator" => Self::PayloadFormatIndicator(value.is_truthy()?),
+            "payload_format_indicator" => Self::PayloadFormatIndicator(match value.extract()? {
+                0u8 => false,
+                1 => true,
+                other => {
+                    return Err(PyValueError::new_err(format!(
+                        "payload_format_indicator is 0 or 1, not {other}"
+                    )));
+                }
+            }),
             "message_expiry_interval" => Self::MessageExpiryInterval(value.extract()?),
             "content_type" => Self::ContentType(value.extract()?),
             "response_topic" => Self::ResponseTopic(value.extract()?),
@@ -95,10 +103,8 @@ const NAMES: [&str; 6] = [
 /// # Errors
 /// `TypeError` for anything else.
 pub fn pairs(value: &Bound<'_, PyAny>) -> PyResult<Vec<(String, String)>> {
-    match value.cast::<PyDict>() {
-        Ok(mapping) => mapping.iter().map(|(name, value)| Ok((name.extract()?, value.extract()?))).collect(),
-        Err(_) => value.try_iter()?.map(|pair| pair?.extract()).collect(),
-    }
+    let pairs = if value.hasattr("items")? { value.call_method0("items")? } else { value.clone() };
+    pairs.try_iter()?.map(|pair| pair?.extract()).collect()
 }
 
 /// Options of a publish of this program's own.

@@ -110,7 +110,8 @@ impl Subscription {
     }
     fn close(&self) -> PyResult<()> {
         let inner = self.inner.write().map_err(|_| errors::poisoned())?.take();
-        drop(inner);
+        // Whoever waits for a message holds it still, and is told.
+        inner.iter().filter_map(|inner| inner.ours()).for_each(Inner::close);
         Ok(())
     }
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {

@@ -13,11 +13,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
 import ringmq
-from ringmq import QoS, ReasonCode
+from ringmq import QoS, ReasonCode, _ringmq
 
 
 def test_what_is_published_arrives_with_all_it_has(broker: ringmq.Broker) -> None:
@@ -466,3 +467,69 @@ def test_one_that_nobody_holds_any_more_stops() -> None:
     gc.collect()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(address)
+
+
+def test_a_stop_is_a_stop_though_calls_are_under_way() -> None:
+    broker = ringmq.Broker()
+    broker.start()
+    address = broker.addresses[0]
+    full = broker.subscribe("t", maxlen=1)
+    for _ in range(2):
+        broker.publish("t", "x", qos=1)
+    outcomes: list[BaseException] = []
+
+    def run(call: Callable[[], object]) -> None:
+        try:
+            call()
+        except BaseException as error:
+            outcomes.append(error)
+
+    empty = broker.subscribe("nothing")
+    threads = [
+        threading.Thread(target=run, args=(call,))
+        for call in (lambda: broker.publish("t", "x", qos=1, timeout=60), lambda: empty.get(timeout=60))
+    ]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.2)
+    began = time.monotonic()
+    broker.stop()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert time.monotonic() - began < 8
+    assert [type(error) for error in outcomes] == [ringmq.StoppedError] * 2
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
+    full.close()
+
+
+def test_closing_a_subscription_ends_whoever_reads(broker: ringmq.Broker) -> None:
+    messages = broker.subscribe("t")
+    read: list[str] = []
+    thread = threading.Thread(target=lambda: read.extend(message.text for message in messages))
+    thread.start()
+    broker.publish("t", "x", qos=1)
+    time.sleep(0.1)
+    messages.close()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert read == ["x"]
+    assert broker.publish("t", "y", qos=1).matched == 0
+
+
+def test_the_log_level_can_change_at_any_time(caplog: pytest.LogCaptureFixture) -> None:
+    def lines() -> int:
+        with ringmq.Client(broker.url, client_id="seen"):
+            pass
+        _ringmq.flush_log()
+        return sum("seen" in record.getMessage() for record in caplog.records)
+
+    with ringmq.Broker() as broker:
+        assert lines() == 0
+        with caplog.at_level(logging.INFO, logger="ringmq"):
+            _ringmq.set_log_level(logging.INFO)
+            assert lines() > 0
+        _ringmq.set_log_level(logging.WARNING)
+        caplog.clear()
+        assert lines() == 0

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 import time
+import types
 
 import pytest
 
@@ -230,3 +231,46 @@ def test_a_full_queue_is_an_error_in_time() -> None:
     assert 0.09 < time.monotonic() - began < 3
     client.stop()
     assert client.state == "stopped"
+
+
+def test_a_stop_ends_whoever_waits(broker: ringmq.Broker) -> None:
+    client = ringmq.Client(broker.url, client_id="a")
+    client.connect()
+    client.subscribe("t")
+    thread = threading.Thread(target=lambda: list(client))
+    thread.start()
+    time.sleep(0.1)
+    client.stop()
+    thread.join(5)
+    assert not thread.is_alive()
+    until = time.monotonic() + 5
+    while list(broker.clients) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert list(broker.clients) == []
+
+
+def test_a_message_is_acknowledged_when_its_callback_has_returned(broker: ringmq.Broker) -> None:
+    seen: list[int] = []
+    done = threading.Event()
+
+    def on_message(client: ringmq.Client, message: ringmq.Message) -> None:
+        seen.append(broker.sessions["a"].inflight)
+        done.set()
+
+    with ringmq.Client(broker.url, client_id="a", on_message=on_message) as client:
+        client.subscribe("t", qos=1)
+        broker.publish("t", "x", qos=1)
+        assert done.wait(5)
+        until = time.monotonic() + 5
+        while broker.sessions["a"].inflight and time.monotonic() < until:
+            time.sleep(0.01)
+        assert (seen, broker.sessions["a"].inflight) == ([1], 0)
+
+
+def test_a_will_may_have_any_payload_and_pairs(broker: ringmq.Broker) -> None:
+    pairs = types.MappingProxyType({"a": "b"})
+    will = ringmq.Will(topic="w", payload=memoryview(b"gone"), user_properties=pairs)
+    with broker.subscribe("w") as wills:
+        with ringmq.Client(broker.url, will=will) as client:
+            client.disconnect(reason=4)
+        assert (wills.get().text, will.user_properties) == ("gone", pairs)

@@ -141,3 +141,45 @@ def test_a_stop_does_not_wait_for_a_hook_that_hangs() -> None:
     assert time.monotonic() - began < 8
     release.set()
     thread.join(10)
+
+
+def test_a_reload_and_a_second_start_leave_the_rules_in_charge() -> None:
+    broker = ringmq.Broker(authenticate=lambda question: question.username == "anna")
+
+    def comes_in(username: str) -> bool:
+        try:
+            with ringmq.Client(broker.url, username=username):
+                return True
+        except ringmq.ConnectError:
+            return False
+
+    with broker:
+        broker.reload(maximum_qos=1)
+        with pytest.raises(ringmq.Error, match="runs already"):
+            broker.start()
+        assert (comes_in("anna"), comes_in("mallory")) == (True, False)
+    with broker:
+        assert (comes_in("anna"), comes_in("mallory")) == (True, False)
+
+
+def test_permissions_alone_do_not_open_a_broker_to_the_network() -> None:
+    def authorize(question: AccessQuestion) -> bool:
+        return True
+
+    for options in ({"listen": "tcp://0.0.0.0:0"}, {"bind": ["127.0.0.1", "*"]}, {"config_text": "maximum_qos = 1"}):
+        with pytest.raises(ringmq.ConfigError, match="authenticate"):
+            ringmq.Broker(authorize=authorize, **options)
+    with pytest.raises(ringmq.ConfigError, match="anonymous"):
+        ringmq.Broker(authorize=authorize, allow_anonymous=False)
+    ringmq.Broker(authorize=authorize, listen=["tcp://127.0.0.1:0", "ws://[::1]:0", "unix:/tmp/x"])
+
+
+@pytest.mark.parametrize("answer", ["", "no"])
+def test_a_text_where_none_belongs_is_no(answer: str) -> None:
+    if answer:
+        broker = ringmq.Broker(authorize=lambda question: answer)  # type: ignore[arg-type,return-value]
+        with broker, ringmq.Client(broker.url) as client:
+            assert client.subscribe("t") == [ReasonCode.NOT_AUTHORIZED]
+        return
+    with ringmq.Broker(authenticate=lambda question: answer) as broker, pytest.raises(ringmq.ConnectError):
+        ringmq.Client(broker.url).connect()

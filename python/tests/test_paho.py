@@ -172,3 +172,31 @@ def test_the_will_and_manual_acknowledgements(broker: ringmq.Broker) -> None:
 def test_wrong_arguments_raise_as_they_do_there(call: mqtt.Callback, error: str) -> None:
     with pytest.raises(ValueError, match=error):
         call(mqtt.Client(CallbackAPIVersion.VERSION2))
+
+
+def test_what_fails_is_told_and_the_loop_goes_on() -> None:
+    with ringmq.Broker(authorize=lambda question: question.topic != "closed") as broker:
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        told = Told(client)
+        client.connect("127.0.0.1", broker.port)
+        client.loop_start()
+        told.wait("connect")
+        info = client.publish("closed", "x", qos=1)
+        assert told.wait("publish")[1] == "Not authorized"
+        assert not info.is_published()
+        with pytest.raises(RuntimeError, match="authorized"):
+            info.wait_for_publish(5)
+        client.subscribe("open", 1)
+        told.wait("subscribe")
+        client.publish("open", "y", qos=1)
+        assert told.wait("message")[0].payload == b"y"
+        client.disconnect()
+        client.loop_stop()
+
+
+def test_a_disconnect_without_a_loop_is_sent(broker: ringmq.Broker) -> None:
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="a")
+    client.connect("127.0.0.1", broker.port)
+    client.publish("t", "x", qos=1)
+    client.disconnect()
+    assert list(broker.clients) == []

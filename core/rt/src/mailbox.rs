@@ -48,6 +48,8 @@ pub(crate) struct Mail {
     pub(crate) arrivals: Vec<Arrival>,
     pub(crate) orders: Vec<Order>,
     request_bytes: usize,
+    /// Messages and other requests in `requests`.
+    request_count: usize,
     closed: bool,
 }
 
@@ -77,7 +79,7 @@ impl Mailbox {
         let mut mail = self.lock();
         self.filled.store(false, Ordering::Relaxed);
         empty.closed = mail.closed;
-        empty.request_bytes = 0;
+        (empty.request_bytes, empty.request_count) = (0, 0);
         std::mem::swap(&mut *mail, empty);
     }
 
@@ -111,17 +113,18 @@ impl Mailbox {
     }
 
     fn request(&self, input: LocalInput) -> Result<(), InletError> {
-        let bytes = payload_bytes(&input);
+        let (count, bytes) = size(&input);
         self.put(|mail| {
             if mail.closed {
                 return Err(InletError::Stopped(input));
             }
-            let full = mail.requests.len() >= INLET_REQUESTS_MAX
+            let full = mail.request_count >= INLET_REQUESTS_MAX
                 || (mail.request_bytes + bytes > INLET_BYTES_MAX && !mail.requests.is_empty());
             if full && !has_reserved_room(&input) {
                 return Err(InletError::Full(input));
             }
             mail.request_bytes += bytes;
+            mail.request_count += count;
             mail.requests.push_back(input);
             Ok(())
         })
@@ -146,13 +149,17 @@ impl Mailbox {
     }
 }
 
-fn payload_bytes(input: &LocalInput) -> usize {
+/// How many requests one is worth, and how many bytes it brings: a message of a batch counts like one by itself.
+fn size(input: &LocalInput) -> (usize, usize) {
     match input {
-        LocalInput::Publish { payload, .. } => payload.len(),
-        LocalInput::PublishMany { messages, .. } => {
-            messages.iter().map(|message| message.payload.len()).sum()
+        LocalInput::Publish { topic, payload, properties, .. } => {
+            (1, topic.len() + payload.len() + properties.len())
         }
-        _ => 0,
+        LocalInput::PublishMany { messages, properties, .. } => {
+            let bytes = messages.iter().map(|message| message.topic.len() + message.payload.len());
+            (messages.len(), bytes.sum::<usize>() + properties.len())
+        }
+        _ => (1, 0),
     }
 }
 
@@ -161,8 +168,8 @@ fn has_reserved_room(input: &LocalInput) -> bool {
     matches!(input, LocalInput::Room { .. } | LocalInput::Close { .. })
 }
 
-/// The door for in-process handles of one shard, usable from any thread. It holds at most 4096 requests and
-/// 16 MiB of payload, one turn's burst; a single larger request is taken when nothing else waits.
+/// The door for in-process handles of one shard, usable from any thread. It holds at most some 4096 messages or
+/// other requests and 16 MiB of messages, one turn's burst; a single larger request is taken when nothing else waits.
 #[derive(Clone)]
 pub struct Inlet {
     pub(crate) shared: Arc<Shared>,

@@ -105,7 +105,7 @@ pub struct SessionReport {
     pub keep_alive_seconds: u16,
     /// Seconds the session outlives the connection, `u32::MAX` for ever.
     pub expiry_seconds: u32,
-    /// Filters, `$share/…/` included, with the QoS granted, in the order of filters; the first 1,000.
+    /// Filters, `$share/…/` included, with the QoS granted, in the order of filters; the first 1,000 and 64 KiB of them.
     pub subscriptions: Vec<(String, Qos)>,
     /// Messages that wait to be sent.
     pub queued: u64,
@@ -146,6 +146,8 @@ impl RetainedReport {
 
 /// Subscriptions that a report has.
 const SUBSCRIPTIONS_MAX: usize = 1000;
+/// Bytes of their filters.
+const SUBSCRIPTIONS_BYTES_MAX: usize = 64 << 10;
 
 impl Shard {
     pub(crate) fn administer(&mut self, now: Now, question: &AdminQuestion) -> AdminAnswer {
@@ -194,7 +196,11 @@ impl Shard {
             _ => None,
         };
         let session = &home.session;
-        let subscriptions = session.subscriptions.iter().take(SUBSCRIPTIONS_MAX);
+        let mut bytes = 0;
+        let subscriptions = session.subscriptions.iter().take(SUBSCRIPTIONS_MAX).take_while(|(filter, _)| {
+            bytes += filter.len();
+            bytes <= SUBSCRIPTIONS_BYTES_MAX
+        });
         SessionReport {
             client_id: session.client_id.to_string(),
             connected: link.is_some(),

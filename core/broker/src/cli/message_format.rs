@@ -51,7 +51,7 @@ pub enum Layout {
 }
 
 impl Printer {
-    /// Appends the message as it is to be printed. With [`NotJson`] everything but the `%J` was appended.
+    /// Appends the message as it is to be printed. With `NotJson` everything but the `%J` was appended.
     pub fn print(&self, message: &Received<'_>, now: &Zoned, out: &mut Vec<u8>) -> Result<(), NotJson> {
         match &self.layout {
             Layout::Payload if message.payload.is_empty() => return Ok(()),

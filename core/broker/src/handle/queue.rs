@@ -120,6 +120,16 @@ impl Queue {
     pub fn take(&self) -> Taken {
         self.take_from(&mut lock(&self.state))
     }
+    /// Nobody wants more of it: what waits is dropped, and whoever reads is told that it has ended.
+    pub fn close(&self) {
+        let wakers = {
+            let mut state = lock(&self.state);
+            state.messages.clear();
+            state.ended = true;
+            self.wake(&mut state)
+        };
+        wakers.into_iter().for_each(wake);
+    }
     /// Takes up to `max` messages without waiting, behind what `into` has. Whether the session has ended and nothing is
     /// left, and whether the shard waits to hear of the room that was made.
     pub fn take_many(&self, max: usize, into: &mut Vec<ReceivedMessage>) -> (bool, bool) {
@@ -202,6 +212,10 @@ impl Sink {
 impl LocalSink for Sink {
     fn push(&mut self, delivery: &LocalDelivery<'_>) -> bool {
         let mut state = lock(&self.queue.state);
+        if state.ended {
+            // Its reader has closed it; the session's end is under way.
+            return true;
+        }
         if state.messages.len() >= self.queue.messages_max {
             state.refused = true;
             return false;

@@ -257,6 +257,12 @@ impl Subscription {
             () => Err(RecvError::Ended),
         }
     }
+    /// Ends the session; whoever reads is told that it has ended, and messages that were not read are dropped. Dropping
+    /// the subscription does the same, once nobody reads.
+    pub fn close(&self) {
+        self.queue.close();
+        self.entrance.push_reserved(self.shard, LocalInput::Close { local: self.local });
+    }
     /// All messages until the session ends; waits for each.
     #[must_use]
     pub fn iter(&self) -> Messages<'_> {
