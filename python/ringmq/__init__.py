@@ -35,6 +35,7 @@ from ringmq._errors import (
 )
 from ringmq._events import Connected, Disconnected, Event, ResubscribeRefused, Stopped
 from ringmq._hooks import AccessQuestion, ConnectQuestion
+from ringmq._options import BrokerOptions
 from ringmq._ringmq import Message, Published, Receipt, Subscription, __version__
 from ringmq._sessions import Session
 from ringmq._will import Will
@@ -42,6 +43,7 @@ from ringmq._will import Will
 __all__ = [
     "AccessQuestion",
     "Broker",
+    "BrokerOptions",
     "Client",
     "ClientOptions",
     "ConfigError",

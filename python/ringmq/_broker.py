@@ -148,6 +148,20 @@ class Broker(_ringmq.Broker):
         """The first listener as clients write it, such as `mqtt://127.0.0.1:41373`."""
         return self.urls[0]
 
+    def reload(self, **options: Unpack[BrokerOptions]) -> list[str]:
+        """Goes on with these options, all or nothing: users, permissions, certificates, bounds and listeners, and all files
+        are read anew. Who is connected stays. What is not given has its default again, so give what was given at first;
+        `authenticate` and `authorize` stay.
+
+        Returns:
+            The names of keys whose new values take effect at the next start only.
+
+        Raises:
+            ConfigError: An option or a file is wrong; then nothing has changed.
+            StoppedError: It does not run.
+        """
+        return super().reload(**options)
+
     @property
     def clock(self) -> Clock:
         """The broker's clock: `broker.clock.advance(hours=2)`."""

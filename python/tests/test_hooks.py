@@ -166,7 +166,12 @@ def test_permissions_alone_do_not_open_a_broker_to_the_network() -> None:
     def authorize(question: AccessQuestion) -> bool:
         return True
 
-    for options in ({"listen": "tcp://0.0.0.0:0"}, {"bind": ["127.0.0.1", "*"]}, {"config_text": "maximum_qos = 1"}):
+    reaching: list[ringmq.BrokerOptions] = [
+        {"listen": "tcp://0.0.0.0:0"},
+        {"bind": ["127.0.0.1", "*"]},
+        {"config_text": "maximum_qos = 1"},
+    ]
+    for options in reaching:
         with pytest.raises(ringmq.ConfigError, match="authenticate"):
             ringmq.Broker(authorize=authorize, **options)
     with pytest.raises(ringmq.ConfigError, match="anonymous"):
