@@ -132,12 +132,17 @@ impl Broker {
         self.running().advance_clock(by);
         let silent = if keep_alive { u64::try_from(by.as_millis()).unwrap_or(u64::MAX) } else { 0 };
         for shard in 0..self.shards() {
-            let question = |from| AdminQuestion::TimePassed { from, keep_alive: silent };
-            let take = |answer| match answer {
-                AdminAnswer::TimePassed { next } => next,
-                _ => None,
-            };
-            go_on(&self.handle_on(shard)?, deadline, 0, question, take)?;
+            let handle = self.handle_on(shard)?;
+            // A turn that was under way when the clock was set has the time of its beginning, and answers the first
+            // question at the latest; the second one meets the new time.
+            for keep_alive in [0, silent] {
+                let question = |from| AdminQuestion::TimePassed { from, keep_alive };
+                let take = |answer| match answer {
+                    AdminAnswer::TimePassed { next } => next,
+                    _ => None,
+                };
+                go_on(&handle, deadline, 0, question, take)?;
+            }
         }
         Ok(())
     }
