@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import threading
 from collections.abc import Awaitable, Callable
@@ -96,7 +95,7 @@ class Workers:
         """Calls the function; one that raises denies."""
         try:
             answer = self._ask(question)
-            if inspect.isawaitable(answer):
+            if isinstance(answer, Awaitable):
                 if self._loop is not None:
                     self._await_on(self._loop, question, answer)
                     return
