@@ -4,7 +4,7 @@ that of honest clients, and from 200. Honest clients come in meanwhile by each d
 
 Here 500 of them meet a broker with small bounds. By hand, 10,000 and the usual bounds:
 
-    RINGMQ_SLOW_ATTACK=10000 testsuite/run --only python --rows shards-1 -- -k slow_attacks -rP
+    RINGMQ_SLOW_ATTACK=10000 testsuite/run --only python --rows shards-1 -- -k slow_attacks -rP -n 0
 
 The table, of which each test prints a line, has the time to CONNACK, and the broker's memory and descriptors."""
 
