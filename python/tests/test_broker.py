@@ -535,3 +535,31 @@ def test_the_log_level_can_change_at_any_time(caplog: pytest.LogCaptureFixture) 
         _ringmq.set_log_level(logging.WARNING)
         caplog.clear()
         assert lines() == 0
+
+
+def test_where_io_uring_is_denied_it_is_epoll() -> None:
+    done = run("""
+import ctypes, struct
+
+# seccomp: io_uring_setup (425 on every architecture) gives EPERM, everything else is allowed.
+LOAD, EQUAL, RETURN = 0x20, 0x15, 0x06
+program = b"".join(
+    struct.pack("HBBI", *line)
+    for line in [(LOAD, 0, 0, 0), (EQUAL, 0, 1, 425), (RETURN, 0, 0, 0x00050001), (RETURN, 0, 0, 0x7FFF0000)]
+)
+buffer = ctypes.create_string_buffer(program)
+filter = struct.pack("HxxxxxxP", 4, ctypes.addressof(buffer))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, ctypes.create_string_buffer(filter), 0, 0) == 0
+for driver in ("auto", "epoll"):
+    with ringmq.Broker(driver=driver) as broker, ringmq.Client(broker.url) as client:
+        with broker.subscribe("t") as messages:
+            client.publish("t", driver, qos=1).wait()
+            print(broker.driver, messages.get().text)
+try:
+    ringmq.Broker(driver="uring").start()
+except ringmq.StartError as error:
+    print("io_uring" in str(error))
+""")
+    assert done.stdout.split() == ["epoll", "auto", "epoll", "epoll", "True"], done.stdout + done.stderr
