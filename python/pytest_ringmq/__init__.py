@@ -110,6 +110,8 @@ class CapturedMessages:
         Raises:
             AssertionError: None came within `timeout` seconds; says what came instead.
         """
+        from ringmq._topics import matches
+
         wanted = payload.encode() if isinstance(payload, str) else payload
         until = time.monotonic() + timeout
         looked_at = 0
@@ -137,19 +139,6 @@ class CapturedMessages:
     def close(self) -> None:
         """Captures nothing any more."""
         self._subscription.close()
-
-
-def matches(filter: str, topic: str) -> bool:
-    """Whether a topic matches a topic filter (MQTT 5.0, 4.7)."""
-    levels, names = filter.split("/"), topic.split("/")
-    if topic.startswith("$") and levels[0] in ("#", "+"):
-        return False
-    for index, level in enumerate(levels):
-        if level == "#":
-            return True
-        if index >= len(names) or level not in ("+", names[index]):
-            return False
-    return len(levels) == len(names)
 
 
 class _Packets(logging.Handler):

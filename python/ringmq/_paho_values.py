@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from enum import Enum, IntEnum
 from typing import Any, cast
 
+from ringmq._topics import matches
+
 __all__ = [
     "CONNECT_KEYWORDS",
     "MQTT_CLEAN_START_FIRST_ONLY",
@@ -136,15 +138,7 @@ def connack_string(code: int | ReasonCode) -> str:
 
 def topic_matches_sub(sub: str, topic: str) -> bool:
     """Whether a topic matches a topic filter (MQTT 5.0, 4.7)."""
-    levels, names = sub.split("/"), topic.split("/")
-    if topic.startswith("$") != sub.startswith("$"):
-        return False
-    for index, level in enumerate(levels):
-        if level == "#":
-            return True
-        if index >= len(names) or level not in ("+", names[index]):
-            return False
-    return len(levels) == len(names)
+    return matches(sub, topic)
 
 
 class PacketTypes:

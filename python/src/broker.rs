@@ -10,8 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use ringmq::config::DeciderFactory;
 use ringmq::{
-    Handle, Options, PendingPublish, PublishError, PublishOptions, RetainHandling, SessionReport,
-    SubscribeOptions,
+    Handle, Options, PendingPublish, PublishError, PublishOptions, SessionReport, SubscribeOptions,
 };
 
 use crate::errors;
@@ -22,7 +21,7 @@ use crate::message::Message;
 use crate::options;
 use crate::payload::Payload;
 use crate::pending::{Made, Pending};
-use crate::properties::{PublishProperty, Quality, publish_options};
+use crate::properties::{Quality, publish_properties, retain_handling};
 use crate::subscription::Subscription;
 use crate::wait;
 
@@ -255,7 +254,7 @@ impl Broker {
         properties: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Published> {
         let timeout = wait::seconds(timeout)?;
-        let options = publish_options(qos.0, retain, timeout, PublishProperty::all(properties)?);
+        let options = publish_options(qos, retain, timeout, properties)?;
         let running = self.running(py)?;
         let handle = &running.get(py)?.handle;
         let mut pending = None;
@@ -285,8 +284,7 @@ impl Broker {
         timeout: f64,
         properties: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Pending> {
-        let options =
-            publish_options(qos.0, retain, wait::seconds(timeout)?, PublishProperty::all(properties)?);
+        let options = publish_options(qos, retain, wait::seconds(timeout)?, properties)?;
         let running = self.running(py)?;
         let handle = &running.get(py)?.handle;
         let pending =
@@ -347,7 +345,7 @@ impl Broker {
         timeout: f64,
     ) -> PyResult<Published> {
         let timeout = wait::seconds(timeout)?;
-        let options = publish_options(qos.0, retain, timeout, Vec::new());
+        let options = publish_options(qos, retain, timeout, None)?;
         let running = self.running(py)?;
         let handle = &running.get(py)?.handle;
         let mut batch =
@@ -385,18 +383,9 @@ impl Broker {
         subscription_identifier: Option<u32>,
         timeout: f64,
     ) -> PyResult<Subscription> {
-        let handling = match retain_handling {
-            0 => RetainHandling::SendAtSubscribe,
-            1 => RetainHandling::SendIfNew,
-            2 => RetainHandling::DoNotSend,
-            other => {
-                let text = format!("retain_handling is 0, 1 or 2, not {other}");
-                return Err(pyo3::exceptions::PyValueError::new_err(text));
-            }
-        };
         let mut options = SubscribeOptions::qos(qos.0)
             .maxlen(maxlen)
-            .retain_handling(handling)
+            .retain_handling(self::retain_handling(retain_handling)?)
             .retain_as_published(retain_as_published)
             .timeout(wait::seconds(timeout)?);
         if let Some(identifier) = subscription_identifier {
@@ -428,6 +417,17 @@ fn session_tuple(py: Python<'_>, report: SessionReport) -> PyResult<Bound<'_, Py
         report.inflight,
     )
         .into_pyobject(py)
+}
+
+fn publish_options(
+    qos: Quality,
+    retain: bool,
+    timeout: Duration,
+    properties: Option<&Bound<'_, PyDict>>,
+) -> PyResult<PublishOptions> {
+    let properties = publish_properties(properties)?;
+    let options = PublishOptions::qos(qos.0).retain(retain).timeout(timeout);
+    Ok(options.properties(properties.as_properties()))
 }
 
 /// Somebody is in `start`, whatever comes of it.

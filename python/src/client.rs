@@ -10,8 +10,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use ringmq_client::{
     AsyncClient, Client as Inner, ConnectionState, Error, Event, Goodbye, Properties, PropertyValue, Publish,
-    ReasonCode, Receipt as InnerReceipt, RecvError, RequestError, RetainHandling, Stopped, Subscribe,
-    SubscriptionOptions, Unsubscribe,
+    ReasonCode, Receipt as InnerReceipt, RecvError, RequestError, Stopped, Subscribe, SubscriptionOptions,
+    Unsubscribe,
 };
 
 use crate::client_options;
@@ -22,7 +22,7 @@ use crate::message::Message;
 use crate::notifier::NumberWaker;
 use crate::payload::Payload;
 use crate::pending::{Made, Pending};
-use crate::properties::{PublishProperty, Quality};
+use crate::properties::{Quality, publish_properties};
 use crate::wait;
 
 /// A message that was taken for sending.
@@ -171,12 +171,7 @@ fn subscribe_request(
 ) -> PyResult<Subscribe> {
     let mut request = Subscribe::default();
     for (filter, qos, no_local, retain_as_published, handling) in filters {
-        let retain_handling = match handling {
-            0 => RetainHandling::SendAtSubscribe,
-            1 => RetainHandling::SendIfNew,
-            2 => RetainHandling::DoNotSend,
-            other => return Err(PyValueError::new_err(format!("retain_handling is 0, 1 or 2, not {other}"))),
-        };
+        let retain_handling = crate::properties::retain_handling(handling)?;
         let options = SubscriptionOptions { qos: qos.0, no_local, retain_as_published, retain_handling };
         request = request.filter(filter, options);
     }
@@ -203,20 +198,10 @@ fn message(
     payload: Payload,
     qos: Quality,
     retain: bool,
-    properties: Vec<PublishProperty>,
-) -> Publish {
+    properties: Option<&Bound<'_, PyDict>>,
+) -> PyResult<Publish> {
     let message = Publish::new(topic, payload.0).qos(qos.0).retain(retain);
-    properties.into_iter().fold(message, |message, property| match property {
-        PublishProperty::PayloadFormatIndicator(true) => message.utf8_payload(),
-        PublishProperty::PayloadFormatIndicator(false) => message,
-        PublishProperty::MessageExpiryInterval(seconds) => message.message_expiry_seconds(seconds),
-        PublishProperty::ContentType(text) => message.content_type(&text),
-        PublishProperty::ResponseTopic(topic) => message.response_topic(&topic),
-        PublishProperty::CorrelationData(data) => message.correlation_data(&data.0),
-        PublishProperty::UserProperties(pairs) => {
-            pairs.iter().fold(message, |message, (name, value)| message.user_property(name, value))
-        }
-    })
+    Ok(message.properties(publish_properties(properties)?.as_properties()))
 }
 
 /// Hands a message over, waiting for room at most until `timeout`.
@@ -365,7 +350,7 @@ impl Client {
         timeout: f64,
         properties: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Receipt> {
-        let message = message(topic, payload, qos, retain, PublishProperty::all(properties)?);
+        let message = message(topic, payload, qos, retain, properties)?;
         offer(py, self.client(py)?.blocking(), message, wait::seconds(timeout)?)
     }
     #[pyo3(signature = (topic, payload = Payload::default(), *, qos = Quality::default(), retain = false, **properties), text_signature = "($self, topic, payload=b'', *, qos=0, retain=False, **properties)")]
@@ -379,7 +364,7 @@ impl Client {
         properties: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Pending> {
         let client = self.client(py)?;
-        let message = message(topic, payload, qos, retain, PublishProperty::all(properties)?);
+        let message = message(topic, payload, qos, retain, properties)?;
         let future = async move { client.publish(message).await };
         Ok(later(future, errors::request, |py, inner| {
             Ok(Py::new(py, Receipt { inner: Owned::new(inner) })?.into_any())
@@ -398,7 +383,7 @@ impl Client {
         let receipts = PyList::empty(py);
         for pair in messages.try_iter()? {
             let (topic, payload): (String, Payload) = pair?.extract()?;
-            let message = message(topic, payload, Quality(qos.0), retain, Vec::new());
+            let message = message(topic, payload, qos, retain, None)?;
             receipts.append(offer(py, client.blocking(), message, timeout)?)?;
         }
         Ok(receipts)

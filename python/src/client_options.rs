@@ -10,7 +10,7 @@ use ringmq::Qos;
 use ringmq_client::{Acknowledgement, Backoff, Options, Tls, TlsVersion, Version, Will};
 
 use crate::payload::Payload;
-use crate::properties::{PublishProperty, Quality, pairs};
+use crate::properties::{Quality, pairs, publish_properties};
 use crate::wait;
 
 /// Options of a client.
@@ -138,18 +138,7 @@ fn will(value: &Bound<'_, PyAny>) -> PyResult<Will> {
     let delay: Option<u32> = take("delay_interval")?.map(|delay| delay.extract()).transpose()?;
     let will = Will::new(topic, payload.0).qos(qos).retain(retain);
     let will = delay.map_or(will.clone(), |seconds| will.delay_seconds(seconds));
-    let add = |will: Will, property| match property {
-        PublishProperty::PayloadFormatIndicator(true) => will.utf8_payload(),
-        PublishProperty::PayloadFormatIndicator(false) => will,
-        PublishProperty::MessageExpiryInterval(seconds) => will.message_expiry_seconds(seconds),
-        PublishProperty::ContentType(text) => will.content_type(&text),
-        PublishProperty::ResponseTopic(topic) => will.response_topic(&topic),
-        PublishProperty::CorrelationData(data) => will.correlation_data(&data.0),
-        PublishProperty::UserProperties(pairs) => {
-            pairs.iter().fold(will, |will, (name, value)| will.user_property(name, value))
-        }
-    };
-    Ok(PublishProperty::all(Some(&fields))?.into_iter().fold(will, add))
+    Ok(will.properties(&publish_properties(Some(&fields))?))
 }
 
 /// What was said about TLS.

@@ -3,7 +3,8 @@
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
-use ringmq::{PublishOptions, Qos};
+use ringmq::{Property, Qos, RetainHandling};
+use ringmq_client::PropertiesBuffer;
 
 use crate::payload::Payload;
 
@@ -28,65 +29,50 @@ impl<'py> FromPyObject<'_, 'py> for Quality {
     }
 }
 
-/// One property of a PUBLISH (MQTT 5.0, 3.3.2.3), from a keyword argument of the specification's name.
-pub enum PublishProperty {
-    /// 1 says that the payload is UTF-8 text, 0 nothing.
-    PayloadFormatIndicator(bool),
-    /// Seconds.
-    MessageExpiryInterval(u32),
-    /// A text of at most 65,535 bytes.
-    ContentType(String),
-    /// A topic name.
-    ResponseTopic(String),
-    /// At most 65,535 bytes.
-    CorrelationData(Payload),
-    /// Names and values, in their order.
-    UserProperties(Vec<(String, String)>),
+/// Properties of a PUBLISH or a will (MQTT 5.0, 3.3.2.3), from keyword arguments of the specification's names; one that is
+/// `None` is not given.
+///
+/// # Errors
+/// `TypeError` for a name that is none of a property, and what the values are refused for.
+pub fn publish_properties(keywords: Option<&Bound<'_, PyDict>>) -> PyResult<PropertiesBuffer> {
+    let mut properties = PropertiesBuffer::new();
+    for (name, value) in keywords.into_iter().flatten() {
+        let name = name.cast::<PyString>()?.to_cow()?.into_owned();
+        if !(value.is_none() && NAMES.contains(&name.as_str())) {
+            push(&mut properties, &name, &value)?;
+        }
+    }
+    Ok(properties)
 }
 
-impl PublishProperty {
-    /// All that the keyword arguments have; one that is `None` is not given.
-    ///
-    /// # Errors
-    /// `TypeError` for a name that is none of a property, and what the values are refused for.
-    pub fn all(keywords: Option<&Bound<'_, PyDict>>) -> PyResult<Vec<Self>> {
-        let Some(keywords) = keywords else { return Ok(Vec::new()) };
-        let mut properties = Vec::with_capacity(keywords.len());
-        for (name, value) in keywords {
-            let name = name.cast::<PyString>()?.to_cow()?.into_owned();
-            let property = Self::named(&name, &value)?;
-            properties.extend(property);
-        }
-        Ok(properties)
-    }
-
-    fn named(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Self>> {
-        let none = value.is_none();
-        Ok(Some(match name {
-            _ if none && NAMES.contains(&name) => return Ok(None),
-            "payload_format_indicator" => Self::PayloadFormatIndicator(match value.extract()? {
-                0u8 => false,
-                1 => true,
-                other => {
-                    return Err(PyValueError::new_err(format!(
-                        "payload_format_indicator is 0 or 1, not {other}"
-                    )));
-                }
-            }),
-            "message_expiry_interval" => Self::MessageExpiryInterval(value.extract()?),
-            "content_type" => Self::ContentType(value.extract()?),
-            "response_topic" => Self::ResponseTopic(value.extract()?),
-            "correlation_data" => Self::CorrelationData(value.extract()?),
-            "user_properties" => Self::UserProperties(pairs(value)?),
+fn push(properties: &mut PropertiesBuffer, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    match name {
+        "payload_format_indicator" => match value.extract()? {
+            0u8 => {}
+            1 => properties.push_u8(Property::PayloadFormatIndicator, 1),
             other => {
-                let text = format!(
-                    "`{other}` is no keyword here; the properties of a publish are {}",
-                    NAMES.join(", ")
-                );
-                return Err(PyTypeError::new_err(text));
+                let text = format!("payload_format_indicator is 0 or 1, not {other}");
+                return Err(PyValueError::new_err(text));
             }
-        }))
+        },
+        "message_expiry_interval" => properties.push_u32(Property::MessageExpiryInterval, value.extract()?),
+        "content_type" => properties.push_str(Property::ContentType, &value.extract::<String>()?),
+        "response_topic" => properties.push_str(Property::ResponseTopic, &value.extract::<String>()?),
+        "correlation_data" => {
+            properties.push_bytes(Property::CorrelationData, &value.extract::<Payload>()?.0);
+        }
+        "user_properties" => {
+            for (name, value) in pairs(value)? {
+                properties.push_user(&name, &value);
+            }
+        }
+        other => {
+            let names = NAMES.join(", ");
+            let text = format!("`{other}` is no keyword here; the properties of a publish are {names}");
+            return Err(PyTypeError::new_err(text));
+        }
     }
+    Ok(())
 }
 
 const NAMES: [&str; 6] = [
@@ -98,6 +84,19 @@ const NAMES: [&str; 6] = [
     "user_properties",
 ];
 
+/// When retained messages are sent, as Python gives it: 0, 1 or 2.
+///
+/// # Errors
+/// `ValueError` for another number.
+pub fn retain_handling(number: u8) -> PyResult<RetainHandling> {
+    match number {
+        0 => Ok(RetainHandling::SendAtSubscribe),
+        1 => Ok(RetainHandling::SendIfNew),
+        2 => Ok(RetainHandling::DoNotSend),
+        other => Err(PyValueError::new_err(format!("retain_handling is 0, 1 or 2, not {other}"))),
+    }
+}
+
 /// Pairs of texts: a list of them, or a mapping.
 ///
 /// # Errors
@@ -105,25 +104,4 @@ const NAMES: [&str; 6] = [
 pub fn pairs(value: &Bound<'_, PyAny>) -> PyResult<Vec<(String, String)>> {
     let pairs = if value.hasattr("items")? { value.call_method0("items")? } else { value.clone() };
     pairs.try_iter()?.map(|pair| pair?.extract()).collect()
-}
-
-/// Options of a publish of this program's own.
-pub fn publish_options(
-    qos: Qos,
-    retain: bool,
-    timeout: std::time::Duration,
-    properties: Vec<PublishProperty>,
-) -> PublishOptions {
-    let options = PublishOptions::qos(qos).retain(retain).timeout(timeout);
-    properties.into_iter().fold(options, |options, property| match property {
-        PublishProperty::PayloadFormatIndicator(true) => options.utf8_payload(),
-        PublishProperty::PayloadFormatIndicator(false) => options,
-        PublishProperty::MessageExpiryInterval(seconds) => options.expiry_seconds(seconds),
-        PublishProperty::ContentType(text) => options.content_type(&text),
-        PublishProperty::ResponseTopic(topic) => options.response_topic(&topic),
-        PublishProperty::CorrelationData(data) => options.correlation_data(&data.0),
-        PublishProperty::UserProperties(pairs) => {
-            pairs.iter().fold(options, |options, (name, value)| options.user_property(name, value))
-        }
-    })
 }

@@ -563,3 +563,34 @@ except ringmq.StartError as error:
     print("io_uring" in str(error))
 """)
     assert done.stdout.split() == ["epoll", "auto", "epoll", "epoll", "True"], done.stdout + done.stderr
+
+
+def test_forks_under_traffic_leave_children_that_can_connect() -> None:
+    done = run("""
+import logging
+logging.basicConfig(level=logging.DEBUG, stream=open(os.devnull, "w"))
+broker = ringmq.Broker(log_packets=True)
+broker.start()
+
+def traffic():
+    with ringmq.Client(broker.url) as client:
+        while going:
+            client.publish_many([("t", "x")] * 50, qos=1)
+
+going = True
+thread = threading.Thread(target=traffic)
+thread.start()
+ended = []
+for _ in range(20):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        with ringmq.Client(broker_url) as client:
+            client.publish("child", "x", qos=1).wait()
+        os._exit(0)
+    ended.append(os.waitpid(child, 0)[1])
+going = False
+thread.join()
+print(sum(ended))
+""".replace("thread = threading", "broker_url = broker.url\nthread = threading", 1))
+    assert done.stdout.strip() == "0", done.stdout + done.stderr

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ringmq import _topics
+
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
@@ -138,9 +140,7 @@ def test_it(mqtt_client, capmqtt, number):
     ],
 )
 def test_filters(filter: str, topic: str, matches: bool) -> None:
-    import pytest_ringmq
-
-    assert pytest_ringmq.matches(filter, topic) is matches
+    assert _topics.matches(filter, topic) is matches
 
 
 def test_the_example_of_a_device(tmp_path: Path) -> None:

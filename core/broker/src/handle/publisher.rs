@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ringmq_shard::{AdminAnswer, AdminQuestion, LocalId, LocalInput, LocalMessage, LocalOutcome, ShardId};
-use ringmq_wire::{Place, PropertiesBuffer, Property, Qos, ReasonCode, TopicName, Violation};
+use ringmq_wire::{Place, Properties, PropertiesBuffer, Property, Qos, ReasonCode, TopicName, Violation};
 
 use super::answers::{Answer, Ending, Pending};
 use super::entrance::{Entrance, moment_in};
@@ -146,6 +146,12 @@ impl PublishOptions {
     #[must_use]
     pub fn correlation_data(mut self, data: &[u8]) -> Self {
         self.properties.push_bytes(Property::CorrelationData, data);
+        self
+    }
+    /// Adds all of these, as they are.
+    #[must_use]
+    pub fn properties(mut self, properties: Properties<'_>) -> Self {
+        self.properties.push_raw(properties);
         self
     }
     /// Says that the payload is UTF-8 text.

@@ -1,5 +1,4 @@
 //! The threads this process has.
-#![allow(dead_code)]
 
 use std::fs;
 
