@@ -282,6 +282,7 @@ fn runtime_options(resolved: Resolved, listen: Vec<Listen>, answers: &Arc<Answer
         listen,
         settings: resolved.settings,
         decider: resolved.decider.unwrap_or_else(|| Arc::new(allow_all)),
+        hooks: resolved.hooks,
         partition_key: resolved.partition_key.0,
         seed: random_word(),
         log: Arc::new(log),

@@ -52,11 +52,13 @@ pub use ringmq_auth::{Access, Action, Effect, Permissions, Role, Rule};
 pub use ringmq_rt::{Decisions, Driver, DriverChoice, StopReport, trim};
 pub use ringmq_shard::counters::ShardCounters;
 pub use ringmq_shard::{
-    Answer, Challenge, Counters, Decider, DenyPublish, Identity, PeerAddress, Proof, Question, QueuePolicy,
-    Reader, ShardId, Ticket, Verdict,
+    Answer, Challenge, Counters, Decider, DenyPublish, Hooks, Identity, Offered, PeerAddress, Proof,
+    Question, QueuePolicy, Reader, Rewritten, ShardId, Ticket, Verdict,
 };
 pub use ringmq_shard::{RetainedReport, SessionReport};
-pub use ringmq_wire::{Properties, Property, PropertyValue, Qos, ReasonCode, RetainHandling, Violation};
+pub use ringmq_wire::{
+    Properties, PropertiesBuffer, Property, PropertyValue, Qos, ReasonCode, RetainHandling, Violation,
+};
 
 /// Payloads: anything that is, or becomes, shared bytes.
 pub use bytes::Bytes;

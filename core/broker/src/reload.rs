@@ -90,6 +90,7 @@ impl Broker {
     fn compare(&self, mut options: Options) -> (Options, ReloadReport) {
         let mut report = ReloadReport::default();
         options.decider.clone_from(&self.options().decider);
+        options.hooks.clone_from(&self.options().hooks);
         for key in KEYS {
             let former = key.text(self.options());
             if key.text(&options) == former {

@@ -35,7 +35,7 @@ mod worker;
 
 use std::sync::Arc;
 
-use ringmq_shard::{Decider, LocalOutcome, LocalTicket, LogLevel, Settings, ShardId};
+use ringmq_shard::{Decider, Hooks, LocalOutcome, LocalTicket, LogLevel, Settings, ShardId};
 
 pub use activated::activated;
 pub use change::Change;
@@ -79,6 +79,8 @@ impl Driver {
 
 /// Makes the decider of one shard, on that shard's thread. Late answers go into the [`Decisions`].
 pub type MakeDecider = dyn Fn(ShardId, Decisions) -> Box<dyn Decider> + Send + Sync;
+/// Makes the hooks of one shard, on that shard's thread. Late answers go into the [`Decisions`].
+pub type MakeHooks = dyn Fn(ShardId, Decisions) -> Box<dyn Hooks> + Send + Sync;
 /// Takes one line for the log; called on any thread, must not block for long.
 pub type Log = dyn Fn(LogLevel, &str) + Send + Sync;
 /// Takes the answer to a request of an in-process handle; called on a shard's thread, must not block.
@@ -101,6 +103,8 @@ pub struct Options {
     pub settings: Arc<Settings>,
     /// Makes the deciders.
     pub decider: Arc<MakeDecider>,
+    /// Makes the hooks, where a program wants to see what goes on.
+    pub hooks: Option<Arc<MakeHooks>>,
     /// Key of the hash that places ClientIDs.
     pub partition_key: [u8; 16],
     /// Seed for names the shards make up; each shard derives its own.

@@ -97,6 +97,7 @@ fn seats(
         seed: options.seed.wrapping_add((index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)),
         cpu: options.cpus.as_ref().map(|cpus| cpus[index % cpus.len()]),
         decider: Arc::clone(&options.decider),
+        hooks: options.hooks.clone(),
         shared: Arc::clone(shared),
         lanes_out,
         lanes_in,

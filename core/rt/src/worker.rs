@@ -20,7 +20,6 @@ use ringmq_wire::ReasonCode;
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
-use crate::MakeDecider;
 use crate::change::Changed;
 use crate::connections::{Connection, Connections};
 use crate::halt_poll::HaltPoll;
@@ -34,6 +33,7 @@ use crate::mailbox::{Arrival, Decisions, Mail, Order};
 use crate::mesh::{LanesIn, LanesOut, Port, PortState, shard};
 use crate::shared::Shared;
 use crate::sockets::{Event, Next, Read, Sockets, Token, receive, send, take_unread};
+use crate::{MakeDecider, MakeHooks};
 
 /// What a shard's thread is given to begin with.
 pub(crate) struct Seat {
@@ -42,6 +42,7 @@ pub(crate) struct Seat {
     pub(crate) seed: u64,
     pub(crate) cpu: Option<usize>,
     pub(crate) decider: Arc<MakeDecider>,
+    pub(crate) hooks: Option<Arc<MakeHooks>>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) lanes_out: LanesOut,
     pub(crate) lanes_in: LanesIn,
@@ -105,12 +106,16 @@ impl<S: Sockets> Worker<S> {
             id: seat.id,
             common: seat.common,
             mesh: Box::new(port),
-            decider: (seat.decider)(seat.id, decisions),
+            decider: (seat.decider)(seat.id, decisions.clone()),
             seed: seat.seed,
         };
+        let mut shard = Shard::new(parts, shared.clock.now());
+        if let Some(hooks) = seat.hooks {
+            shard.set_hooks(hooks(seat.id, decisions));
+        }
         Ok(Self {
             id: seat.id,
-            shard: Shard::new(parts, shared.clock.now()),
+            shard,
             shared,
             sockets,
             connections: Connections::new(),

@@ -7,6 +7,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ringmq_proto::time::Wall;
+use ringmq_wire::ReasonCode;
+
+use crate::hooks::Rewritten;
 
 /// Names one open question of one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -170,10 +173,16 @@ pub enum Verdict {
     AllowAs(Arc<Identity>),
     /// Yes, this is who it is, and this is the last word of the exchange. An answer to [`Question::Authenticate`].
     Proved(Arc<Proof>),
+    /// Yes, but the message becomes this one. What [`crate::Hooks::publish`] may answer; elsewhere than for a publish
+    /// the same as [`Verdict::Allow`].
+    Rewrite(Arc<Rewritten>),
     /// Perhaps: it is to answer this. An answer to [`Question::Authenticate`]; elsewhere it is no.
     Continue(Arc<Challenge>),
     /// No: 0x87 Not authorized.
     Deny,
+    /// No, for this reason, where the answer to a PUBLISH of 5.0 may have it (0x80, 0x83, 0x87, 0x90, 0x97, 0x99).
+    /// Otherwise, and elsewhere than for a publish, the same as [`Verdict::Deny`].
+    Refuse(ReasonCode),
     /// No, a connection's credentials are wrong: 0x86 Bad user name or password. Elsewhere the same as
     /// [`Verdict::Deny`], and so are those below.
     BadCredentials,

@@ -86,7 +86,8 @@ impl Shard {
             None => self.ask_connect(now, id, connect, &client_id),
             Some(response) => self.ask_exchange(now, id, connect, &client_id, response),
         };
-        match said.and(|| self.ask_will(now, id, connect, &client_id)) {
+        let said = said.and(|| self.ask_will(now, id, connect, &client_id));
+        match said.and(|| self.show_will(now, id, connect, &client_id)) {
             Said::Open => return Step::Wait(Park::Decision),
             Said::Continue => {
                 self.challenge(now, id, response.and_then(|response| response.connect));
@@ -96,11 +97,25 @@ impl Shard {
             Said::Allow if !self.may_still_come(id, &client_id, connect.user_name) => {
                 return self.refuse(now, id, connect, fault::NOT_AUTHORIZED);
             }
-            Said::Allow => self.asked_enough(id),
+            Said::Allow => {}
             Said::Deny(denial) => return self.refuse(now, id, connect, connect_fault(denial)),
             Said::Nothing => return self.refuse(now, id, connect, fault::UNDECIDED),
         }
-        self.accept_connect(now, id, connect, &client_id, assigned);
+        match self.take_rewritten(id).zip(connect.will) {
+            None => {
+                self.asked_enough(id);
+                self.accept_connect(now, id, connect, &client_id, assigned);
+            }
+            Some((new, will)) => {
+                if self.check_rewritten(id, &new).is_some() {
+                    return self.refuse(now, id, connect, fault::UNDECIDED);
+                }
+                self.asked_enough(id);
+                let properties = new.will_properties(&will);
+                let connect = &Connect { will: Some(new.will(&will, &properties)), ..*connect };
+                self.accept_connect(now, id, connect, &client_id, assigned);
+            }
+        }
         Step::Done
     }
 
@@ -196,6 +211,7 @@ impl Shard {
         self.send(id, &connack(session_present, &answer));
         self.announce_member(session_id);
         self.log_connected(id, connect, client_id);
+        self.tell_connected(id, session_id);
         self.mark_link_dirty(id);
     }
 
@@ -273,7 +289,9 @@ impl Shard {
 
     /// Tells a client of 5.0 that another connection has its session now.
     fn say_taken_over(&mut self, id: ConnId) {
-        if self.links.at(id).is_some_and(|l| l.conn.version == Version::V5 && l.conn.is_open()) {
+        let Some(link) = self.links.at_mut(id).filter(|link| link.conn.is_open()) else { return };
+        link.said = Some(ReasonCode::SESSION_TAKEN_OVER);
+        if link.conn.version == Version::V5 {
             let mut buffer = PropertiesBuffer::new();
             let text = "Another client connected with this ClientID.";
             let properties = self.explain(id, &mut buffer, text);
@@ -372,7 +390,7 @@ impl Shard {
 /// Why a client may not connect.
 const fn connect_fault(denial: Denial) -> Fault {
     match denial {
-        Denial::NotAuthorized => fault::NOT_AUTHORIZED,
+        Denial::NotAuthorized | Denial::Refused(_) => fault::NOT_AUTHORIZED,
         Denial::BadCredentials => fault::BAD_CREDENTIALS,
         Denial::ClientId => fault::CLIENT_ID_DENIED,
         Denial::BadMethod => fault::BAD_METHOD,

@@ -33,6 +33,7 @@ impl Shard {
         }
         if let Some(link) = self.links.at_mut(id) {
             link.graceful = true;
+            link.said = Some(packet.reason);
         }
         self.link_finish(now, id);
         Ok(())
@@ -41,13 +42,14 @@ impl Shard {
     /// Takes the connection from its session. The session ends with it, or waits for its client.
     pub(crate) fn detach(&mut self, now: Now, id: ConnId) {
         let Some(link) = self.links.at_mut(id) else { return };
-        let graceful = link.graceful;
+        let (graceful, said) = (link.graceful, link.said);
         let Some(session) = link.session.take() else { return };
         let client_id = self.client_id(session).unwrap_or_default().to_owned();
         self.log(LogLevel::Info, || {
             let how = if graceful { "disconnected" } else { "closed its connection" };
             format!("Client {client_id} {how}.")
         });
+        self.tell_disconnected(session, said);
         self.detach_session(now, session);
     }
 

@@ -269,6 +269,8 @@ const fn fault_anew(denial: Denial) -> Fault {
         Denial::Busy => fault::BUSY,
         Denial::TooOften => fault::TOO_OFTEN,
         Denial::BadMethod => fault::BAD_METHOD,
-        Denial::NotAuthorized | Denial::BadCredentials | Denial::ClientId => fault::NOT_AUTHENTICATED_ANEW,
+        Denial::NotAuthorized | Denial::BadCredentials | Denial::ClientId | Denial::Refused(_) => {
+            fault::NOT_AUTHENTICATED_ANEW
+        }
     }
 }

@@ -21,6 +21,7 @@ mod fill;
 mod graves;
 mod half_open;
 mod hear_out;
+mod hooks;
 mod inbox;
 pub mod input;
 pub mod limits;
@@ -70,6 +71,7 @@ pub use authz::{
 };
 pub use counters::Counters;
 pub use effect::{Effect, LogLevel, Parcel};
+pub use hooks::{Hooks, Offered, Rewritten};
 pub use input::{ConnId, Input, Introduced, ShardId};
 pub use limits::{DenyPublish, QueuePolicy, Settings};
 pub use local::{LocalDelivery, LocalId, LocalInput, LocalMessage, LocalOutcome, LocalSink, LocalTicket};
@@ -170,6 +172,11 @@ pub struct Shard {
     due: Vec<Timer>,
     lanes_armed: bool,
     asked: HashMap<Ticket, (ConnId, TimerKey)>,
+    /// Who sees what goes on.
+    hooks: Option<Box<dyn Hooks>>,
+    sees_messages: bool,
+    /// What has become of publishes that are under way, by their connections.
+    rewritten: HashMap<ConnId, Arc<Rewritten>>,
     tickets: u64,
     epochs: u64,
     serials: u64,
@@ -244,6 +251,9 @@ impl Shard {
             due: Vec::new(),
             lanes_armed: false,
             asked: HashMap::new(),
+            hooks: None,
+            sees_messages: false,
+            rewritten: HashMap::new(),
             tickets: 0,
             epochs: 0,
             serials: 0,

@@ -65,12 +65,15 @@ pub enum Denial {
     Busy,
     /// It tries too often.
     TooOften,
+    /// Its message is not wanted, for this reason.
+    Refused(ReasonCode),
 }
 
 impl From<&Verdict> for Said {
     fn from(verdict: &Verdict) -> Self {
         match verdict {
-            Verdict::Allow | Verdict::AllowAs(_) | Verdict::Proved(_) => Self::Allow,
+            Verdict::Allow | Verdict::AllowAs(_) | Verdict::Proved(_) | Verdict::Rewrite(_) => Self::Allow,
+            Verdict::Refuse(reason) => Self::Deny(Denial::Refused(*reason)),
             Verdict::BadMethod => Self::Deny(Denial::BadMethod),
             Verdict::Deny | Verdict::Continue(_) => Self::Deny(Denial::NotAuthorized),
             Verdict::BadCredentials => Self::Deny(Denial::BadCredentials),
@@ -168,7 +171,9 @@ pub struct Link {
     pub ended: bool,
     /// Whether it stands in the list of connections to fill.
     pub dirty: bool,
-    /// Whether DISCONNECT with success came: no will.
+    /// What DISCONNECT said, whoever sent it.
+    pub said: Option<ReasonCode>,
+    /// Whether DISCONNECT came from the client.
     pub graceful: bool,
 }
 
@@ -201,6 +206,7 @@ impl Link {
             choked: false,
             ended: false,
             dirty: false,
+            said: None,
             graceful: false,
         }
     }
@@ -329,8 +335,9 @@ impl Shard {
 
     /// As [`Shard::fault`], of a client that the log is to call so.
     pub(crate) fn fault_of(&mut self, now: Now, id: ConnId, fault: Fault, who: &str) {
-        let Some(link) = self.links.at(id).filter(|l| l.conn.is_open()) else { return };
+        let Some(link) = self.links.at_mut(id).filter(|l| l.conn.is_open()) else { return };
         let (phase, version) = (link.conn.phase, link.conn.version);
+        link.said = Some(fault.reason);
         self.count_fault(fault);
         self.log(LogLevel::Warning, || {
             let clause = if fault.clause.is_empty() { String::new() } else { format!(" [{}]", fault.clause) };
@@ -438,6 +445,7 @@ impl Shard {
         self.forget_unread(&mut link);
         self.count_output(link.output_pages, 0);
         self.timers.cancel(link.timer);
+        self.take_rewritten(id);
         link.login.iter().for_each(|login| self.timers.cancel(login.expiry));
         for (ticket, _) in &link.questions {
             if let Some((_, timer)) = self.asked.remove(ticket) {

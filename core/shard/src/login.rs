@@ -91,6 +91,10 @@ impl Shard {
             }
             return said;
         }
+        if let Verdict::Rewrite(rewritten) = verdict {
+            self.rewritten.insert(id, Arc::clone(rewritten));
+        }
+        let Some(link) = self.links.at_mut(id) else { return Said::Nothing };
         if let Verdict::AllowAs(identity) = verdict
             && connecting
         {

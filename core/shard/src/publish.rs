@@ -1,10 +1,12 @@
 //! PUBLISH of a client: what it may, then its message on the way, then its acknowledgement in order.
 
+use bytes::Bytes;
 use ringmq_proto::session::{Change, Will};
 use ringmq_proto::time::{Now, Wall};
 use ringmq_wire::message::{Message, MessageParts, Payload};
 use ringmq_wire::{
-    Ack, Packet, PacketId, Properties, PropertiesBuffer, Property, Publish, Qos, ReasonCode, Version,
+    Ack, Packet, PacketId, PacketKind, Properties, PropertiesBuffer, Property, Publish, Qos, ReasonCode,
+    Sender, Version,
 };
 
 use crate::aggregate::{Origin, Tally};
@@ -19,6 +21,14 @@ use crate::publication::Publication;
 use crate::receive::Step;
 use crate::sessions::SessionId;
 use crate::{LogLevel, Shard};
+
+/// Where the bytes of a message lie.
+enum Source<'a> {
+    /// In the packet at hand: with its fixed header, where the topic stands in it.
+    Packet(Option<&'a [u8]>),
+    /// In a message of the decider's.
+    Payload(Bytes),
+}
 
 /// One line about denied publishes of a session within so many milliseconds.
 const DENIALS_TOLD_EVERY: u64 = 10_000;
@@ -69,19 +79,31 @@ impl Shard {
         if publish.retain && !offer.retain_available {
             return Err(fault::RETAIN_NOT_SUPPORTED);
         }
-        let denied = match self.judge_publish(now, id, session, topic, publish.retain) {
-            Ok(()) => None,
-            Err(Said::Open) => return Ok(Step::Wait(Park::Decision)),
-            Err(Said::Nothing) => Some(ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR),
-            Err(_) => Some(ReasonCode::NOT_AUTHORIZED),
+        let said = self.judge_publish(now, id, session, topic, publish.retain);
+        let denied = match said.and(|| self.show_publish(now, id, session, topic, publish)) {
+            Said::Allow => None,
+            Said::Open => return Ok(Step::Wait(Park::Decision)),
+            Said::Nothing => Some(ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR),
+            Said::Deny(Denial::Refused(reason)) => Some(refusal(reason)),
+            _ => Some(ReasonCode::NOT_AUTHORIZED),
         };
+        let rewritten = self.rewritten_of(id);
+        let denied = denied.or_else(|| self.check_rewritten(id, rewritten.as_deref()?));
         let started = match denied {
             Some(reason) => {
                 self.deny_publish(now, id, topic, publish, reason)?;
                 true
             }
             None => {
-                self.may_publish(publish.qos) && self.start_publish(now, id, session, topic, publish, raw)
+                self.may_publish(publish.qos)
+                    && match &rewritten {
+                        None => self.start_publish(now, id, session, topic, publish, Source::Packet(raw)),
+                        Some(new) => {
+                            let publish = new.publish(publish);
+                            let source = Source::Payload(new.payload.clone());
+                            self.start_publish(now, id, session, &new.topic, &publish, source)
+                        }
+                    }
             }
         };
         if !started {
@@ -89,6 +111,7 @@ impl Shard {
             return Ok(Step::Wait(Park::Lane));
         }
         // Another may follow at once: the memory stays.
+        self.take_rewritten(id);
         self.links.at_mut(id).into_iter().for_each(|link| link.questions.clear());
         let counters = self.counters();
         counters.publish_received.add(1);
@@ -138,27 +161,17 @@ impl Shard {
         Ok(true)
     }
 
-    fn judge_publish(
-        &mut self,
-        now: Now,
-        id: ConnId,
-        session: SessionId,
-        topic: &str,
-        retain: bool,
-    ) -> Result<(), Said> {
+    fn judge_publish(&mut self, now: Now, id: ConnId, session: SessionId, topic: &str, retain: bool) -> Said {
         let levels_max = self.settings.topic_levels_max;
         // A topic has at most one level more than bytes, so most need no counting.
         let is_deep = topic.len() >= levels_max && topic.split('/').count() > levels_max;
         if is_deep || topic.len() > self.settings.topic_bytes_max || topic.starts_with("$SYS/") {
-            return Err(Said::Deny(Denial::NotAuthorized));
+            return Said::Deny(Denial::NotAuthorized);
         }
         if self.allows_all {
-            return Ok(());
+            return Said::Allow;
         }
-        match self.ask_publish(now, id, session, topic, retain) {
-            Said::Allow => Ok(()),
-            said => Err(said),
-        }
+        self.ask_publish(now, id, session, topic, retain)
     }
 
     fn ask_publish(&mut self, now: Now, id: ConnId, session: SessionId, topic: &str, retain: bool) -> Said {
@@ -235,13 +248,22 @@ impl Shard {
         session: SessionId,
         topic: &str,
         publish: &Publish<'_>,
-        raw: Option<&[u8]>,
+        source: Source<'_>,
     ) -> bool {
         let mut publication = Publication::new(topic, publish);
         publication.publisher = self.uid_of(session);
-        if let Some(whole) = &self.whole {
-            publication.keep(whole.payload(publish.payload));
-        }
+        let raw = match source {
+            Source::Payload(payload) => {
+                publication.keep(Some(payload));
+                None
+            }
+            Source::Packet(raw) => {
+                if let Some(whole) = &self.whole {
+                    publication.keep(whole.payload(publish.payload));
+                }
+                raw
+            }
+        };
         if publish.retain {
             publication.stamp = self.common.stamps.next();
         }
@@ -392,6 +414,12 @@ impl Shard {
         let hold = self.settings.publish_hold;
         self.publish_or_defer(now, self.messages.entered(message), Origin::Nobody, hold);
     }
+}
+
+/// The reason of a refusal, as far as an answer to PUBLISH may have it.
+fn refusal(reason: ReasonCode) -> ReasonCode {
+    let may_have = reason.is_error() && reason.is_allowed(PacketKind::Puback, Sender::Server);
+    if may_have { reason } else { ReasonCode::NOT_AUTHORIZED }
 }
 
 /// The moment a message expires [MQTT-3.3.2-5].

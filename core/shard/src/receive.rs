@@ -362,6 +362,7 @@ impl Shard {
 
     /// Forgets the questions of a packet that is used up, and their memory: the connection may rest from here on.
     pub(crate) fn asked_enough(&mut self, id: ConnId) {
+        self.take_rewritten(id);
         if let Some(link) = self.links.at_mut(id) {
             link.questions = Vec::new();
         }

@@ -59,6 +59,7 @@ impl Shard {
             let Some(link) = self.links.at_mut(id) else { continue };
             match link.conn.phase {
                 Phase::Connected => {
+                    link.said = Some(ReasonCode::SERVER_SHUTTING_DOWN);
                     link.conn.phase = Phase::Leaving(ReasonCode::SERVER_SHUTTING_DOWN);
                     self.mark_link_dirty(id);
                 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ringmq_rt::{Decisions, DriverChoice};
-use ringmq_shard::{Decider, DenyPublish, QueuePolicy, Settings, ShardId, Versions};
+use ringmq_shard::{Decider, DenyPublish, Hooks, QueuePolicy, Settings, ShardId, Versions};
 
 use super::key::{Change, Key, Range, Source, Switch, Unit};
 use super::listener::RawListener;
@@ -33,6 +33,9 @@ pub enum Anonymous {
 
 /// Makes the decider of one shard, on that shard's thread. Late answers go in through the second argument.
 pub type DeciderFactory = Arc<dyn Fn(ShardId, Decisions) -> Box<dyn Decider> + Send + Sync>;
+
+/// Makes the hooks of one shard, on that shard's thread. Late answers go in through the second argument.
+pub type HooksFactory = Arc<dyn Fn(ShardId, Decisions) -> Box<dyn Hooks> + Send + Sync>;
 
 /// How a broker is to be. [`Options::default`] is one shard on this machine's loopback addresses.
 #[derive(Clone)]
@@ -61,6 +64,7 @@ pub struct Options {
     pub(super) partition_key: Option<PartitionKey>,
     pub(super) sources: BTreeMap<&'static str, Source>,
     pub(crate) decider: Option<DeciderFactory>,
+    pub(crate) hooks: Option<HooksFactory>,
 }
 
 impl Default for Options {
@@ -89,6 +93,7 @@ impl Default for Options {
             partition_key: None,
             sources: BTreeMap::new(),
             decider: None,
+            hooks: None,
         }
     }
 }
@@ -154,6 +159,13 @@ impl Options {
     #[must_use]
     pub fn decider(mut self, factory: DeciderFactory) -> Self {
         self.decider = Some(factory);
+        self
+    }
+    /// Has these see which clients come and go, and the messages that they publish, which they may change or refuse.
+    /// Who may do what is decided before that, by whatever decides.
+    #[must_use]
+    pub fn hooks(mut self, factory: HooksFactory) -> Self {
+        self.hooks = Some(factory);
         self
     }
 }

@@ -27,7 +27,7 @@ mod value;
 pub use address::Addresses;
 pub use client_ids::{ClientIdFromUser, ClientIdList, ClientIdRules};
 pub use cores::{Cores, Shards};
-pub use declaration::{Anonymous, DeciderFactory, KEYS, Options};
+pub use declaration::{Anonymous, DeciderFactory, HooksFactory, KEYS, Options};
 pub use error::{ConfigError, ConfigErrors};
 pub use http::{HttpFailure, HttpRules, HttpUrl};
 pub use jwt::{ClaimText, JwtRules, KeyFiles};

@@ -9,7 +9,7 @@ use ringmq_rt::DriverChoice;
 use ringmq_shard::{Offer, Settings};
 
 use super::cores::{Placement, place};
-use super::declaration::DeciderFactory;
+use super::declaration::{DeciderFactory, HooksFactory};
 use super::listener::{ClientCertificate, Identity, ListenerOptions, LookUp, resolve, system};
 use super::machine::Machine;
 use crate::guard::{DoorRules, GuardOptions};
@@ -32,6 +32,8 @@ pub(crate) struct Resolved {
     pub partition_key: PartitionKey,
     /// Who decides; nobody means that everybody may.
     pub decider: Option<DeciderFactory>,
+    /// Who sees what goes on.
+    pub hooks: Option<HooksFactory>,
     /// What the server's own decider is made of, where there is something to decide.
     pub guard: Option<GuardOptions>,
 }
@@ -66,6 +68,7 @@ impl Resolved {
             driver: options.driver,
             partition_key: options.partition_key.unwrap_or_else(PartitionKey::random),
             decider: options.decider,
+            hooks: options.hooks,
             guard,
         })
     }

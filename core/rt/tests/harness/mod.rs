@@ -35,6 +35,7 @@ pub fn options(driver: DriverChoice, shards: usize) -> Options {
             .into(),
         settings: Arc::new(Settings { sys_interval_seconds: 0, ..Settings::default() }),
         decider: Arc::new(|_, _| Box::new(AllowAll)),
+        hooks: None,
         partition_key: *b"sixteen bytes it",
         seed: 1,
         log: Arc::new(|level, line| {

@@ -12,6 +12,7 @@ mod found_by_fuzzing;
 mod full_rings;
 mod half_open;
 mod hear_out;
+mod hooks;
 mod late_connects;
 mod leaves_nothing;
 mod local_handles;

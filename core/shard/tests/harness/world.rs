@@ -10,7 +10,7 @@ use ringmq_proto::time::{Mono, Now, Wall};
 use ringmq_route::Interest;
 use ringmq_shard::counters::{Counter, ShardCounters};
 use ringmq_shard::{
-    Common, ConnId, Counters, Input, LocalOutcome, LocalTicket, LogLevel, Parcel, Parts, PeerAddress,
+    Common, ConnId, Counters, Hooks, Input, LocalOutcome, LocalTicket, LogLevel, Parcel, Parts, PeerAddress,
     Settings, Shard, ShardId,
 };
 use ringmq_sync::Stamps;
@@ -135,6 +135,13 @@ impl World {
 
     pub fn shard_count(&self) -> usize {
         self.shards.len()
+    }
+
+    /// Has these see what goes on, one for each shard.
+    pub fn set_hooks(&mut self, make: impl Fn(usize) -> Box<dyn Hooks>) {
+        for (index, shard) in self.shards.iter_mut().enumerate() {
+            shard.set_hooks(make(index));
+        }
     }
 
     /// A client connects to `shard`; it has sent nothing yet.
