@@ -34,8 +34,16 @@ from ringmq._errors import (
     Timeout,
 )
 from ringmq._events import Connected, Disconnected, Event, ResubscribeRefused, Stopped
-from ringmq._hooks import AccessQuestion, ConnectQuestion
+from ringmq._hooks import (
+    AccessQuestion,
+    ClientConnected,
+    ClientDisconnected,
+    ConnectQuestion,
+    PublishQuestion,
+    Rewrite,
+)
 from ringmq._options import BrokerOptions
+from ringmq._properties import PublishProperties
 from ringmq._ringmq import Message, Published, Receipt, Subscription, __version__
 from ringmq._sessions import Session
 from ringmq._will import Will
@@ -45,6 +53,8 @@ __all__ = [
     "Broker",
     "BrokerOptions",
     "Client",
+    "ClientConnected",
+    "ClientDisconnected",
     "ClientOptions",
     "ConfigError",
     "ConnectError",
@@ -57,6 +67,8 @@ __all__ = [
     "ForkError",
     "Message",
     "PublishError",
+    "PublishProperties",
+    "PublishQuestion",
     "Published",
     "QoS",
     "QueueFullError",
@@ -65,6 +77,7 @@ __all__ = [
     "RequestError",
     "ResubscribeRefused",
     "RetainHandling",
+    "Rewrite",
     "Session",
     "StartError",
     "Stopped",

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 from ringmq import _ringmq, _shutdown
 from ringmq._errors import ConfigError, Error
-from ringmq._hooks import Authenticate, Authorize, Workers
+from ringmq._hooks import (
+    Authenticate,
+    Authorize,
+    HookFunctions,
+    OnConnect,
+    OnDisconnect,
+    OnPublish,
+    Workers,
+)
 from ringmq._options import BrokerOptions
 from ringmq._ringmq import Message
 from ringmq._sessions import Sessions
@@ -82,6 +90,12 @@ class Broker(_ringmq.Broker):
         authorize: Called with an `AccessQuestion` for each topic a client wants to publish to and each filter it wants to
             subscribe to, instead of looking into ACL files. Denied publishes get 0x87 Not authorized, or what the option
             `deny_publish` says.
+        on_connect: Called with a `ClientConnected` when a client has connected.
+        on_disconnect: Called with a `ClientDisconnected` when a client that had connected is gone.
+        on_publish: Called with a `PublishQuestion` for each message that a client may publish, and for the will of one that
+            connects: `None` or true lets it pass, a `Rewrite` changes it, false refuses it with 0x87 Not authorized, and a
+            `ReasonCode` with that. Messages of this program itself are not shown. The client's later packets wait
+            meanwhile, so that their order holds.
         hook_cache: Seconds for which an answer of `authorize` holds for the same client, user name and topic; 0 asks each
             time. At most 10,000 answers are kept.
         hook_threads: Threads that call these functions, which may be coroutine functions: those run on the event loop of
@@ -89,8 +103,10 @@ class Broker(_ringmq.Broker):
         **options: See above.
 
     A function that raises denies, and is logged; one that takes longer than the option `decision_timeout` (5 seconds) finds
-    its client refused. They never run on a core of the broker. More than 10,000 questions do not wait: clients are then
-    refused with 0x89 Server busy, publishes and subscriptions as not authorized.
+    its client refused. They never run on a core of the broker; with one thread, and where they are no coroutine functions,
+    they are called in the order in which things happen. At most 10,000 questions and 64 MiB of messages wait: beyond it
+    clients are refused with 0x89 Server busy, messages with 0x97 Quota exceeded, other publishes and subscriptions as not
+    authorized, and of clients that come and go it is only logged how many there were.
 
     Raises:
         ConfigError: An option is wrong; says which, and the nearest valid one.
@@ -101,6 +117,9 @@ class Broker(_ringmq.Broker):
         *,
         authenticate: Authenticate | None = None,
         authorize: Authorize | None = None,
+        on_connect: OnConnect | None = None,
+        on_disconnect: OnDisconnect | None = None,
+        on_publish: OnPublish | None = None,
         hook_cache: float = 60.0,
         hook_threads: int = 1,
         **options: Unpack[BrokerOptions],
@@ -113,6 +132,9 @@ class Broker(_ringmq.Broker):
         *,
         authenticate: Authenticate | None = None,
         authorize: Authorize | None = None,
+        on_connect: OnConnect | None = None,
+        on_disconnect: OnDisconnect | None = None,
+        on_publish: OnPublish | None = None,
         hook_cache: float = 60.0,
         hook_threads: int = 1,
         **options: Unpack[BrokerOptions],
@@ -122,6 +144,12 @@ class Broker(_ringmq.Broker):
         self._workers: Workers | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         files = [name for name in ("password_file", "acl_file", "jwt_keys", "http_auth_url") if options.get(name)]
+        functions = HookFunctions(authenticate, authorize, on_connect, on_disconnect, on_publish)
+        if functions == HookFunctions():
+            return
+        self._workers = Workers(functions, hook_cache, hook_threads)
+        weakref.finalize(self, self._workers.hooks.close)
+        self.set_hooks(self._workers.hooks)
         if authenticate is None and authorize is None:
             return
         if files:
@@ -135,9 +163,6 @@ class Broker(_ringmq.Broker):
             raise ConfigError(text)
         if authenticate is None and options.get("allow_anonymous") in (False, "false"):
             raise ConfigError("authorize does not know who is anonymous: give authenticate as well")
-        self._workers = Workers(authenticate, authorize, hook_cache, hook_threads)
-        weakref.finalize(self, self._workers.hooks.close)
-        self.set_hooks(self._workers.hooks)
 
     def run_hooks_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """Runs hooks that are coroutine functions on this loop, from the next start on."""

@@ -1,4 +1,4 @@
-"""Rules of the program's own: who may come in, and who may publish and subscribe to what."""
+"""Rules of the program's own: who may come in, who may publish and subscribe to what, and what becomes of messages."""
 
 from __future__ import annotations
 
@@ -9,11 +9,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ringmq import _ringmq
+from ringmq._codes import ReasonCode
+from ringmq._properties import Payload, PublishProperties
+from ringmq._ringmq import Message
 
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["AccessQuestion", "Authenticate", "Authorize", "ConnectQuestion", "Workers"]
+__all__ = [
+    "AccessQuestion",
+    "Authenticate",
+    "Authorize",
+    "ClientConnected",
+    "ClientDisconnected",
+    "ConnectQuestion",
+    "HookFunctions",
+    "OnConnect",
+    "OnDisconnect",
+    "OnPublish",
+    "PublishQuestion",
+    "Rewrite",
+    "Workers",
+]
 
 
 @dataclass(frozen=True)
@@ -36,10 +53,65 @@ class AccessQuestion:
     topic: str
 
 
+@dataclass(frozen=True)
+class ClientConnected:
+    """A client has connected. `username`: the one that counts. `address`: `ADDRESS:PORT`, `None` behind a Unix socket."""
+
+    client_id: str
+    username: str | None
+    address: str | None
+
+
+@dataclass(frozen=True)
+class ClientDisconnected:
+    """A client that had connected is gone. `reason`: that of DISCONNECT, whoever sent it, also where 3.x does not send it;
+    `None` when the connection was lost without one."""
+
+    client_id: str
+    username: str | None
+    reason: ReasonCode | None
+
+
+@dataclass(frozen=True)
+class PublishQuestion:
+    """A client that may do so publishes a message, or connects with it as its will."""
+
+    client_id: str
+    username: str | None
+    message: Message
+    is_will: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rewrite:
+    """What becomes of a message; what is `None` stays as it is.
+
+    Attributes:
+        topic: A topic name, not one that begins with `$SYS/`.
+        payload: Text is sent as UTF-8.
+        retain: Whether it becomes the topic's retained message.
+        properties: All that it has then; `{}` takes them away.
+    """
+
+    topic: str | None = None
+    payload: Payload | None = None
+    retain: bool | None = None
+    properties: PublishProperties | None = None
+
+
 Authenticate: TypeAlias = Callable[[ConnectQuestion], bool | str | Awaitable[bool | str]]
 """Whether a client may come in, or the user name by which it does."""
 Authorize: TypeAlias = Callable[[AccessQuestion], bool | Awaitable[bool]]
 """Whether a client may do what it wants."""
+OnConnect: TypeAlias = Callable[[ClientConnected], Awaitable[None] | None]
+"""Is told that a client has connected."""
+OnDisconnect: TypeAlias = Callable[[ClientDisconnected], Awaitable[None] | None]
+"""Is told that a client is gone."""
+PublishAnswer: TypeAlias = bool | ReasonCode | Rewrite | None
+OnPublish: TypeAlias = Callable[[PublishQuestion], PublishAnswer | Awaitable[PublishAnswer]]
+"""`None` or true lets a message pass, a `Rewrite` changes it, false or a reason code refuses it."""
+
+Answer: TypeAlias = PublishAnswer | str
 
 COROUTINES_MAX = 1000
 """Coroutines of hooks that are under way at one time on an event loop."""
@@ -48,24 +120,42 @@ _log = logging.getLogger("ringmq")
 
 
 def _denied(question: _ringmq.Question) -> None:
+    if question.action in ("connected", "disconnected"):
+        _log.exception("a hook raised when %s %s", question.client_id, question.action)
+        return
     _log.exception("a hook raised for %s of %s, which is denied", question.action, question.client_id)
     question.answer(False)
+
+
+@dataclass(frozen=True)
+class HookFunctions:
+    """The functions of one broker."""
+
+    authenticate: Authenticate | None = None
+    authorize: Authorize | None = None
+    on_connect: OnConnect | None = None
+    on_disconnect: OnDisconnect | None = None
+    on_publish: OnPublish | None = None
 
 
 class Workers:
     """Threads that call the functions; a core of the broker never does."""
 
-    def __init__(
-        self, authenticate: Authenticate | None, authorize: Authorize | None, cache: float, threads: int
-    ) -> None:
+    def __init__(self, functions: HookFunctions, cache: float, threads: int) -> None:
         """None runs yet."""
-        self._authenticate = authenticate
-        self._authorize = authorize
+        self._functions = functions
         self._number = max(1, threads)
         self._threads: list[threading.Thread] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._under_way = threading.BoundedSemaphore(COROUTINES_MAX)
-        self.hooks = _ringmq.Hooks(authenticate is not None, authorize is not None, cache)
+        self.hooks = _ringmq.Hooks(
+            functions.authenticate is not None,
+            functions.authorize is not None,
+            functions.on_connect is not None,
+            functions.on_disconnect is not None,
+            functions.on_publish is not None,
+            cache,
+        )
 
     def start(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Begins. Functions that are coroutines run on `loop`, or each on one of its own."""
@@ -77,7 +167,7 @@ class Workers:
             self._threads.append(thread)
 
     def stop(self) -> None:
-        """Ends; what waits is not answered any more."""
+        """Ends; what waits is not answered any more. What the functions are only told they are told within a second."""
         self.hooks.close()
         threads, self._threads = self._threads, []
         for thread in threads:
@@ -86,10 +176,14 @@ class Workers:
                 thread.join(timeout=1)
 
     def _work(self) -> None:
-        while not self.hooks.closed:
+        while True:
             question = self.hooks.take(1.0)
             if question is not None:
                 self._answer(question)
+            elif self.hooks.closed:
+                return
+            if missed := self.hooks.missed():
+                _log.warning("%d clients came or went and no hook was told, because 10,000 things waited", missed)
 
     def _answer(self, question: _ringmq.Question) -> None:
         """Calls the function; one that raises denies."""
@@ -106,18 +200,28 @@ class Workers:
         except BaseException:
             _denied(question)
 
-    def _ask(self, question: _ringmq.Question) -> bool | str | Awaitable[bool | str]:
-        if question.action == "connect":
-            assert self._authenticate is not None
-            return self._authenticate(
-                ConnectQuestion(question.client_id, question.username, question.password, question.address)
-            )
-        assert self._authorize is not None
-        action: Literal["publish", "subscribe"] = "publish" if question.action == "publish" else "subscribe"
-        return self._authorize(AccessQuestion(question.client_id, question.username, action, question.topic))
+    def _ask(self, question: _ringmq.Question) -> Answer | Awaitable[Answer]:
+        functions = self._functions
+        client_id, username = question.client_id, question.username
+        match question.action:
+            case "connect" if functions.authenticate is not None:
+                asked = ConnectQuestion(client_id, username, question.password, question.address)
+                return functions.authenticate(asked)
+            case "connected" if functions.on_connect is not None:
+                return functions.on_connect(ClientConnected(client_id, username, question.address))
+            case "disconnected" if functions.on_disconnect is not None:
+                reason = None if question.reason is None else ReasonCode(question.reason)
+                return functions.on_disconnect(ClientDisconnected(client_id, username, reason))
+            case "message" if functions.on_publish is not None and question.message is not None:
+                shown = PublishQuestion(client_id, username, question.message, question.is_will)
+                return functions.on_publish(shown)
+            case "publish" | "subscribe" as action if functions.authorize is not None:
+                return functions.authorize(AccessQuestion(client_id, username, action, question.topic))
+            case other:
+                raise AssertionError(f"nobody is asked about {other}")
 
     def _await_on(
-        self, loop: asyncio.AbstractEventLoop, question: _ringmq.Question, answer: Awaitable[bool | str]
+        self, loop: asyncio.AbstractEventLoop, question: _ringmq.Question, answer: Awaitable[Answer]
     ) -> None:
         async def whole() -> None:
             try:
@@ -140,14 +244,23 @@ class Workers:
             raise
 
 
-async def _whole(answer: Awaitable[bool | str]) -> bool | str:
+async def _whole(answer: Awaitable[Answer]) -> Answer:
     return await answer
 
 
-def _give(question: _ringmq.Question, answer: bool | str) -> None:
-    if not isinstance(answer, str):
-        question.answer(bool(answer))
-    elif question.action == "connect" and answer:
-        question.answer(True, answer)
-    else:
-        raise TypeError(f"a hook answers with a bool, authenticate perhaps with a user name, not with {answer!r}")
+def _give(question: _ringmq.Question, answer: Answer) -> None:
+    match question.action, answer:
+        case ("connected" | "disconnected"), _:
+            pass
+        case "message", Rewrite(topic=topic, payload=payload, retain=retain, properties=properties):
+            question.rewrite(topic, payload, retain, properties)
+        case "message", ReasonCode():
+            question.refuse(answer)
+        case "message", bool() | None:
+            question.answer(answer is not False)
+        case "connect", str() if answer:
+            question.answer(True, answer)
+        case ("connect" | "publish" | "subscribe"), bool():
+            question.answer(answer)
+        case action, _:
+            raise TypeError(f"this is no answer of a hook to {action}: {answer!r}")

@@ -23,7 +23,7 @@ from ringmq._broker import Broker as _Broker
 from ringmq._client import ClientOptions, Filters, core_options, wanted
 from ringmq._codes import ReasonCode
 from ringmq._errors import StoppedError
-from ringmq._hooks import Authenticate, Authorize
+from ringmq._hooks import Authenticate, Authorize, OnConnect, OnDisconnect, OnPublish
 from ringmq._options import BrokerOptions
 from ringmq._properties import Pairs, Payload, PublishProperties
 from ringmq._ringmq import Message, Published
@@ -149,6 +149,9 @@ class Broker:
         *,
         authenticate: Authenticate | None = None,
         authorize: Authorize | None = None,
+        on_connect: OnConnect | None = None,
+        on_disconnect: OnDisconnect | None = None,
+        on_publish: OnPublish | None = None,
         hook_cache: float = 60.0,
         hook_threads: int = 1,
         **options: Unpack[BrokerOptions],
@@ -158,6 +161,9 @@ class Broker:
         self.sync = _Broker(
             authenticate=authenticate,
             authorize=authorize,
+            on_connect=on_connect,
+            on_disconnect=on_disconnect,
+            on_publish=on_publish,
             hook_cache=hook_cache,
             hook_threads=hook_threads,
             **options,

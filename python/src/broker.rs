@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
-use ringmq::config::DeciderFactory;
 use ringmq::{
     Handle, Options, PendingPublish, PublishError, PublishOptions, SessionReport, SubscribeOptions,
 };
@@ -73,7 +72,7 @@ impl Running {
 pub struct Broker {
     options: Mutex<Options>,
     /// The program's own rules, which no reload changes.
-    hooks: Mutex<Option<DeciderFactory>>,
+    hooks: Mutex<Option<Py<Hooks>>>,
     running: RwLock<Option<Arc<Owned<Running>>>>,
     /// Somebody is in `start`.
     starting: AtomicBool,
@@ -102,8 +101,14 @@ impl Broker {
     fn started(&self, py: Python<'_>) -> PyResult<Running> {
         let speaking = Speaking::begin(py)?;
         let mut options = self.options.lock().map_err(|_| errors::poisoned())?.clone();
-        if let Some(hooks) = self.hooks.lock().map_err(|_| errors::poisoned())?.clone() {
-            options = options.decider(hooks);
+        if let Some(hooks) = &*self.hooks.lock().map_err(|_| errors::poisoned())? {
+            let hooks = hooks.get();
+            if let Some(deciding) = hooks.deciding() {
+                options = options.decider(deciding);
+            }
+            if let Some(watching) = hooks.watching() {
+                options = options.hooks(watching);
+            }
         }
         let broker = py.detach(|| options.start()).map_err(|error| errors::start(py, &error))?;
         let handle = py.detach(|| broker.handle()).map_err(|error| errors::open(py, &error))?;
@@ -156,9 +161,9 @@ impl Broker {
         *self.running.write().map_err(|_| errors::poisoned())? = Some(Arc::new(Owned::new(running)));
         Ok(())
     }
-    /// Asks these from the next start on, instead of the files that the options name.
-    fn set_hooks(&self, hooks: &Hooks) -> PyResult<()> {
-        *self.hooks.lock().map_err(|_| errors::poisoned())? = Some(hooks.factory());
+    /// Asks and tells these from the next start on; who decides is asked instead of the files that the options name.
+    fn set_hooks(&self, hooks: Py<Hooks>) -> PyResult<()> {
+        *self.hooks.lock().map_err(|_| errors::poisoned())? = Some(hooks);
         Ok(())
     }
     fn stop(&self, py: Python<'_>) -> PyResult<()> {

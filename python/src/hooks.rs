@@ -1,6 +1,6 @@
-//! Rules of the program's own: questions of the broker on their way to Python functions, and their answers. A shard puts a
-//! question into a bounded queue and goes on; threads of the program take them out. What is not answered by the broker's
-//! own deadline is denied there.
+//! Rules of the program's own: questions of the broker on their way to Python functions, and their answers; and what they
+//! are told of without a question. A shard puts it into a bounded queue and goes on; threads of the program take it out.
+//! What is not answered by the broker's own deadline is denied there.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,13 +8,23 @@ use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use ringmq::config::DeciderFactory;
-use ringmq::{Answer, Decider, Decisions, Identity, Question as Asked, ShardId, Ticket, Verdict};
+use pyo3::types::PyDict;
+use ringmq::config::{DeciderFactory, HooksFactory};
+use ringmq::{
+    Answer, Bytes, Decider, Decisions, Identity, Offered, PeerAddress, PropertiesBuffer, Property, Question as Asked,
+    Reader,
+    ReasonCode, Rewritten, ShardId, Ticket, Verdict,
+};
 
+use crate::message::Message;
+use crate::payload::Payload;
+use crate::properties::publish_properties;
 use crate::wait;
 
 /// Questions that may wait; beyond it clients are told that the server is busy, and publishes are denied.
 const WAITING_MAX: usize = 10_000;
+/// Bytes of messages that may wait; beyond it publishes are refused.
+const WAITING_BYTES_MAX: usize = 64 << 20;
 /// Decisions that are remembered; a full table is emptied.
 const REMEMBERED_MAX: usize = 10_000;
 
@@ -39,6 +49,10 @@ struct Shared {
 #[derive(Default)]
 struct Waiting {
     questions: VecDeque<Question>,
+    /// Bytes of messages among them.
+    bytes: usize,
+    /// Clients that came or went while there was no room.
+    missed: u64,
     closed: bool,
 }
 
@@ -50,9 +64,12 @@ impl Shared {
     /// Hands a question over, or gives it back when too many wait.
     fn put(&self, question: Question) -> Option<Question> {
         let mut waiting = lock(&self.waiting);
-        if waiting.closed || waiting.questions.len() >= WAITING_MAX {
+        let bytes = waiting.bytes + question.bytes();
+        if waiting.closed || waiting.questions.len() >= WAITING_MAX || bytes > WAITING_BYTES_MAX {
+            waiting.missed += u64::from(question.is_told());
             return Some(question);
         }
+        waiting.bytes = bytes;
         waiting.questions.push_back(question);
         drop(waiting);
         self.arrived.notify_one();
@@ -74,15 +91,42 @@ impl Shared {
     }
 }
 
+/// A message that a client publishes.
+struct Content {
+    qos: ringmq::Qos,
+    retain: bool,
+    is_will: bool,
+    properties: PropertiesBuffer,
+    payload: Bytes,
+}
+
 /// A question that waits for its answer. One that is dropped without is denied when its time is up.
 #[pyclass(frozen, module = "ringmq._ringmq")]
 pub struct Question {
     decisions: Decisions,
-    ticket: Ticket,
+    /// Nothing where no answer is wanted.
+    ticket: Option<Ticket>,
     wish: Wish,
     password: Option<Vec<u8>>,
     address: Option<String>,
+    reason: Option<ReasonCode>,
+    content: Option<Content>,
     shared: Arc<Shared>,
+}
+
+impl Question {
+    /// Whether the program is told something and not asked.
+    const fn is_told(&self) -> bool {
+        self.ticket.is_none()
+    }
+    fn bytes(&self) -> usize {
+        self.content.as_ref().map_or(0, |content| content.payload.len() + content.properties.len())
+    }
+    fn give(&self, verdict: Verdict) {
+        if let Some(ticket) = self.ticket {
+            self.decisions.answer(ticket, verdict);
+        }
+    }
 }
 
 #[pymethods]
@@ -125,7 +169,48 @@ impl Question {
         if self.wish.action != CONNECT {
             self.shared.remember(self.wish.clone(), allowed);
         }
-        self.decisions.answer(self.ticket, verdict);
+        self.give(verdict);
+    }
+    /// The reason code with which a client is gone.
+    #[getter]
+    fn reason(&self) -> Option<u8> {
+        self.reason.map(ReasonCode::value)
+    }
+    /// Whether the message is the will of a client that connects.
+    #[getter]
+    fn is_will(&self) -> bool {
+        self.content.as_ref().is_some_and(|content| content.is_will)
+    }
+    /// The message that a client publishes.
+    #[getter]
+    fn message(&self) -> Option<Message> {
+        let Content { qos, retain, properties, payload, .. } = self.content.as_ref()?;
+        Some(Message::offered(&self.wish.topic, payload.clone(), *qos, *retain, properties.clone()))
+    }
+    /// Refuses the message for this reason.
+    fn refuse(&self, reason: u8) {
+        self.give(ReasonCode::from_u8(reason).map_or(Verdict::Deny, Verdict::Refuse));
+    }
+    /// Lets the message pass as another one; what is not given stays as it is.
+    fn rewrite(
+        &self,
+        topic: Option<&str>,
+        payload: Option<Payload>,
+        retain: Option<bool>,
+        properties: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        let Some(content) = &self.content else { return Ok(()) };
+        let properties = match properties {
+            Some(properties) => publish_properties(Some(properties))?,
+            None => content.properties.clone(),
+        };
+        self.give(Verdict::Rewrite(Arc::new(Rewritten {
+            topic: topic.unwrap_or(&self.wish.topic).into(),
+            retain: retain.unwrap_or(content.retain),
+            properties,
+            payload: payload.map_or_else(|| content.payload.clone(), |payload| payload.0),
+        })));
+        Ok(())
     }
 }
 
@@ -137,11 +222,33 @@ pub struct Hooks {
     shared: Arc<Shared>,
     authenticates: bool,
     authorises: bool,
+    watches: Watches,
+}
+
+/// What a program is told of.
+#[derive(Clone, Copy)]
+struct Watches {
+    connects: bool,
+    disconnects: bool,
+    publishes: bool,
 }
 
 impl Hooks {
-    /// What puts the questions of each shard in.
-    pub fn factory(&self) -> DeciderFactory {
+    /// What tells of clients and shows messages, where the program wants that.
+    pub fn watching(&self) -> Option<HooksFactory> {
+        let (shared, watches) = (Arc::clone(&self.shared), self.watches);
+        if !(watches.connects || watches.disconnects || watches.publishes) {
+            return None;
+        }
+        Some(Arc::new(move |_: ShardId, decisions: Decisions| -> Box<dyn ringmq::Hooks> {
+            Box::new(Watching { shared: Arc::clone(&shared), decisions, watches })
+        }))
+    }
+    /// What puts the questions of each shard in, where the program decides.
+    pub fn deciding(&self) -> Option<DeciderFactory> {
+        (self.authenticates || self.authorises).then(|| self.factory())
+    }
+    fn factory(&self) -> DeciderFactory {
         let (shared, authenticates, authorises) =
             (Arc::clone(&self.shared), self.authenticates, self.authorises);
         Arc::new(move |_: ShardId, decisions: Decisions| -> Box<dyn Decider> {
@@ -153,14 +260,22 @@ impl Hooks {
 #[pymethods]
 impl Hooks {
     #[new]
-    fn new(authenticates: bool, authorises: bool, cache_seconds: f64) -> PyResult<Self> {
+    fn new(
+        authenticates: bool,
+        authorises: bool,
+        connects: bool,
+        disconnects: bool,
+        publishes: bool,
+        cache_seconds: f64,
+    ) -> PyResult<Self> {
         let shared = Shared {
             waiting: Mutex::default(),
             arrived: Condvar::new(),
             remembered: Mutex::default(),
             holds: wait::seconds(cache_seconds)?,
         };
-        Ok(Self { shared: Arc::new(shared), authenticates, authorises })
+        let watches = Watches { connects, disconnects, publishes };
+        Ok(Self { shared: Arc::new(shared), authenticates, authorises, watches })
     }
     /// The next question; `None` when none came in time, or when there will be none.
     fn take(&self, py: Python<'_>, timeout: f64) -> PyResult<Option<Question>> {
@@ -169,7 +284,10 @@ impl Hooks {
             loop {
                 let left = until.saturating_duration_since(Instant::now());
                 match waiting.questions.pop_front() {
-                    Some(question) => return Some(Some(question)),
+                    Some(question) => {
+                        waiting.bytes -= question.bytes();
+                        return Some(Some(question));
+                    }
                     None if waiting.closed => return Some(None),
                     None if left.is_zero() => return None,
                     None => {}
@@ -180,6 +298,10 @@ impl Hooks {
         })
         .map(Option::flatten)
     }
+    /// How many clients came or went unnoticed since this was asked last, because too much waited.
+    fn missed(&self) -> u64 {
+        std::mem::take(&mut lock(&self.shared.waiting).missed)
+    }
     #[getter]
     fn closed(&self) -> bool {
         lock(&self.shared.waiting).closed
@@ -188,13 +310,15 @@ impl Hooks {
     fn open(&self) {
         lock(&self.shared.waiting).closed = false;
     }
-    /// Takes no more questions, and lets those go who wait for one.
+    /// Takes no more questions, and lets those go who wait for one. What the program is only told stays to be taken.
     fn close(&self) {
         let mut waiting = lock(&self.shared.waiting);
         waiting.closed = true;
-        let left = std::mem::take(&mut waiting.questions);
+        let (told, asked): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut waiting.questions).into_iter().partition(Question::is_told);
+        (waiting.questions, waiting.bytes) = (told, 0);
         drop(waiting);
-        drop(left);
+        drop(asked);
         self.shared.arrived.notify_all();
     }
 }
@@ -212,10 +336,12 @@ impl Asking {
         let is_connection = wish.action == CONNECT;
         let question = Question {
             decisions: self.decisions.clone(),
-            ticket,
+            ticket: Some(ticket),
             wish,
             password: password.map(<[u8]>::to_vec),
             address,
+            reason: None,
+            content: None,
             shared: Arc::clone(&self.shared),
         };
         match self.shared.put(question) {
@@ -279,5 +405,77 @@ impl Decider for Asking {
 
     fn allows_all(&self) -> bool {
         !self.authorises
+    }
+}
+
+/// What one shard tells and shows.
+struct Watching {
+    shared: Arc<Shared>,
+    decisions: Decisions,
+    watches: Watches,
+}
+
+impl Watching {
+    /// A question about this client; nothing is wanted yet.
+    fn question(&self, action: &'static str, reader: &Reader<'_>) -> Question {
+        let wish = Wish {
+            client_id: reader.client_id.to_owned(),
+            user_name: name(reader.identity, reader.user_name).map(str::to_owned),
+            action,
+            topic: String::new(),
+        };
+        Question {
+            decisions: self.decisions.clone(),
+            ticket: None,
+            wish,
+            password: None,
+            address: None,
+            reason: None,
+            content: None,
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl ringmq::Hooks for Watching {
+    fn connected(&mut self, peer: &PeerAddress, reader: &Reader<'_>) {
+        if self.watches.connects {
+            let address = peer.socket.map(|address| address.to_string());
+            self.shared.put(Question { address, ..self.question("connected", reader) });
+        }
+    }
+
+    fn disconnected(&mut self, reader: &Reader<'_>, reason: Option<ReasonCode>) {
+        if self.watches.disconnects {
+            self.shared.put(Question { reason, ..self.question("disconnected", reader) });
+        }
+    }
+
+    fn sees_messages(&self) -> bool {
+        self.watches.publishes
+    }
+
+    fn publish(&mut self, ticket: Ticket, offered: &Offered<'_>) -> Answer {
+        let mut question = self.question("message", &offered.publisher);
+        let mut properties = PropertiesBuffer::new();
+        for (property, value) in offered.properties.iter() {
+            // An alias is of the connection, a delay of the will.
+            if !matches!(property, Property::TopicAlias | Property::WillDelayInterval) {
+                properties.push(property, value);
+            }
+        }
+        question.ticket = Some(ticket);
+        offered.topic.clone_into(&mut question.wish.topic);
+        question.content = Some(Content {
+            qos: offered.qos,
+            retain: offered.retain,
+            is_will: offered.is_will,
+            properties,
+            payload: Bytes::copy_from_slice(offered.payload),
+        });
+        match self.shared.put(question) {
+            None => Answer::Later,
+            Some(_) => Answer::Now(Verdict::Refuse(ReasonCode::QUOTA_EXCEEDED)),
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyMemoryView, PyString};
-use ringmq::{Bytes, Properties, Property, ReceivedMessage, RetainedReport};
+use ringmq::{Bytes, Properties, PropertiesBuffer, Property, Qos, ReceivedMessage, RetainedReport};
 
 use crate::client::property_list;
 use crate::payload;
@@ -14,6 +14,16 @@ enum Source {
     Client(ringmq_client::Message),
     /// Kept by a broker of this process.
     Retained(RetainedReport),
+    /// Published by a client of a broker of this process, and not yet let pass.
+    Offered(Offered),
+}
+
+struct Offered {
+    topic: String,
+    payload: Bytes,
+    qos: Qos,
+    retain: bool,
+    properties: PropertiesBuffer,
 }
 
 /// A message that arrived.
@@ -35,11 +45,22 @@ impl Message {
     pub fn retained(message: RetainedReport) -> Self {
         Self { source: Source::Retained(message) }
     }
+    /// One that a client of a broker wants to publish.
+    pub fn offered(
+        topic: &str,
+        payload: Bytes,
+        qos: Qos,
+        retain: bool,
+        properties: PropertiesBuffer,
+    ) -> Self {
+        let offered = Offered { topic: topic.to_owned(), payload, qos, retain, properties };
+        Self { source: Source::Offered(offered) }
+    }
     /// What a client acknowledges.
     pub fn as_client(&self) -> Option<&ringmq_client::Message> {
         match &self.source {
             Source::Client(message) => Some(message),
-            Source::Local(_) | Source::Retained(_) => None,
+            Source::Local(_) | Source::Retained(_) | Source::Offered(_) => None,
         }
     }
     fn properties(&self) -> Properties<'_> {
@@ -47,6 +68,7 @@ impl Message {
             Source::Local(message) => message.properties(),
             Source::Client(message) => message.properties(),
             Source::Retained(message) => message.properties.as_properties(),
+            Source::Offered(message) => message.properties.as_properties(),
         }
     }
     fn bytes(&self) -> Bytes {
@@ -54,6 +76,7 @@ impl Message {
             Source::Local(message) => message.payload_bytes(),
             Source::Client(message) => message.payload().clone(),
             Source::Retained(message) => message.payload.clone(),
+            Source::Offered(message) => message.payload.clone(),
         }
     }
     fn slice(&self) -> &[u8] {
@@ -61,6 +84,7 @@ impl Message {
             Source::Local(message) => message.payload(),
             Source::Client(message) => message.payload(),
             Source::Retained(message) => &message.payload,
+            Source::Offered(message) => &message.payload,
         }
     }
 }
@@ -73,6 +97,7 @@ impl Message {
             Source::Local(message) => message.topic(),
             Source::Client(message) => message.topic(),
             Source::Retained(message) => &message.topic,
+            Source::Offered(message) => &message.topic,
         }
     }
     #[getter]
@@ -93,6 +118,7 @@ impl Message {
             Source::Local(message) => message.qos() as u8,
             Source::Client(message) => message.qos() as u8,
             Source::Retained(message) => message.qos as u8,
+            Source::Offered(message) => message.qos as u8,
         }
     }
     #[getter]
@@ -101,6 +127,7 @@ impl Message {
             Source::Local(message) => message.retain(),
             Source::Client(message) => message.retain(),
             Source::Retained(_) => true,
+            Source::Offered(message) => message.retain,
         }
     }
     #[getter]
@@ -121,6 +148,7 @@ impl Message {
             Source::Local(message) => message.expiry_left_seconds(),
             Source::Client(message) => message.message_expiry_seconds(),
             Source::Retained(message) => message.expiry_left_seconds,
+            Source::Offered(_) => self.properties().u32(Property::MessageExpiryInterval),
         }
     }
     #[getter]
@@ -144,7 +172,7 @@ impl Message {
         match &self.source {
             Source::Local(message) => message.subscription_ids().to_vec(),
             Source::Client(message) => message.subscription_identifiers().collect(),
-            Source::Retained(_) => Vec::new(),
+            Source::Retained(_) | Source::Offered(_) => Vec::new(),
         }
     }
     /// All properties as pairs of the specification's name and a value, in the order in which they came.

@@ -5,11 +5,22 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 import ringmq
-from ringmq import AccessQuestion, ConnectQuestion, ReasonCode, aio
+from ringmq import (
+    AccessQuestion,
+    ClientConnected,
+    ClientDisconnected,
+    ConnectQuestion,
+    PublishProperties,
+    PublishQuestion,
+    ReasonCode,
+    Rewrite,
+    aio,
+)
 
 
 def test_who_comes_in_and_as_whom() -> None:
@@ -188,3 +199,178 @@ def test_a_text_where_none_belongs_is_no(answer: str) -> None:
         return
     with ringmq.Broker(authenticate=lambda question: answer) as broker, pytest.raises(ringmq.ConnectError):
         ringmq.Client(broker.url).connect()
+
+
+def test_who_comes_and_goes_is_told() -> None:
+    told: list[ClientConnected | ClientDisconnected] = []
+    with ringmq.Broker(on_connect=told.append, on_disconnect=told.append) as broker:
+        with ringmq.Client(broker.url, client_id="a", username="anna"):
+            with ringmq.Client(broker.url, client_id="b", protocol="3.1.1"):
+                broker.clients["b"].kick()
+            until = time.monotonic() + 5
+            while len(told) < 3 and time.monotonic() < until:
+                time.sleep(0.005)
+    assert isinstance(told[0], ClientConnected)
+    assert told[0].address is not None and told[0].address.startswith("127.0.0.1:")
+    gone = [event for event in told if isinstance(event, ClientDisconnected)]
+    assert gone == [
+        ClientDisconnected("b", None, ReasonCode.ADMINISTRATIVE_ACTION),
+        ClientDisconnected("a", "anna", ReasonCode.SUCCESS),
+    ]
+
+
+def test_a_stop_tells_that_all_are_gone() -> None:
+    told: list[ClientDisconnected] = []
+    broker = ringmq.Broker(on_disconnect=told.append)
+    broker.start()
+    clients = [ringmq.Client(broker.url, client_id=str(number)) for number in range(5)]
+    for client in clients:
+        client.connect()
+    broker.stop()
+    assert {event.client_id for event in told} == {"0", "1", "2", "3", "4"}
+    assert {event.reason for event in told} == {ReasonCode.SERVER_SHUTTING_DOWN}
+    for client in clients:
+        client.disconnect()
+
+
+def rewriting(question: PublishQuestion) -> bool | ReasonCode | Rewrite | None:
+    message = question.message
+    match message.text:
+        case "refused":
+            return False
+        case "quota":
+            return ReasonCode.QUOTA_EXCEEDED
+        case "same":
+            return True
+        case "loud":
+            return Rewrite(payload=message.text.upper(), properties={**PROPERTIES, "content_type": "loud"})
+        case "bare":
+            return Rewrite(topic=f"{message.topic}/{question.client_id}", retain=False, properties={})
+        case "raises":
+            raise RuntimeError("no idea")
+        case "impossible":
+            return Rewrite(topic="a/#")
+        case "strange":
+            return "strange"  # type: ignore[return-value]
+        case _:
+            return None
+
+
+PROPERTIES: PublishProperties = {"content_type": "text", "user_properties": [("a", "b")]}
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+@pytest.mark.parametrize("waits", [False, True])
+def test_messages_pass_change_or_are_refused(
+    shards: int, waits: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def waiting(question: PublishQuestion) -> bool | ReasonCode | Rewrite | None:
+        await asyncio.sleep(0.001)
+        return rewriting(question)
+
+    expected: list[tuple[str, ReasonCode | None]] = [
+        ("same", None),
+        ("refused", ReasonCode.NOT_AUTHORIZED),
+        ("quota", ReasonCode.QUOTA_EXCEEDED),
+        ("loud", None),
+        ("raises", ReasonCode.NOT_AUTHORIZED),
+        ("impossible", ReasonCode.IMPLEMENTATION_SPECIFIC_ERROR),
+        ("strange", ReasonCode.NOT_AUTHORIZED),
+        ("bare", None),
+        ("other", None),
+    ]
+    hook = waiting if waits else rewriting
+    with ringmq.Broker(on_publish=hook, shards=shards) as broker, broker.subscribe("#", retain_as_published=True) as sub:
+        with ringmq.Client(broker.url, client_id="a") as client:
+            for text, reason in expected:
+                receipt = client.publish("t", text, qos=1, retain=True, **PROPERTIES)
+                if reason is None:
+                    receipt.wait()
+                    continue
+                with pytest.raises(ringmq.RequestError) as refused:
+                    receipt.wait()
+                assert refused.value.reason is reason, text
+        got = [sub.get() for _ in range(4)]
+        assert [(message.topic, message.text, message.retain) for message in got] == [
+            ("t", "same", True),
+            ("t", "LOUD", True),
+            ("t/a", "bare", False),
+            ("t", "other", True),
+        ]
+        assert [message.content_type for message in got] == ["text", "loud", None, "text"]
+        assert [message.user_properties for message in got] == [[("a", "b")], [("a", "b")], [], [("a", "b")]]
+        assert set(broker.retained()) == {"t"}
+    assert sum(record.exc_info is not None for record in caplog.records) == 2
+
+
+def test_a_will_is_shown_and_what_this_program_publishes_is_not() -> None:
+    shown: list[tuple[str, bool]] = []
+
+    def on_publish(question: PublishQuestion) -> Rewrite:
+        shown.append((question.message.text, question.is_will))
+        return Rewrite(payload="late " + question.message.text)
+
+    with ringmq.Broker(on_publish=on_publish) as broker, broker.subscribe("#") as sub:
+        broker.publish("t", "own")
+        will = ringmq.Will(topic="w", payload="will")
+        with ringmq.Client(broker.url, client_id="a", will=will, reconnect=False):
+            broker.clients["a"].kick()
+            assert [sub.get().text for _ in range(2)] == ["own", "late will"]
+    assert shown == [("will", True)]
+
+
+def test_files_decide_beside_hooks_that_only_watch(tmp_path: Path) -> None:
+    acl = tmp_path / "acl"
+    acl.write_text("topic write open\ntopic read #\n")
+    shown: list[str] = []
+
+    def on_publish(question: PublishQuestion) -> None:
+        shown.append(question.message.topic)
+
+    with ringmq.Broker(acl_file=acl, on_publish=on_publish) as broker, ringmq.Client(broker.url) as client:
+        client.publish("open", qos=1).wait()
+        with pytest.raises(ringmq.RequestError):
+            client.publish("closed", qos=1).wait()
+    assert shown == ["open"]
+
+
+def test_all_that_are_told_run_on_the_loop_of_the_broker() -> None:
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def told(_: object) -> None:
+        loops.append(asyncio.get_running_loop())
+
+    async def main() -> None:
+        async with aio.Broker(on_connect=told, on_disconnect=told, on_publish=told) as broker:
+            async with aio.Client(broker.url) as client:
+                await client.publish("t", qos=1)
+            async with asyncio.timeout(5):
+                while len(loops) < 3:
+                    await asyncio.sleep(0.01)
+        assert loops == [asyncio.get_running_loop()] * 3
+
+    asyncio.run(main())
+
+
+def test_a_hook_that_hangs_refuses_and_keeps_the_order() -> None:
+    release = threading.Event()
+
+    def on_publish(question: PublishQuestion) -> None:
+        if question.message.text == "hangs":
+            release.wait()
+
+    with (
+        ringmq.Broker(on_publish=on_publish, hook_threads=2, decision_timeout=0.3) as broker,
+        broker.subscribe("#") as sub,
+        ringmq.Client(broker.url) as client,
+        ringmq.Client(broker.url) as other,
+    ):
+        hung = client.publish("t", "hangs", qos=1)
+        behind = client.publish("t", "behind", qos=1)
+        other.publish("t", "other", qos=1).wait()
+        with pytest.raises(ringmq.RequestError) as refused:
+            hung.wait()
+        assert refused.value.reason is ReasonCode.IMPLEMENTATION_SPECIFIC_ERROR
+        behind.wait()
+        assert [sub.get().text for _ in range(2)] == ["other", "behind"]
+        release.set()
