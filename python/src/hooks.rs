@@ -11,9 +11,8 @@ use pyo3::types::PyBytes;
 use pyo3::types::PyDict;
 use ringmq::config::{DeciderFactory, HooksFactory};
 use ringmq::{
-    Answer, Bytes, Decider, Decisions, Identity, Offered, PeerAddress, PropertiesBuffer, Property, Question as Asked,
-    Reader,
-    ReasonCode, Rewritten, ShardId, Ticket, Verdict,
+    Answer, Bytes, Decider, Decisions, Identity, Offered, PeerAddress, PropertiesBuffer, Property,
+    Question as Asked, Reader, ReasonCode, Rewritten, ShardId, Ticket, Verdict,
 };
 
 use crate::message::Message;

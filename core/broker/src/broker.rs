@@ -97,7 +97,7 @@ impl Broker {
         let answers = Arc::new(Answers::default());
         let stop_deadline = Duration::from_millis(resolved.settings.stop_deadline);
         let packet_bytes_max = resolved.settings.offer.packet_bytes_max;
-        let listen = doors::listens(&resolved.listeners)?;
+        let listen = doors::listens(&resolved.listeners, options.faults.as_ref())?;
         let listeners = resolved.listeners.iter().cloned().map(Some).collect();
         let settings = Arc::clone(&resolved.settings);
         let running = ringmq_rt::start(runtime_options(resolved, listen, &answers))?;

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use ringmq_net::faults::Faults;
 use ringmq_net::rustls::ServerConfig;
 use ringmq_net::rustls::time_provider::DefaultTimeProvider;
 use ringmq_net::tls::{
@@ -22,15 +23,18 @@ use crate::config::{ConfigError, ConfigErrors};
 /// a tenth of it.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
-/// What the runtime is to open for these listeners.
+/// What the runtime is to open for these listeners; all of them have the faults.
 ///
 /// # Errors
 /// Everything that is wrong with files, users and groups they name.
-pub(crate) fn listens(listeners: &[ListenerOptions]) -> Result<Vec<Listen>, ConfigErrors> {
+pub(crate) fn listens(
+    listeners: &[ListenerOptions],
+    faults: Option<&Arc<Faults>>,
+) -> Result<Vec<Listen>, ConfigErrors> {
     let mut errors = Vec::new();
     let mut listens = Vec::new();
     for listener in listeners {
-        match listen(listener) {
+        match listen(listener, faults) {
             Ok(listen) => listens.push(listen),
             Err(text) => {
                 errors.push(ConfigError::at(&listener.source, format!("listener {listener}: {text}")));
@@ -40,9 +44,9 @@ pub(crate) fn listens(listeners: &[ListenerOptions]) -> Result<Vec<Listen>, Conf
     ConfigErrors::none_of(errors, listens)
 }
 
-fn listen(listener: &ListenerOptions) -> Result<Listen, String> {
+fn listen(listener: &ListenerOptions, faults: Option<&Arc<Faults>>) -> Result<Listen, String> {
     let handshake_timeout = listener.handshake_timeout;
-    Ok(Listen { place: place(listener)?, door: Arc::new(door(listener)?), handshake_timeout })
+    Ok(Listen { place: place(listener)?, door: Arc::new(door(listener, faults)?), handshake_timeout })
 }
 
 fn place(listener: &ListenerOptions) -> Result<Place, String> {
@@ -73,7 +77,7 @@ fn group(text: &str) -> Result<u32, String> {
 }
 
 /// What stands between the sockets of a listener and MQTT.
-fn door(listener: &ListenerOptions) -> Result<Door, String> {
+fn door(listener: &ListenerOptions, faults: Option<&Arc<Faults>>) -> Result<Door, String> {
     let tls = match listener.tls {
         true => Some(TlsOptions { config: tls_config(listener)?, identity: identity(listener.identity) }),
         false => None,
@@ -90,7 +94,7 @@ fn door(listener: &ListenerOptions) -> Result<Door, String> {
         })
     });
     let proxy = proxy.transpose().map_err(|text: String| text)?;
-    Ok(Door::new(DoorOptions { proxy, tls, websocket: websocket.transpose()? }))
+    Ok(Door::new(DoorOptions { proxy, tls, websocket: websocket.transpose()?, faults: faults.cloned() }))
 }
 
 fn networks(from: &[ipnet::IpNet]) -> Result<Networks, String> {

@@ -49,6 +49,8 @@ pub use handle::{
 pub use random::random_bytes;
 pub use reload::ReloadReport;
 pub use ringmq_auth::{Access, Action, Effect, Permissions, Role, Rule};
+/// What goes wrong on purpose, for tests.
+pub use ringmq_net::faults;
 pub use ringmq_rt::{Decisions, Driver, DriverChoice, StopReport, trim};
 pub use ringmq_shard::counters::ShardCounters;
 pub use ringmq_shard::{

@@ -48,7 +48,10 @@ impl Broker {
         let (options, mut report) = self.compare(options);
         let resolved = Resolved::new(options.clone())?;
         let plan = Plan::new(&self.listeners, resolved.listeners.clone());
-        let listens = doors::listens(&plan.listeners.iter().flatten().cloned().collect::<Vec<_>>())?;
+        let listens = doors::listens(
+            &plan.listeners.iter().flatten().cloned().collect::<Vec<_>>(),
+            options.faults.as_ref(),
+        )?;
         let mut settings = plan.settings((*resolved.settings).clone(), self.settings());
         settings.judged_anew = self.settings().judged_anew + u64::from(self.kicks(&options));
         let settings = Arc::new(settings);
@@ -91,6 +94,7 @@ impl Broker {
         let mut report = ReloadReport::default();
         options.decider.clone_from(&self.options().decider);
         options.hooks.clone_from(&self.options().hooks);
+        options.faults.clone_from(&self.options().faults);
         for key in KEYS {
             let former = key.text(self.options());
             if key.text(&options) == former {

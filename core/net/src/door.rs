@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 
+use crate::faults::{FaultLayer, Faults};
 use crate::proxy::Proxy;
 use crate::stack::Stack;
 use crate::tls::Tls;
@@ -20,6 +21,7 @@ pub struct Door {
     proxy: Option<ProxyOptions>,
     tls: Option<TlsOptions>,
     websocket: Option<Arc<WebSocketOptions>>,
+    faults: Option<Arc<Faults>>,
 }
 
 /// Which layers a door has; none by default.
@@ -31,6 +33,8 @@ pub struct DoorOptions {
     pub tls: Option<TlsOptions>,
     /// MQTT in WebSocket messages (MQTT 5.0 section 6).
     pub websocket: Option<WebSocketOptions>,
+    /// What goes wrong on purpose.
+    pub faults: Option<Arc<Faults>>,
 }
 
 /// The PROXY protocol of HAProxy, versions 1 and 2.
@@ -96,17 +100,17 @@ impl Door {
     /// # Panics
     /// When the TLS configuration has a `max_fragment_size` that TLS does not allow.
     pub fn new(options: DoorOptions) -> Self {
-        let DoorOptions { proxy, tls, websocket } = options;
+        let DoorOptions { proxy, tls, websocket, faults } = options;
         if let Some(tls) = &tls {
             // Now, and not at the first connection.
             Tls::server(&tls.config);
         }
-        Self { proxy, tls, websocket: websocket.map(Arc::new) }
+        Self { proxy, tls, websocket: websocket.map(Arc::new), faults }
     }
 
     /// Whether the bytes of the socket are those of MQTT.
     pub fn is_plain(&self) -> bool {
-        self.proxy.is_none() && self.tls.is_none() && self.websocket.is_none()
+        self.proxy.is_none() && self.tls.is_none() && self.websocket.is_none() && self.faults.is_none()
     }
 
     /// The layers of a new connection; `peer` is the other end's address, if it has one.
@@ -121,7 +125,8 @@ impl Door {
         let tls = self.tls.as_ref().map(|tls| Tls::server(&tls.config));
         let websocket = self.websocket.as_ref().map(WebSocket::server);
         let identity = self.tls.as_ref().and_then(|tls| tls.identity);
-        Layers::Stack(Box::new(Stack::new(proxy, tls, websocket, identity, peer)))
+        let faults = self.faults.as_ref().map(|faults| FaultLayer::new(Arc::clone(faults)));
+        Layers::Stack(Box::new(Stack::new(proxy, tls, websocket, identity, peer).with_faults(faults)))
     }
 }
 

@@ -60,6 +60,34 @@ impl Layers {
         }
     }
 
+    /// Whether things go wrong on purpose here. Then [`Layers::pass_time`] is to be called after each `open`, and when
+    /// [`Layer::seal`] had nothing to send, and [`Layer::sent`] with 0 in that case: plaintext may be done with although
+    /// nothing of it is sent.
+    #[inline]
+    pub fn has_faults(&self) -> bool {
+        match self {
+            Self::Plain => false,
+            Self::Stack(stack) => stack.has_faults(),
+        }
+    }
+
+    /// It is so late, in milliseconds of any clock that never goes back: hands out what was kept late on purpose and is
+    /// due now, and says when to ask again. What is due of the other direction is own output then.
+    pub fn pass_time(&mut self, now: u64, plain: &mut dyn FnMut(&[u8])) -> Option<u64> {
+        match self {
+            Self::Plain => None,
+            Self::Stack(stack) => stack.pass_time(now, plain),
+        }
+    }
+
+    /// Whether the other end is to see a reset instead of an end.
+    pub fn resets(&self) -> bool {
+        match self {
+            Self::Plain => false,
+            Self::Stack(stack) => stack.resets(),
+        }
+    }
+
     /// How many bytes the layers hold on the heap, roughly.
     pub fn held_bytes(&self) -> usize {
         match self {

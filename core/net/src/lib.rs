@@ -8,6 +8,7 @@
 #[cfg(test)]
 mod conversation;
 mod door;
+pub mod faults;
 mod layers;
 pub mod limits;
 mod networks;

@@ -35,5 +35,11 @@ pub const TLS_OWN_OUTPUT_BYTES_MAX: usize = 256 * 1024;
 /// A user name in MQTT (1.5.4); a certificate can have longer names.
 pub const USER_NAME_BYTES_MAX: usize = u16::MAX as usize;
 
+/// A packet that faults are for: tests have small ones, and a larger one passes.
+pub const FAULT_PACKET_BYTES_MAX: usize = 1 << 20;
+
+/// What faults hold back of one direction of a connection; for tests, and far from what one keeps late on purpose.
+pub const FAULT_HELD_BYTES_MAX: usize = 4 << 20;
+
 /// Plaintext held back until the introduction is taken: as much as the largest read before that brings.
 pub const HELD_BYTES_MAX: usize = 4 * 1024 * 1024;

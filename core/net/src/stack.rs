@@ -1,9 +1,11 @@
-//! PROXY under TLS under WebSocket: those of them that a connection has.
+//! PROXY under TLS under WebSocket under faults on purpose: those of them that a connection has.
 
 use std::io::IoSlice;
 use std::net::SocketAddr;
 
+use crate::faults::FaultLayer;
 use crate::limits::HELD_BYTES_MAX;
+use crate::outgoing::Outgoing;
 use crate::proxy::Proxy;
 use crate::tls::{Tls, user_name};
 use crate::websocket::WebSocket;
@@ -16,6 +18,7 @@ pub struct Stack {
     proxy: Option<Proxy>,
     tls: Option<Box<Tls>>,
     websocket: Option<WebSocket>,
+    faults: Option<Box<Faulty>>,
     identity: Option<Identity>,
     /// Where the client connects from, as far as is known.
     address: Option<SocketAddr>,
@@ -24,6 +27,19 @@ pub struct Stack {
     held: Vec<u8>,
     broken: Option<Broken>,
     leaving: bool,
+}
+
+/// Faults, and what has gone through them and the WebSocket on its way out.
+#[derive(Debug)]
+struct Faulty {
+    layer: FaultLayer,
+    out: Outgoing,
+}
+
+impl Faulty {
+    fn has_output(&self) -> bool {
+        !self.out.is_empty() || self.layer.has_passed()
+    }
 }
 
 #[derive(Debug)]
@@ -46,6 +62,7 @@ impl Stack {
             proxy,
             tls: tls.map(Box::new),
             websocket,
+            faults: None,
             identity,
             address,
             stage: Stage::Handshake,
@@ -53,6 +70,28 @@ impl Stack {
             broken: None,
             leaving: false,
         }
+    }
+
+    /// The same, with faults.
+    pub(crate) fn with_faults(mut self, layer: Option<FaultLayer>) -> Self {
+        if self.proxy.is_none() && self.tls.is_none() && self.websocket.is_none() {
+            // There is no handshake.
+            self.stage = Stage::Introduced;
+        }
+        self.faults = layer.map(|layer| Box::new(Faulty { layer, out: Outgoing::default() }));
+        self
+    }
+
+    pub(crate) fn has_faults(&self) -> bool {
+        self.faults.is_some()
+    }
+
+    pub(crate) fn pass_time(&mut self, now: u64, plain: &mut dyn FnMut(&[u8])) -> Option<u64> {
+        self.faults.as_mut()?.layer.pass_time(now, plain)
+    }
+
+    pub(crate) fn resets(&self) -> bool {
+        self.faults.as_ref().is_some_and(|faults| faults.layer.resets())
     }
 
     pub(crate) fn is_established(&self) -> bool {
@@ -84,6 +123,7 @@ impl Stack {
             + self.proxy.as_ref().map_or(0, Proxy::held_bytes)
             + self.tls.as_ref().map_or(0, |tls| tls.held_bytes())
             + self.websocket.as_ref().map_or(0, WebSocket::held_bytes)
+            + self.faults.as_ref().map_or(0, |faults| faults.layer.held_bytes() + faults.out.held_bytes())
     }
 
     #[cfg(test)]
@@ -171,8 +211,8 @@ impl Stack {
     }
 }
 
-impl Layer for Stack {
-    fn open(&mut self, received: &mut [u8], plain: &mut dyn FnMut(&[u8])) -> Result<(), Broken> {
+impl Stack {
+    fn open_layers(&mut self, received: &mut [u8], plain: &mut dyn FnMut(&[u8])) -> Result<(), Broken> {
         let is_introduced = matches!(self.stage, Stage::Introduced);
         if is_introduced && !self.held.is_empty() {
             plain(&std::mem::take(&mut self.held));
@@ -190,8 +230,44 @@ impl Layer for Stack {
         self.ended()
     }
 
+    /// What has gone through the faults goes through the others as a copy.
+    fn seal_faulty(&mut self, plain: &[IoSlice<'_>]) -> &[u8] {
+        let Some(Faulty { layer, out }) = self.faults.as_deref_mut() else { return &[] };
+        layer.take(plain);
+        if out.is_empty() {
+            let passed = [IoSlice::new(layer.passed())];
+            let inside = Self::seal_websocket(self.websocket.as_mut(), &passed);
+            inside.pieces().for_each(|piece| out.bytes().extend_from_slice(piece));
+            let bytes = inside.len();
+            let done = self.websocket.as_mut().map_or(bytes, |websocket| websocket.sent(bytes));
+            layer.went(done);
+        }
+        let Some(tls) = &mut self.tls else { return out.waiting() };
+        if tls.has_room() {
+            let bytes = out.waiting().len();
+            tls.seal(std::iter::once(out.waiting()));
+            if self.leaving && bytes == 0 {
+                tls.close();
+            }
+        }
+        tls.seal(std::iter::empty())
+    }
+}
+
+impl Layer for Stack {
+    fn open(&mut self, received: &mut [u8], plain: &mut dyn FnMut(&[u8])) -> Result<(), Broken> {
+        let Some(mut faults) = self.faults.take() else { return self.open_layers(received, plain) };
+        let opened = self.open_layers(received, &mut |piece| faults.layer.open(piece, plain));
+        let ended = faults.layer.ended();
+        self.faults = Some(faults);
+        ended.map_or(opened, Err)
+    }
+
     fn seal<'a>(&'a mut self, plain: &'a [IoSlice<'a>]) -> Sealed<'a> {
         let plain = if self.is_established() { plain } else { &[] };
+        if self.faults.is_some() {
+            return Sealed::Other(self.seal_faulty(plain));
+        }
         let Some(tls) = &mut self.tls else {
             return Self::seal_websocket(self.websocket.as_mut(), plain);
         };
@@ -207,11 +283,16 @@ impl Layer for Stack {
 
     fn sent(&mut self, bytes: usize) -> usize {
         let bytes = self.tls.as_mut().map_or(bytes, |tls| tls.sent(bytes));
+        if let Some(faults) = &mut self.faults {
+            faults.out.take_sent(bytes);
+            return faults.layer.done();
+        }
         self.websocket.as_mut().map_or(bytes, |websocket| websocket.sent(bytes))
     }
 
     fn has_own_output(&self) -> bool {
-        let inside = self.websocket.as_ref().is_some_and(WebSocket::has_own_output);
+        let faults = self.faults.as_ref().is_some_and(|faults| faults.has_output());
+        let inside = faults || self.websocket.as_ref().is_some_and(WebSocket::has_own_output);
         match &self.tls {
             None => inside,
             Some(tls) => tls.has_own_output() || (tls.is_open() && (inside || self.leaving)),

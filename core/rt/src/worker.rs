@@ -2,6 +2,7 @@
 //! the next turn is due. Every step is bounded, none waits. The same code serves every driver.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -72,6 +73,8 @@ pub(crate) struct Worker<S: Sockets> {
     /// Connections whose address has sent too much, and when they are looked at again.
     delayed: Vec<ConnId>,
     delayed_until: Mono,
+    /// Connections that keep something late on purpose, with when it is due.
+    late: BTreeSet<(Mono, ConnId)>,
     buffer: Box<[u8]>,
     halt_poll: HaltPoll,
     /// Events of sockets that the present turn served.
@@ -128,6 +131,7 @@ impl<S: Sockets> Worker<S> {
             write_on: Vec::new(),
             delayed: Vec::new(),
             delayed_until: Mono(0),
+            late: BTreeSet::new(),
             buffer: vec![0; LARGE_READ_BYTES_MAX].into(),
             halt_poll: HaltPoll::default(),
             served: 0,
@@ -175,6 +179,7 @@ impl<S: Sockets> Worker<S> {
         self.drain_lanes(now);
         self.drain_for_queries(now);
         self.look_at_delayed(now);
+        self.look_at_late(now);
         self.serve_sockets(now);
         if self.shard.deadline().is_some_and(|deadline| deadline <= now.mono) {
             self.shard.handle(now, Input::Tick);
@@ -437,6 +442,50 @@ impl<S: Sockets> Worker<S> {
         if connection.layers.has_own_output() {
             self.write_on.push(conn);
         }
+        self.tend_faulty(now, conn);
+        self.after_opened(now, conn, opened);
+    }
+
+    /// As [`Worker::tend`], where anything goes wrong on purpose.
+    #[inline]
+    fn tend_faulty(&mut self, now: Now, conn: ConnId) {
+        if self.connections.find(conn).is_some_and(|connection| connection.layers.has_faults()) {
+            self.tend(now, conn);
+        }
+    }
+
+    /// What things that go wrong on purpose want: that time passes, and that plaintext counts as sent which is not.
+    fn tend(&mut self, now: Now, conn: ConnId) {
+        let Some(connection) = self.connections.find(conn) else { return };
+        let (shard, ended) = (&mut self.shard, connection.ended);
+        let swallowed = connection.layers.sent(0);
+        let due = connection.layers.pass_time(now.mono.0, &mut |plain| {
+            if !ended {
+                shard.handle(now, Input::Bytes { conn, bytes: plain });
+            }
+        });
+        self.late.extend(due.map(|due| (Mono(due), conn)));
+        let opened = connection.layers.open(&mut [], &mut |_| {});
+        if swallowed > 0 {
+            shard.handle(now, Input::Wrote { conn, bytes: swallowed });
+        }
+        if swallowed > 0 || connection.layers.has_own_output() {
+            self.write_on.push(conn);
+        }
+        self.after_opened(now, conn, opened);
+    }
+
+    /// What was late goes on.
+    fn look_at_late(&mut self, now: Now) {
+        while self.late.first().is_some_and(|(due, _)| *due <= now.mono) {
+            if let Some((_, conn)) = self.late.pop_first() {
+                self.tend(now, conn);
+            }
+        }
+    }
+
+    fn after_opened(&mut self, now: Now, conn: ConnId, opened: Result<(), Broken>) {
+        let Some(connection) = self.connections.find(conn) else { return };
         if let Err(broken) = opened
             && !std::mem::replace(&mut connection.ended, true)
         {
@@ -515,6 +564,7 @@ impl<S: Sockets> Worker<S> {
                     self.write_on.push(conn);
                 }
                 self.connections.insert(Connection::new(conn, socket, layers));
+                self.tend_faulty(now, conn);
             }
             Err(error) => {
                 self.log(LogLevel::Error, &format!("a connection was closed at once: {error}"));
@@ -640,12 +690,12 @@ impl<S: Sockets> Worker<S> {
             let mut slices = [IoSlice::new(&[]); WRITE_SLICES_MAX];
             let filled = self.shard.output(conn, &mut slices);
             if filled == 0 && !connection.layers.has_own_output() {
-                return;
+                return self.tend_faulty(now, conn);
             }
             let sealed = connection.layers.seal(&slices[..filled]);
             let offered = sealed.len();
             if offered == 0 {
-                return;
+                return self.tend_faulty(now, conn);
             }
             let sent = send(connection.socket.as_fd(), &sealed);
             written += self.take_sent(now, conn, offered, sent);
@@ -704,6 +754,8 @@ impl<S: Sockets> Worker<S> {
                 // batch is sent, below, nothing of the shard is changed and no layer is asked twice.
                 unsafe { sends.add(conn, connection.socket.as_fd(), &sealed) };
                 connection.sending = true;
+            } else if connection.layers.has_faults() {
+                self.write_on.push(conn);
             }
         }
         sends.send();
@@ -724,7 +776,13 @@ impl<S: Sockets> Worker<S> {
 
     fn close(&mut self, conn: ConnId) {
         if let Some(mut connection) = self.connections.remove(conn) {
-            say_goodbye(&mut connection);
+            if connection.layers.resets() {
+                // What is left is thrown away, and the other end is told.
+                let _ =
+                    rustix::net::sockopt::set_socket_linger(connection.socket.as_fd(), Some(Duration::ZERO));
+            } else {
+                say_goodbye(&mut connection);
+            }
             take_unread(connection.socket.as_fd(), &mut self.buffer);
             self.sockets.close(connection.socket, conn);
         }
@@ -790,7 +848,8 @@ impl<S: Sockets> Worker<S> {
         }
         let rests = self.listeners.iter().flatten().filter_map(|listener| listener.rests_until);
         let delayed = (!self.delayed.is_empty()).then_some(self.delayed_until);
-        let deadline = rests.chain(self.shard.deadline()).chain(delayed).min();
+        let late = self.late.first().map(|(due, _)| *due);
+        let deadline = rests.chain(self.shard.deadline()).chain(delayed).chain(late).min();
         let longest = Duration::from_millis(SLEEP_MAX);
         let wait = deadline.map_or(longest, |deadline| self.shared.clock.until(deadline).min(longest));
         Next::Sleep(wait)

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ringmq_net::faults::Faults;
 use ringmq_rt::{Decisions, DriverChoice};
 use ringmq_shard::{Decider, DenyPublish, Hooks, QueuePolicy, Settings, ShardId, Versions};
 
@@ -65,6 +66,7 @@ pub struct Options {
     pub(super) sources: BTreeMap<&'static str, Source>,
     pub(crate) decider: Option<DeciderFactory>,
     pub(crate) hooks: Option<HooksFactory>,
+    pub(crate) faults: Option<Arc<Faults>>,
 }
 
 impl Default for Options {
@@ -94,6 +96,7 @@ impl Default for Options {
             sources: BTreeMap::new(),
             decider: None,
             hooks: None,
+            faults: None,
         }
     }
 }
@@ -166,6 +169,13 @@ impl Options {
     #[must_use]
     pub fn hooks(mut self, factory: HooksFactory) -> Self {
         self.hooks = Some(factory);
+        self
+    }
+    /// Has these go wrong on all connections, on purpose and for tests. They may be changed while the broker runs. No
+    /// configuration and no network gets here, and a broker without them has no part of it.
+    #[must_use]
+    pub fn faults(mut self, faults: Arc<Faults>) -> Self {
+        self.faults = Some(faults);
         self
     }
 }

@@ -214,18 +214,27 @@ fn handshake_messages_in_many_small_records_are_put_together() {
 fn all_layers_lie_upon_each_other_in_any_split() {
     let (_, server, client) = ordinary();
     let proxy = ProxyOptions { trusted: "10.0.0.0/8".parse().unwrap(), required: true };
-    let door = Door::new(DoorOptions {
+    let options = DoorOptions {
         proxy: Some(proxy),
         tls: Some(TlsOptions { config: server, identity: None }),
         websocket: Some(WebSocketOptions::default()),
-    });
+        faults: None,
+    };
+    // Faults that have no rules change nothing.
+    let faulty = DoorOptions { faults: Some(crate::faults::Faults::new()), ..options.clone() };
+    let doors = [Door::new(options), Door::new(faulty)];
     let client_door = ClientDoor {
         tls: Some((client, ServerName::try_from("localhost").unwrap())),
         websocket: Some(WebSocketRequest { host: "localhost".into(), path: "/mqtt".into() }),
     };
-    let text: Vec<u8> = (0..300_000_u32).map(|n| n as u8).collect();
-    for lengths in [&[1][..], &[usize::MAX], &[1000, 3, 70_000]] {
-        let said = if lengths == [1] { &text[..20_000] } else { &text[..] };
+    // Packets of 997 bytes.
+    let packet: Vec<u8> = [0x30, 0xe2, 0x07].into_iter().chain((0..994_u32).map(|n| n as u8)).collect();
+    let text = packet.repeat(300);
+    let columns = doors
+        .iter()
+        .flat_map(|door| [&[1][..], &[usize::MAX], &[1000, 3, 70_000]].map(|lengths| (door, lengths)));
+    for (door, lengths) in columns {
+        let said = if lengths == [1] { &text[..20 * 997] } else { &text[..] };
         let mut server = End::new(door.open(Some("10.0.0.1:1".parse().unwrap())));
         let mut client = End::new(client_door.open([2; 32]).unwrap());
         server.receive(b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 8883\r\n");
