@@ -197,7 +197,7 @@ def _worker_broker() -> Iterator[ringmq.Broker]:
     """One broker for all tests of this process that want nothing special."""
     import ringmq
 
-    with ringmq.Broker(log_packets=True) as broker:
+    with ringmq.Broker(log_packets=True, faults=True) as broker:
         yield broker
 
 
@@ -229,9 +229,10 @@ def mqtt_broker(
         broker: ringmq.Broker = request.getfixturevalue("_worker_broker")
         _ringmq.set_log_level(logging.DEBUG)
         yield broker
+        broker.faults.clear()
         broker.reset()
         return
-    options: dict[str, Any] = {"log_packets": True, **marker.kwargs}
+    options: dict[str, Any] = {"log_packets": True, "faults": True, **marker.kwargs}
     users = options.pop("users", None)
     if users is not None:
         options["password_file"] = _password_file(tmp_path_factory.mktemp("ringmq"), users)

@@ -18,7 +18,7 @@ import os as _os
 from ringmq import _ringmq
 from ringmq._broker import Broker
 from ringmq._client import Client, ClientOptions
-from ringmq._codes import QoS, ReasonCode, RetainHandling
+from ringmq._codes import PacketType, QoS, ReasonCode, RetainHandling
 from ringmq._errors import (
     ConfigError,
     ConnectError,
@@ -34,6 +34,7 @@ from ringmq._errors import (
     Timeout,
 )
 from ringmq._events import Connected, Disconnected, Event, ResubscribeRefused, Stopped
+from ringmq._faults import Fault, Faults
 from ringmq._hooks import (
     AccessQuestion,
     ClientConnected,
@@ -64,8 +65,11 @@ __all__ = [
     "Disconnected",
     "Error",
     "Event",
+    "Fault",
+    "Faults",
     "ForkError",
     "Message",
+    "PacketType",
     "PublishError",
     "PublishProperties",
     "PublishQuestion",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 from ringmq import _ringmq, _shutdown
 from ringmq._errors import ConfigError, Error
+from ringmq._faults import Faults
 from ringmq._hooks import (
     Authenticate,
     Authorize,
@@ -100,6 +101,8 @@ class Broker(_ringmq.Broker):
             time. At most 10,000 answers are kept.
         hook_threads: Threads that call these functions, which may be coroutine functions: those run on the event loop of
             `ringmq.aio.Broker`, else each on a loop of its own.
+        faults: Whether `broker.faults` can make things go wrong between it and its clients, for tests. All their bytes are
+            looked at then.
         **options: See above.
 
     A function that raises denies, and is logged; one that takes longer than the option `decision_timeout` (5 seconds) finds
@@ -122,6 +125,7 @@ class Broker(_ringmq.Broker):
         on_publish: OnPublish | None = None,
         hook_cache: float = 60.0,
         hook_threads: int = 1,
+        faults: bool = False,
         **options: Unpack[BrokerOptions],
     ) -> Self:
         """Makes a broker; it does not run yet."""
@@ -137,12 +141,16 @@ class Broker(_ringmq.Broker):
         on_publish: OnPublish | None = None,
         hook_cache: float = 60.0,
         hook_threads: int = 1,
+        faults: bool = False,
         **options: Unpack[BrokerOptions],
     ) -> None:
         """Takes what `__new__` has left."""
         self._starting = threading.RLock()
         self._workers: Workers | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._faults = Faults() if faults else None
+        if self._faults is not None:
+            self.set_faults(self._faults.all)
         files = [name for name in ("password_file", "acl_file", "jwt_keys", "http_auth_url") if options.get(name)]
         functions = HookFunctions(authenticate, authorize, on_connect, on_disconnect, on_publish)
         if functions == HookFunctions():
@@ -191,6 +199,17 @@ class Broker(_ringmq.Broker):
     def clock(self) -> Clock:
         """The broker's clock: `broker.clock.advance(hours=2)`."""
         return Clock(self)
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong on purpose: `broker.faults.drop(PacketType.PUBACK, client="a", times=1)`.
+
+        Raises:
+            Error: It was made without `faults=True`.
+        """
+        if self._faults is None:
+            raise Error("nothing goes wrong at this broker: make it with faults=True")
+        return self._faults
 
     @property
     def clients(self) -> Sessions:

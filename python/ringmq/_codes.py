@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["QoS", "ReasonCode", "RetainHandling"]
+__all__ = ["PacketType", "QoS", "ReasonCode", "RetainHandling"]
 
 
 class QoS(IntEnum):
@@ -13,6 +13,26 @@ class QoS(IntEnum):
     AT_MOST_ONCE = 0
     AT_LEAST_ONCE = 1
     EXACTLY_ONCE = 2
+
+
+class PacketType(IntEnum):
+    """Packets (MQTT 5.0, 2.1.2)."""
+
+    CONNECT = 1
+    CONNACK = 2
+    PUBLISH = 3
+    PUBACK = 4
+    PUBREC = 5
+    PUBREL = 6
+    PUBCOMP = 7
+    SUBSCRIBE = 8
+    SUBACK = 9
+    UNSUBSCRIBE = 10
+    UNSUBACK = 11
+    PINGREQ = 12
+    PINGRESP = 13
+    DISCONNECT = 14
+    AUTH = 15
 
 
 class RetainHandling(IntEnum):

@@ -10,6 +10,8 @@ from ringmq._properties import Pairs, Payload, PublishProperties
 __all__ = [
     "Broker",
     "Client",
+    "Fault",
+    "Faults",
     "Hooks",
     "Message",
     "Notifier",
@@ -154,6 +156,27 @@ class Question:
     ) -> None: ...
 
 @final
+class Fault:
+    @property
+    def hits(self) -> int: ...
+    def remove(self) -> None: ...
+
+@final
+class Faults:
+    def __new__(cls) -> Self: ...
+    def add(
+        self,
+        what: str,
+        packet: int | None,
+        client: str | None,
+        to_broker: bool | None,
+        times: int | None,
+        seconds: float,
+        reason: int,
+    ) -> Fault: ...
+    def clear(self) -> None: ...
+
+@final
 class Hooks:
     def __new__(
         cls,
@@ -177,6 +200,7 @@ class Broker:
     def start(self) -> None: ...
     def stop(self) -> None: ...
     def set_hooks(self, hooks: Hooks) -> None: ...
+    def set_faults(self, faults: Faults) -> None: ...
     def reload(self, **options: Unpack[BrokerOptions]) -> list[str]: ...
     @property
     def is_running(self) -> bool: ...

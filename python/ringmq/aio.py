@@ -154,6 +154,7 @@ class Broker:
         on_publish: OnPublish | None = None,
         hook_cache: float = 60.0,
         hook_threads: int = 1,
+        faults: bool = False,
         **options: Unpack[BrokerOptions],
     ) -> None:
         """Makes a broker; it does not run yet. Arguments and what it raises as for `ringmq.Broker`; coroutine functions
@@ -166,6 +167,7 @@ class Broker:
             on_publish=on_publish,
             hook_cache=hook_cache,
             hook_threads=hook_threads,
+            faults=faults,
             **options,
         )
 

@@ -13,6 +13,7 @@ use ringmq::{
 };
 
 use crate::errors;
+use crate::faults::Faults;
 use crate::fork::{Owned, forks};
 use crate::hooks::Hooks;
 use crate::logging::Speaking;
@@ -73,6 +74,7 @@ pub struct Broker {
     options: Mutex<Options>,
     /// The program's own rules, which no reload changes.
     hooks: Mutex<Option<Py<Hooks>>>,
+    faults: Mutex<Option<Arc<ringmq::faults::Faults>>>,
     running: RwLock<Option<Arc<Owned<Running>>>>,
     /// Somebody is in `start`.
     starting: AtomicBool,
@@ -110,6 +112,9 @@ impl Broker {
                 options = options.hooks(watching);
             }
         }
+        if let Some(faults) = &*self.faults.lock().map_err(|_| errors::poisoned())? {
+            options = options.faults(Arc::clone(faults));
+        }
         let broker = py.detach(|| options.start()).map_err(|error| errors::start(py, &error))?;
         let handle = py.detach(|| broker.handle()).map_err(|error| errors::open(py, &error))?;
         let urls = RwLock::new(broker.urls());
@@ -140,6 +145,7 @@ impl Broker {
         Ok(Self {
             options: Mutex::new(options),
             hooks: Mutex::default(),
+            faults: Mutex::default(),
             running: RwLock::new(None),
             starting: AtomicBool::new(false),
         })
@@ -164,6 +170,11 @@ impl Broker {
     /// Asks and tells these from the next start on; who decides is asked instead of the files that the options name.
     fn set_hooks(&self, hooks: Py<Hooks>) -> PyResult<()> {
         *self.hooks.lock().map_err(|_| errors::poisoned())? = Some(hooks);
+        Ok(())
+    }
+    /// Has these go wrong from the next start on.
+    fn set_faults(&self, faults: &Faults) -> PyResult<()> {
+        *self.faults.lock().map_err(|_| errors::poisoned())? = Some(Arc::clone(&faults.0));
         Ok(())
     }
     fn stop(&self, py: Python<'_>) -> PyResult<()> {

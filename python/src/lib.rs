@@ -7,6 +7,7 @@ mod broker;
 mod client;
 mod client_options;
 mod errors;
+mod faults;
 mod fork;
 mod hooks;
 mod logging;
@@ -39,6 +40,8 @@ mod _ringmq {
     use super::broker::{Broker, Published};
     #[pymodule_export]
     use super::client::{Client, Receipt};
+    #[pymodule_export]
+    use super::faults::{Fault, Faults};
     #[pymodule_export]
     use super::fork::forked;
     #[pymodule_export]
