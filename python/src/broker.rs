@@ -2,14 +2,17 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use ringmq::{
-    Handle, Options, PendingPublish, PublishError, PublishOptions, SessionReport, SubscribeOptions,
+    AdminError, Handle, Options, PendingPublish, PublishError, PublishOptions, SessionReport,
+    SubscribeOptions,
 };
 
 use crate::errors;
@@ -133,6 +136,35 @@ impl Broker {
             broker.as_ref().map(question)
         });
         answer.ok_or_else(|| errors::stopped(py))
+    }
+    /// As [`Broker::ask`], for what takes a while: a thread asks, so that signals are seen here meanwhile. Who is
+    /// interrupted leaves it behind; it ends by the question's own deadline.
+    fn ask_long<T: Send + 'static>(
+        &self,
+        py: Python<'_>,
+        timeout: Duration,
+        question: impl FnOnce(&ringmq::Broker) -> Result<T, AdminError> + Send + 'static,
+    ) -> PyResult<T> {
+        let running = self.running(py)?;
+        running.get(py)?;
+        let (answer, answers) = mpsc::sync_channel(1);
+        let asking = thread::Builder::new().name("ringmq-question".to_owned()).spawn(move || {
+            let Some(running) = running.ours() else { return };
+            let broker = running.broker.read().unwrap_or_else(PoisonError::into_inner);
+            // Nobody may be waiting any more.
+            let _ = answer.send(broker.as_ref().map(question));
+        });
+        asking
+            .map_err(|error| PyRuntimeError::new_err(format!("no thread to ask the broker with: {error}")))?;
+        let answer = wait::until(py, timeout + GRACE, move |until| {
+            match answers.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(answer) => Some(answer),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => Some(None),
+            }
+        })?;
+        let answer = answer.unwrap_or(Some(Err(AdminError::Timeout)));
+        answer.ok_or_else(|| errors::stopped(py))?.map_err(|error| errors::admin(py, &error))
     }
 }
 
@@ -274,7 +306,7 @@ impl Broker {
         let running = self.running(py)?;
         let handle = &running.get(py)?.handle;
         let mut pending = None;
-        let answer = wait::until(py, timeout + GRACE, |until| {
+        let answer = wait::until(py, timeout + GRACE, move |until| {
             if pending.is_none() {
                 match handle.start_publish_by(topic, payload.0.clone(), options.clone(), until) {
                     Ok(started) => pending = Some(started),
@@ -317,28 +349,25 @@ impl Broker {
     /// subscriptions, messages queued, bytes of them, messages in flight.
     fn session_reports<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Vec<Bound<'py, PyTuple>>> {
         let timeout = wait::seconds(timeout)?;
-        let found = self.ask(py, |broker| broker.sessions(timeout))?;
-        let found = found.map_err(|error| errors::admin(py, &error))?;
+        let found = self.ask_long(py, timeout, move |broker| broker.sessions(timeout))?;
         found.into_iter().map(|report| session_tuple(py, report)).collect()
     }
     /// Disconnects a client, and ends its session if that is wanted; says whether there was such a session.
-    fn kick(&self, py: Python<'_>, client_id: &str, end_session: bool, timeout: f64) -> PyResult<bool> {
+    fn kick(&self, py: Python<'_>, client_id: String, end_session: bool, timeout: f64) -> PyResult<bool> {
         let timeout = wait::seconds(timeout)?;
-        let kicked = self.ask(py, |broker| broker.kick(client_id, end_session, timeout))?;
-        kicked.map_err(|error| errors::admin(py, &error))
+        self.ask_long(py, timeout, move |broker| broker.kick(&client_id, end_session, timeout))
     }
     /// The retained messages that match a filter, in the order of their topics.
-    fn retained_messages(&self, py: Python<'_>, filter: &str, timeout: f64) -> PyResult<Vec<Message>> {
+    fn retained_messages(&self, py: Python<'_>, filter: String, timeout: f64) -> PyResult<Vec<Message>> {
         let timeout = wait::seconds(timeout)?;
-        let found = self.ask(py, |broker| broker.retained(filter, timeout))?;
-        let found = found.map_err(|error| errors::admin(py, &error))?;
+        let found = self.ask_long(py, timeout, move |broker| broker.retained(&filter, timeout))?;
         Ok(found.into_iter().map(Message::retained).collect())
     }
     /// Ends all clients' sessions and forgets all retained messages.
     #[pyo3(signature = (timeout = 5.0))]
     fn reset(&self, py: Python<'_>, timeout: f64) -> PyResult<()> {
         let timeout = wait::seconds(timeout)?;
-        self.ask(py, |broker| broker.reset(timeout))?.map_err(|error| errors::admin(py, &error))
+        self.ask_long(py, timeout, move |broker| broker.reset(timeout))
     }
     /// Sets the broker's clock ahead.
     fn advance_clock(&self, py: Python<'_>, seconds: f64, keep_alive: bool, timeout: f64) -> PyResult<()> {
@@ -346,8 +375,7 @@ impl Broker {
         if by.as_secs_f64() < seconds {
             return Err(PyValueError::new_err("a clock is set ahead by at most ten years"));
         }
-        let advanced = self.ask(py, |broker| broker.advance_clock(by, keep_alive, timeout))?;
-        advanced.map_err(|error| errors::admin(py, &error))
+        self.ask_long(py, timeout, move |broker| broker.advance_clock(by, keep_alive, timeout))
     }
     /// Publishes pairs of topic and payload one after the other, waiting for their answers together. Gives the sums. When
     /// some fail the others are published all the same, and the first failure is raised.
