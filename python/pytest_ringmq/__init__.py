@@ -3,10 +3,12 @@
 `mqtt_broker`   a running `ringmq.Broker`, one per worker process, as good as new for each test
 `mqtt_client`   a `ringmq.Client` connected to it
 `capmqtt`       everything that is published there, and a way to publish and to wait
+`mqtt_ca_file`  the certificate of the authority that vouches for brokers with `tls=True`
 
-`@pytest.mark.ringmq(users={"anna": "secret"}, maximum_qos=1, ...)` gives a test a broker of its own: `users` are user
-names with their passwords, everything else is an option of `ringmq.Broker`. When a test fails, the packets of its broker
-are shown. Nothing of RingMQ is imported before a fixture is used.
+`@pytest.mark.ringmq(users={"anna": "secret"}, tls=True, maximum_qos=1, ...)` gives a test a broker of its own: `users`
+are user names with their passwords; with `tls=True` its first listener, the one of `url`, speaks TLS with a certificate
+for localhost, 127.0.0.1 and ::1; everything else is an option of `ringmq.Broker`. When a test fails, the packets of its
+broker are shown. Nothing of RingMQ is imported before a fixture is used.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -193,6 +195,25 @@ def _password_file(folder: Path, users: dict[str, str]) -> Path:
 
 
 @pytest.fixture(scope="session")
+def mqtt_ca_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The authority's certificate (PEM), made for this run; beside it are the broker's certificate and its key."""
+    from ringmq import _ringmq
+
+    folder = tmp_path_factory.mktemp("ringmq")
+    texts = _ringmq.local_certificates()
+    for name, text in zip(("ca.pem", "server.pem", "server.key"), texts, strict=True):
+        (folder / name).write_text(text)
+    return folder / "ca.pem"
+
+
+def _with_tls(listen: str | Sequence[str], ca_file: Path) -> list[str]:
+    """These listeners behind one that speaks TLS."""
+    certificate, key = ca_file.with_name("server.pem"), ca_file.with_name("server.key")
+    others = listen.split(",") if isinstance(listen, str) else listen
+    return [f"tls://127.0.0.1:0?certificate={certificate}&certificate_key={key}", *others]
+
+
+@pytest.fixture(scope="session")
 def _worker_broker() -> Iterator[ringmq.Broker]:
     """One broker for all tests of this process that want nothing special."""
     import ringmq
@@ -236,6 +257,9 @@ def mqtt_broker(
     users = options.pop("users", None)
     if users is not None:
         options["password_file"] = _password_file(tmp_path_factory.mktemp("ringmq"), users)
+    if options.pop("tls", False):
+        others = options.pop("bind", options.get("listen", ()))
+        options["listen"] = _with_tls(others, request.getfixturevalue("mqtt_ca_file"))
     with ringmq.Broker(**options) as broker:
         yield broker
 
@@ -246,10 +270,12 @@ def mqtt_client(request: pytest.FixtureRequest, mqtt_broker: ringmq.Broker) -> I
     import ringmq
 
     marker = request.node.get_closest_marker("ringmq")
-    users = marker.kwargs.get("users") if marker is not None else None
+    wanted: dict[str, Any] = dict(marker.kwargs) if marker is not None else {}
     options: ringmq.ClientOptions = {}
-    if users:
-        options["username"], options["password"] = next(iter(users.items()))
+    if wanted.get("users"):
+        options["username"], options["password"] = next(iter(wanted["users"].items()))
+    if wanted.get("tls"):
+        options["ca_file"] = request.getfixturevalue("mqtt_ca_file")
     with ringmq.Client(mqtt_broker.url, **options) as client:
         yield client
 

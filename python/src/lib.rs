@@ -4,6 +4,7 @@
 #![allow(clippy::too_many_arguments, reason = "a function has the keywords that Python has")]
 
 mod broker;
+mod certificates;
 mod client;
 mod client_options;
 mod errors;
@@ -38,6 +39,8 @@ mod _ringmq {
     const __version__: &str = env!("CARGO_PKG_VERSION");
     #[pymodule_export]
     use super::broker::{Broker, Published};
+    #[pymodule_export]
+    use super::certificates::local_certificates;
     #[pymodule_export]
     use super::client::{Client, Receipt};
     #[pymodule_export]

@@ -85,6 +85,38 @@ def test_users(mqtt_broker, mqtt_client):
     assert code == 0, said
 
 
+def test_tls_with_a_certificate_of_the_run(tmp_path: Path) -> None:
+    code, said = run(tmp_path, """
+import socket, ssl
+import pytest, ringmq
+
+@pytest.mark.ringmq(tls=True, users={"anna": "secret"}, maximum_qos=1)
+def test_users(mqtt_broker, mqtt_client, capmqtt, mqtt_ca_file):
+    assert mqtt_broker.urls == [mqtt_broker.url] and mqtt_broker.url.startswith("mqtts://127.0.0.1:")
+    assert mqtt_broker.clients[mqtt_client.client_id].username == "anna"
+    mqtt_client.publish("t", "x", qos=1).wait()
+    capmqtt.wait_for("t", payload="x")
+    with ringmq.Client(f"mqtts://anna:secret@localhost:{mqtt_broker.port}", ca_file=mqtt_ca_file):
+        pass
+    for wrong in ({"ca_file": None}, {"ca_file": mqtt_ca_file, "tls_server_name": "example.org"}):
+        with pytest.raises(ringmq.ConnectError):
+            ringmq.Client(mqtt_broker.url, username="anna", password="secret", **wrong).connect()
+
+@pytest.mark.ringmq(tls=True, listen="tcp://127.0.0.1:0")
+def test_a_plain_listener_too(mqtt_broker, mqtt_client):
+    assert [url.split(":")[0] for url in mqtt_broker.urls] == ["mqtts", "mqtt"]
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "::1"])
+@pytest.mark.ringmq(tls=True)
+def test_openssl_at_its_strictest(mqtt_broker, mqtt_ca_file, name):
+    context = ssl.create_default_context(cafile=mqtt_ca_file)
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    with socket.create_connection(("127.0.0.1", mqtt_broker.port)) as plain:
+        context.wrap_socket(plain, server_hostname=name).close()
+""")
+    assert code == 0, said
+
+
 def test_what_did_not_come_is_said_with_what_came_and_the_packets(tmp_path: Path) -> None:
     code, said = run(tmp_path, """
 def test_it(mqtt_client, capmqtt):
