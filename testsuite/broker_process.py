@@ -56,34 +56,17 @@ def free_port():
     raise OSError(f"no free port between {PORT_MIN} and {first_given}")
 
 
-class Broker:
-    """One running broker; `port` is where it listens, `log` what it wrote so far."""
+class Logged:
+    """What a broker wrote so far."""
 
-    def __init__(self, command, ready_pattern=LISTENING, port=None, environment=None):
-        self.command = command
+    def __init__(self):
         self.lines = []
         self.changed = threading.Condition()
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, text=True, errors="replace",
-                                        env={**debian_packages.environment(), **(environment or {})})
-        self.reader = threading.Thread(target=self.read_log, daemon=True)
-        self.reader.start()
-        self.stopped = False
-        try:
-            match = self.wait_for_line(ready_pattern, READY_SECONDS)
-        except AssertionError:
-            self.kill()
-            raise
-        self.port = port or int(match.group(2))
 
-    def read_log(self):
-        """Keeps every line; runs in a thread of its own until the broker ends."""
-        for line in self.process.stdout:
-            with self.changed:
-                self.lines.append(line.rstrip("\n"))
-                self.changed.notify_all()
+    def add_line(self, line):
+        """Takes a line, from whatever thread."""
         with self.changed:
-            self.lines.append("(end of the log)")
+            self.lines.append(line)
             self.changed.notify_all()
 
     @property
@@ -106,9 +89,38 @@ class Broker:
                 ended = self.lines and self.lines[-1] == "(end of the log)"
                 left = deadline - time.monotonic()
                 assert left > 0 and not ended, (
-                    f"no line like {expression.pattern!r}; exit code {self.process.poll()}; "
-                    f"command {' '.join(self.command)}; the log:\n{self.log}")
+                    f"no line like {expression.pattern!r}; {self.described()}; the log:\n{self.log}")
                 self.changed.wait(left)
+
+
+class Broker(Logged):
+    """One running broker; `port` is where it listens, `log` what it wrote so far."""
+
+    def __init__(self, command, ready_pattern=LISTENING, port=None, environment=None):
+        super().__init__()
+        self.command = command
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True, errors="replace",
+                                        env={**debian_packages.environment(), **(environment or {})})
+        self.reader = threading.Thread(target=self.read_log, daemon=True)
+        self.reader.start()
+        self.stopped = False
+        try:
+            match = self.wait_for_line(ready_pattern, READY_SECONDS)
+        except AssertionError:
+            self.kill()
+            raise
+        self.port = port or int(match.group(2))
+
+    def read_log(self):
+        """Keeps every line; runs in a thread of its own until the broker ends."""
+        for line in self.process.stdout:
+            self.add_line(line.rstrip("\n"))
+        self.add_line("(end of the log)")
+
+    def described(self):
+        """What a failed test says of it."""
+        return f"exit code {self.process.poll()}; command {' '.join(self.command)}"
 
     def terminate(self, number=signal.SIGTERM):
         """Asks the broker to stop, without waiting."""

@@ -1,7 +1,8 @@
 """Fixtures of every test: a broker of its own, ClientIDs by home shard, peers that are closed afterwards.
 
 The same tests run for several numbers of shards (`--shards`), with moving of connections forbidden
-(`--no-move`) and on both drivers (`--driver`); testsuite/run goes through the matrix.
+(`--no-move`), on both drivers (`--driver`) and with the broker in the tests' own process (`--in-process`);
+testsuite/run goes through the matrix.
 """
 
 import pytest
@@ -18,6 +19,8 @@ def pytest_addoption(parser):
     group.addoption("--driver", default="auto", choices=["auto", "uring", "epoll"])
     group.addoption("--against", default="ringmq", choices=["ringmq", "mosquitto"],
                     help="mosquitto: see what Debian's broker says to the same test")
+    group.addoption("--in-process", action="store_true",
+                    help="brokers of the Python package in the tests' own process; only tests that start one run")
     group.addoption("--reload-clients", type=int, default=200, metavar="N",
                     help="clients that publish while the broker reads its configuration anew; 2000 is the long mode")
 
@@ -25,7 +28,24 @@ def pytest_addoption(parser):
 def pytest_report_header(config):
     """Names the column of the matrix."""
     option = config.option
-    return f"broker: {option.against}, shards {option.shards}, driver {option.driver}, no-move {option.no_move}"
+    place = "in this process" if option.in_process else "a process"
+    return (f"broker: {option.against}, {place}, shards {option.shards}, driver {option.driver}, "
+            f"no-move {option.no_move}")
+
+
+def pytest_collection_modifyitems(config, items):
+    """In this process there is nothing to see for tests of the command line alone, or of mosquitto alone."""
+    if not config.option.in_process:
+        return
+    left_out = [item for item in items if not starts_broker(item)]
+    items[:] = [item for item in items if starts_broker(item)]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def starts_broker(item):
+    """Whether a test starts a RingMQ by the fixtures below."""
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return not {"start_broker", "shared_broker"}.isdisjoint(item.fixturenames) or "on-ringmq" in parameters
 
 
 def pytest_generate_tests(metafunc):
@@ -56,18 +76,24 @@ def each_shard(shard_names):
     return broker_process.Ids(shard_names, spread=True).for_each_shard()
 
 
+def launch(option, folder, arguments=(), **overrides):
+    """Starts the broker that the matrix names."""
+    if option.against == "mosquitto":
+        return broker_process.start_mosquitto(folder)
+    chosen = {"shards": option.shards, "no_move": option.no_move, "driver": option.driver, **overrides}
+    if option.in_process:
+        from broker_in_process import start_in_process
+        return start_in_process(arguments=arguments, **chosen)
+    return broker_process.start_ringmq(arguments=arguments, **chosen)
+
+
 @pytest.fixture
 def start_broker(request, tmp_path):
     """Starts brokers with flags of the test's own; all are stopped and judged at the end."""
-    option = request.config.option
     started = []
 
     def start(*arguments, **overrides):
-        if option.against == "mosquitto":
-            broker = broker_process.start_mosquitto(tmp_path)
-        else:
-            chosen = {"shards": option.shards, "no_move": option.no_move, "driver": option.driver, **overrides}
-            broker = broker_process.start_ringmq(arguments=arguments, **chosen)
+        broker = launch(request.config.option, tmp_path, arguments, **overrides)
         started.append(broker)
         return broker
 
@@ -86,11 +112,7 @@ def broker(start_broker):
 def shared_broker(request, tmp_path_factory):
     """One broker for all tests of a module, which therefore take milliseconds: each must use ClientIDs and
     topics that no other uses, and leave nothing retained."""
-    option = request.config.option
-    if option.against == "mosquitto":
-        broker = broker_process.start_mosquitto(tmp_path_factory.mktemp("mosquitto"))
-    else:
-        broker = broker_process.start_ringmq(option.shards, option.no_move, option.driver)
+    broker = launch(request.config.option, tmp_path_factory.mktemp("broker"))
     yield broker
     broker.stop()
 
