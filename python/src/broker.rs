@@ -107,13 +107,7 @@ impl Broker {
         let speaking = Speaking::begin(py)?;
         let mut options = self.options.lock().map_err(|_| errors::poisoned())?.clone();
         if let Some(hooks) = &*self.hooks.lock().map_err(|_| errors::poisoned())? {
-            let hooks = hooks.get();
-            if let Some(deciding) = hooks.deciding() {
-                options = options.decider(deciding);
-            }
-            if let Some(watching) = hooks.watching() {
-                options = options.hooks(watching);
-            }
+            options = options.questions(&hooks.get().0);
         }
         if let Some(faults) = &*self.faults.lock().map_err(|_| errors::poisoned())? {
             options = options.faults(Arc::clone(faults));

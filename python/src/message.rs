@@ -2,7 +2,8 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyMemoryView, PyString};
-use ringmq::{Bytes, Properties, PropertiesBuffer, Property, Qos, ReceivedMessage, RetainedReport};
+use ringmq::questions::Content;
+use ringmq::{Bytes, Properties, Property, ReceivedMessage, RetainedReport};
 
 use crate::client::property_list;
 use crate::payload;
@@ -15,15 +16,7 @@ enum Source {
     /// Kept by a broker of this process.
     Retained(RetainedReport),
     /// Published by a client of a broker of this process, and not yet let pass.
-    Offered(Offered),
-}
-
-struct Offered {
-    topic: String,
-    payload: Bytes,
-    qos: Qos,
-    retain: bool,
-    properties: PropertiesBuffer,
+    Offered(String, Content),
 }
 
 /// A message that arrived.
@@ -46,21 +39,14 @@ impl Message {
         Self { source: Source::Retained(message) }
     }
     /// One that a client of a broker wants to publish.
-    pub fn offered(
-        topic: &str,
-        payload: Bytes,
-        qos: Qos,
-        retain: bool,
-        properties: PropertiesBuffer,
-    ) -> Self {
-        let offered = Offered { topic: topic.to_owned(), payload, qos, retain, properties };
-        Self { source: Source::Offered(offered) }
+    pub fn offered(topic: &str, content: Content) -> Self {
+        Self { source: Source::Offered(topic.to_owned(), content) }
     }
     /// What a client acknowledges.
     pub fn as_client(&self) -> Option<&ringmq_client::Message> {
         match &self.source {
             Source::Client(message) => Some(message),
-            Source::Local(_) | Source::Retained(_) | Source::Offered(_) => None,
+            Source::Local(_) | Source::Retained(_) | Source::Offered(..) => None,
         }
     }
     fn properties(&self) -> Properties<'_> {
@@ -68,7 +54,7 @@ impl Message {
             Source::Local(message) => message.properties(),
             Source::Client(message) => message.properties(),
             Source::Retained(message) => message.properties.as_properties(),
-            Source::Offered(message) => message.properties.as_properties(),
+            Source::Offered(_, message) => message.properties.as_properties(),
         }
     }
     fn bytes(&self) -> Bytes {
@@ -76,7 +62,7 @@ impl Message {
             Source::Local(message) => message.payload_bytes(),
             Source::Client(message) => message.payload().clone(),
             Source::Retained(message) => message.payload.clone(),
-            Source::Offered(message) => message.payload.clone(),
+            Source::Offered(_, message) => message.payload.clone(),
         }
     }
     fn slice(&self) -> &[u8] {
@@ -84,7 +70,7 @@ impl Message {
             Source::Local(message) => message.payload(),
             Source::Client(message) => message.payload(),
             Source::Retained(message) => &message.payload,
-            Source::Offered(message) => &message.payload,
+            Source::Offered(_, message) => &message.payload,
         }
     }
 }
@@ -97,7 +83,7 @@ impl Message {
             Source::Local(message) => message.topic(),
             Source::Client(message) => message.topic(),
             Source::Retained(message) => &message.topic,
-            Source::Offered(message) => &message.topic,
+            Source::Offered(topic, _) => topic,
         }
     }
     #[getter]
@@ -118,7 +104,7 @@ impl Message {
             Source::Local(message) => message.qos() as u8,
             Source::Client(message) => message.qos() as u8,
             Source::Retained(message) => message.qos as u8,
-            Source::Offered(message) => message.qos as u8,
+            Source::Offered(_, message) => message.qos as u8,
         }
     }
     #[getter]
@@ -127,7 +113,7 @@ impl Message {
             Source::Local(message) => message.retain(),
             Source::Client(message) => message.retain(),
             Source::Retained(_) => true,
-            Source::Offered(message) => message.retain,
+            Source::Offered(_, message) => message.retain,
         }
     }
     #[getter]
@@ -148,7 +134,7 @@ impl Message {
             Source::Local(message) => message.expiry_left_seconds(),
             Source::Client(message) => message.message_expiry_seconds(),
             Source::Retained(message) => message.expiry_left_seconds,
-            Source::Offered(_) => self.properties().u32(Property::MessageExpiryInterval),
+            Source::Offered(..) => self.properties().u32(Property::MessageExpiryInterval),
         }
     }
     #[getter]
@@ -172,7 +158,7 @@ impl Message {
         match &self.source {
             Source::Local(message) => message.subscription_ids().to_vec(),
             Source::Client(message) => message.subscription_identifiers().collect(),
-            Source::Retained(_) | Source::Offered(_) => Vec::new(),
+            Source::Retained(_) | Source::Offered(..) => Vec::new(),
         }
     }
     /// All properties as pairs of the specification's name and a value, in the order in which they came.

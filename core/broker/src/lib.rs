@@ -32,6 +32,7 @@ pub mod config;
 mod doors;
 pub mod guard;
 mod handle;
+pub mod questions;
 mod random;
 mod reload;
 

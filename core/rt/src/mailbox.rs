@@ -227,3 +227,9 @@ impl Decisions {
         self.shared.mailbox(self.shard).decide(ticket, verdict);
     }
 }
+
+impl std::fmt::Debug for Decisions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Decisions").field("shard", &self.shard).finish_non_exhaustive()
+    }
+}

@@ -459,7 +459,9 @@ impl<S: Sockets> Worker<S> {
         let Some(connection) = self.connections.find(conn) else { return };
         let (shard, ended) = (&mut self.shard, connection.ended);
         let swallowed = connection.layers.sent(0);
-        let due = connection.layers.pass_time(now.mono.0, &mut |plain| {
+        // A turn may be long.
+        let present = self.shared.clock.now().mono;
+        let due = connection.layers.pass_time(present.0, &mut |plain| {
             if !ended {
                 shard.handle(now, Input::Bytes { conn, bytes: plain });
             }

@@ -120,7 +120,9 @@ impl Flow {
     pub(super) fn pass_time(&mut self, now: u64, out: &mut dyn FnMut(&[u8])) -> Option<u64> {
         for held in &mut self.held {
             if let Due::After(milliseconds) = held.due {
-                held.due = Due::At(now.saturating_add(milliseconds));
+                // The present millisecond may be as good as over.
+                let later = if milliseconds == 0 { 0 } else { milliseconds.saturating_add(1) };
+                held.due = Due::At(now.saturating_add(later));
             }
         }
         while let Some(held) = self.held.pop_front_if(|held| matches!(held.due, Due::At(at) if at <= now)) {
