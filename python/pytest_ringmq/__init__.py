@@ -3,6 +3,7 @@
 `mqtt_broker`   a running `ringmq.Broker`, one per worker process, as good as new for each test
 `mqtt_client`   a `ringmq.Client` connected to it
 `capmqtt`       everything that is published there, and a way to publish and to wait
+`mosquitto`     host and port of `mqtt_broker`, for tests that were written for pytest-mqtt
 `mqtt_ca_file`  the certificate of the authority that vouches for brokers with `tls=True`
 
 `@pytest.mark.ringmq(users={"anna": "secret"}, tls=True, maximum_qos=1, ...)` gives a test a broker of its own: `users`
@@ -291,6 +292,12 @@ def capmqtt(request: pytest.FixtureRequest, mqtt_broker: ringmq.Broker) -> Itera
     captured = CapturedMessages(mqtt_broker, decode)
     yield captured
     captured.close()
+
+
+@pytest.fixture
+def mosquitto(mqtt_broker: ringmq.Broker) -> tuple[str, int]:
+    """Where `mqtt_broker` listens, as pytest-mqtt says it. Its fixture lives for the session, this one for the test."""
+    return "127.0.0.1", mqtt_broker.port
 
 
 @pytest.hookimpl(wrapper=True)

@@ -47,7 +47,7 @@ def test_the_same_broker_again(mqtt_broker):
 
 def test_messages_and_records_are_those_of_pytest_mqtt(tmp_path: Path) -> None:
     code, said = run(tmp_path, """
-import dataclasses, pytest
+import dataclasses, pytest, socket
 
 @dataclasses.dataclass
 class MqttMessage:
@@ -56,7 +56,9 @@ class MqttMessage:
     userdata: object
 
 @pytest.mark.capmqtt_decode_utf8
-def test_text(capmqtt):
+def test_text(mosquitto, capmqtt):
+    host, port = mosquitto
+    socket.create_connection((host, int(port))).close()
     capmqtt.publish(topic="foo", payload="bar")
     capmqtt.publish(topic="foo", payload=42.5)
     assert capmqtt.messages == [MqttMessage("foo", "bar", None), MqttMessage("foo", "42.5", None)]
