@@ -224,7 +224,8 @@ impl Shard {
             self.counters().memory_refused.add(1);
             return Err(fault::MEMORY_SHORT);
         }
-        if self.sessions.len() >= self.settings.sessions_max {
+        // The program's own sessions are no clients'.
+        if self.sessions.len().saturating_sub(self.locals.len()) >= self.settings.sessions_max {
             self.counters().sessions_refused.add(1);
             return Err(fault::SESSIONS_FULL);
         }

@@ -100,8 +100,10 @@ counters! {
     connections_total,
     /// Connections closed for a violation.
     violations,
-    /// Sessions now, connected or not.
+    /// Clients' sessions now, connected or not.
     sessions,
+    /// In-process handles and subscriptions now.
+    handles,
     /// Sessions with a connection now.
     sessions_connected,
     /// Sessions that expired.

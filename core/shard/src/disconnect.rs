@@ -56,10 +56,12 @@ impl Shard {
     /// As [`Shard::detach`], for whoever was attached.
     pub(crate) fn detach_session(&mut self, now: Now, session: SessionId) {
         let Some(home) = self.sessions.at_mut(session) else { return };
-        home.attached = Attached::Nobody;
+        let was = std::mem::replace(&mut home.attached, Attached::Nobody);
         home.page = None;
         home.session.detach();
-        self.counters().sessions_connected.sub(1);
+        if matches!(was, Attached::Link(_)) {
+            self.counters().sessions_connected.sub(1);
+        }
         self.announce_member(session);
         self.return_shared(session, false);
         self.fail_held(session);

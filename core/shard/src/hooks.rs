@@ -2,6 +2,7 @@
 //! message that has become another is kept while its packet waits, checked like those of clients, and used once. Nothing
 //! of it is there for a broker without hooks.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -36,6 +37,22 @@ pub trait Hooks {
     /// connection wait, others go on. Messages of in-process handles are not shown.
     fn publish(&mut self, _: Ticket, _: &Offered<'_>) -> Answer {
         Answer::Now(crate::Verdict::Allow)
+    }
+}
+
+/// What a shard has of hooks.
+#[derive(Default)]
+pub(crate) struct Seeing {
+    hooks: Option<Box<dyn Hooks>>,
+    sees_messages: bool,
+    /// What has become of publishes that are under way, by their connections.
+    rewritten: HashMap<ConnId, Arc<Rewritten>>,
+}
+
+impl Seeing {
+    /// A publish that is under way becomes this.
+    pub(crate) fn rewrite(&mut self, id: ConnId, rewritten: &Arc<Rewritten>) {
+        self.rewritten.insert(id, Arc::clone(rewritten));
     }
 }
 
@@ -107,13 +124,13 @@ impl Rewritten {
 impl Shard {
     /// Has a program see what goes on, from now on.
     pub fn set_hooks(&mut self, hooks: Box<dyn Hooks>) {
-        self.sees_messages = hooks.sees_messages();
-        self.hooks = Some(hooks);
+        self.seeing.sees_messages = hooks.sees_messages();
+        self.seeing.hooks = Some(hooks);
     }
 
     /// Tells that a client is there.
     pub(crate) fn tell_connected(&mut self, id: ConnId, session: SessionId) {
-        let Some(hooks) = &mut self.hooks else { return };
+        let Some(hooks) = &mut self.seeing.hooks else { return };
         let reader = self.sessions.at(session).and_then(|home| home.reader());
         if let Some((link, reader)) = self.links.at(id).zip(reader) {
             hooks.connected(&link.peer, &reader);
@@ -122,7 +139,7 @@ impl Shard {
 
     /// Tells that a client is gone.
     pub(crate) fn tell_disconnected(&mut self, session: SessionId, said: Option<ReasonCode>) {
-        let Some(hooks) = &mut self.hooks else { return };
+        let Some(hooks) = &mut self.seeing.hooks else { return };
         if let Some(reader) = self.sessions.at(session).and_then(|home| home.reader()) {
             hooks.disconnected(&reader, said);
         }
@@ -137,7 +154,7 @@ impl Shard {
         topic: &str,
         publish: &Publish<'_>,
     ) -> Said {
-        if !self.sees_messages {
+        if !self.seeing.sees_messages {
             return Said::Allow;
         }
         self.seen_before(id);
@@ -145,7 +162,9 @@ impl Shard {
             return said;
         }
         let publisher = self.sessions.at(session).and_then(|home| home.reader());
-        let (Some(hooks), Some(publisher)) = (&mut self.hooks, publisher) else { return Said::Nothing };
+        let (Some(hooks), Some(publisher)) = (&mut self.seeing.hooks, publisher) else {
+            return Said::Nothing;
+        };
         let &Publish { qos, retain, properties, payload, .. } = publish;
         let offered = Offered { publisher, topic, qos, retain, properties, payload, is_will: false };
         let ticket = Self::next_ticket(&mut self.tickets);
@@ -155,11 +174,13 @@ impl Shard {
 
     /// Shows a will. It is the third question about a CONNECT.
     pub(crate) fn show_will(&mut self, now: Now, id: ConnId, connect: &Connect<'_>, client_id: &str) -> Said {
-        let Some(will) = connect.will.filter(|_| self.sees_messages) else { return Said::Allow };
+        let Some(will) = connect.will.filter(|_| self.seeing.sees_messages) else { return Said::Allow };
         if let Some(said) = self.said_before(id, 2) {
             return said;
         }
-        let (Some(hooks), Some(link)) = (&mut self.hooks, self.links.at(id)) else { return Said::Nothing };
+        let (Some(hooks), Some(link)) = (&mut self.seeing.hooks, self.links.at(id)) else {
+            return Said::Nothing;
+        };
         let identity = Link::identity(link);
         let known_as = identity.and_then(|identity| identity.user_name.as_deref());
         let user_name = known_as.or(connect.user_name);
@@ -174,12 +195,12 @@ impl Shard {
 
     /// What became of the packet at hand.
     pub(crate) fn rewritten_of(&self, id: ConnId) -> Option<Arc<Rewritten>> {
-        if self.rewritten.is_empty() { None } else { self.rewritten.get(&id).cloned() }
+        if self.seeing.rewritten.is_empty() { None } else { self.seeing.rewritten.get(&id).cloned() }
     }
 
     /// The same, and it is used up.
     pub(crate) fn take_rewritten(&mut self, id: ConnId) -> Option<Arc<Rewritten>> {
-        if self.rewritten.is_empty() { None } else { self.rewritten.remove(&id) }
+        if self.seeing.rewritten.is_empty() { None } else { self.seeing.rewritten.remove(&id) }
     }
 
     /// Nothing when it may be published, else what its publisher is told.

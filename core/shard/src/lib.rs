@@ -173,10 +173,7 @@ pub struct Shard {
     lanes_armed: bool,
     asked: HashMap<Ticket, (ConnId, TimerKey)>,
     /// Who sees what goes on.
-    hooks: Option<Box<dyn Hooks>>,
-    sees_messages: bool,
-    /// What has become of publishes that are under way, by their connections.
-    rewritten: HashMap<ConnId, Arc<Rewritten>>,
+    seeing: hooks::Seeing,
     tickets: u64,
     epochs: u64,
     serials: u64,
@@ -251,9 +248,7 @@ impl Shard {
             due: Vec::new(),
             lanes_armed: false,
             asked: HashMap::new(),
-            hooks: None,
-            sees_messages: false,
-            rewritten: HashMap::new(),
+            seeing: hooks::Seeing::default(),
             tickets: 0,
             epochs: 0,
             serials: 0,

@@ -125,7 +125,6 @@ impl Shard {
             home.queue_messages_max = queue_messages_max.max(1);
             home.session.attach(u16::MAX);
         }
-        self.counters().sessions_connected.add(1);
         self.locals.insert(local, Local { session, sink });
     }
 

@@ -92,7 +92,7 @@ impl Shard {
             return said;
         }
         if let Verdict::Rewrite(rewritten) = verdict {
-            self.rewritten.insert(id, Arc::clone(rewritten));
+            self.seeing.rewrite(id, rewritten);
         }
         let Some(link) = self.links.at_mut(id) else { return Said::Nothing };
         if let Verdict::AllowAs(identity) = verdict

@@ -14,8 +14,9 @@ use siphasher::sip::SipHasher13;
 use crate::Shard;
 use crate::aggregate::AggregateId;
 use crate::authz::{Identity, Reader};
+use crate::counters::Counter;
 use crate::input::ConnId;
-use crate::local::LocalId;
+use crate::local::{LOCAL_PREFIX, LocalId};
 use crate::retained::PageWait;
 use crate::slots::slot_id;
 use crate::wheel::TimerKey;
@@ -249,7 +250,7 @@ impl Shard {
         let sessions = &self.sessions;
         let uid = |id: &SessionId| sessions.at(*id).map_or(0, |home| home.uid);
         self.by_client.insert_unique(uid(&id), id, uid);
-        self.counters().sessions.add(1);
+        self.count_of(client_id).add(1);
         id
     }
 
@@ -322,10 +323,16 @@ impl Shard {
         let counters = self.counters();
         counters.dropped_session_ended.add(queue.len() as u64 + unfinished as u64);
         counters.inflight.sub(home.session.inflight.len() as u64);
-        counters.sessions.sub(1);
-        if home.attached != Attached::Nobody {
-            counters.sessions_connected.sub(1);
+        self.count_of(&home.session.client_id).sub(1);
+        if matches!(home.attached, Attached::Link(_)) {
+            self.counters().sessions_connected.sub(1);
         }
+    }
+
+    /// Where a session is counted: a program's own is no client's.
+    fn count_of(&self, client_id: &str) -> &Counter {
+        let counters = self.counters();
+        if client_id.starts_with(LOCAL_PREFIX) { &counters.handles } else { &counters.sessions }
     }
 }
 

@@ -7,10 +7,10 @@ use ringmq_shard::{Input, LocalId, LocalInput, LocalMessage, LocalOutcome, Local
 use ringmq_wire::{PropertiesBuffer, Qos, ReasonCode, Version};
 
 use super::{payloads, read_all, subscribe};
-use crate::harness::Hello;
 use crate::harness::local::{Basket, Sink};
 use crate::harness::packets::with_qos;
 use crate::harness::world::{Setup, World};
+use crate::harness::{Hello, Seen};
 
 fn open(world: &mut World, shard: usize, local: u64, room: usize, queue: u32) -> Arc<Mutex<Basket>> {
     let basket = Arc::new(Mutex::new(Basket { room, ..Basket::default() }));
@@ -213,4 +213,31 @@ fn several_messages_at_one_go_have_one_answer_with_the_sums() {
             assert_eq!(outcome(&mut world, 5), LocalOutcome::Refused(ReasonCode::QUOTA_EXCEEDED));
         }
     }
+}
+
+#[test]
+fn handles_are_no_clients_where_clients_are_counted() {
+    let mut setup = Setup::new(1, 9);
+    setup.settings.sessions_max = 1;
+    let mut world = World::new(&setup);
+    for local in 1..4 {
+        open(&mut world, 0, local, 100, 100);
+    }
+    let counts = |world: &World| {
+        [
+            world.counter(|counters| &counters.sessions),
+            world.counter(|counters| &counters.sessions_connected),
+            world.counter(|counters| &counters.handles),
+        ]
+    };
+    assert_eq!(counts(&world), [0, 0, 3]);
+    let client = world.join(0, &Hello::new(Version::V5, "client"));
+    assert_eq!(counts(&world), [1, 1, 3]);
+    let other = world.dial(0, Version::V5);
+    let seen = world.ask(other, &Hello::new(Version::V5, "other").encode());
+    assert!(matches!(&seen[..], [Seen::Connack(connack)] if connack.reason == 0x97), "{seen:?}");
+    world.hang_up(client, 0);
+    world.give(0, Input::Local(LocalInput::Close { local: LocalId(1) }));
+    world.run();
+    assert_eq!(counts(&world), [0, 0, 2]);
 }
