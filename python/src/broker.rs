@@ -263,21 +263,7 @@ impl Broker {
     }
     /// The counters of all shards together, by name.
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let sums = self.ask(py, |broker| {
-            let counters = broker.counters();
-            let mut sums: Vec<(&'static str, u64)> = Vec::new();
-            for shard in 0..broker.shards() {
-                let mut index = 0;
-                counters.shard(shard).each(|name, value| {
-                    match sums.get_mut(index) {
-                        Some(sum) => sum.1 += value,
-                        None => sums.push((name, value)),
-                    }
-                    index += 1;
-                });
-            }
-            sums
-        })?;
+        let sums = self.ask(py, ringmq::Broker::counter_sums)?;
         let dict = PyDict::new(py);
         for (name, sum) in sums {
             dict.set_item(name, sum)?;

@@ -163,6 +163,22 @@ impl Broker {
     pub fn counters(&self) -> &Arc<Counters> {
         self.running().counters()
     }
+    /// The same, by name, as sums over all shards.
+    #[must_use]
+    pub fn counter_sums(&self) -> Vec<(&'static str, u64)> {
+        let mut sums: Vec<(&'static str, u64)> = Vec::new();
+        for shard in 0..self.shards() {
+            let mut index = 0;
+            self.counters().shard(shard).each(|name, value| {
+                match sums.get_mut(index) {
+                    Some(sum) => sum.1 += value,
+                    None => sums.push((name, value)),
+                }
+                index += 1;
+            });
+        }
+        sums
+    }
     /// What decides who may come in and what they may do, where files say so.
     #[must_use]
     pub fn guard(&self) -> Option<&Guard> {

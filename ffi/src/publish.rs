@@ -1,0 +1,230 @@
+//! Publishing inside the process.
+
+use std::ffi::c_void;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ringmq::{PublishError, PublishOptions, Qos};
+
+use crate::entry::{Growing, check_place, wait};
+use crate::error::{Failure, ringmq_status};
+use crate::properties::{self, ringmq_properties};
+use crate::text::{ringmq_bytes, ringmq_str};
+
+/// Called once, on any thread, when the bytes of a payload are not needed any more. It must not block, and must not call
+/// the library.
+pub type ringmq_release = Option<unsafe extern "C" fn(owner: *mut c_void)>;
+
+/// A message to be published. Initialise it with RINGMQ_PUBLISH_INIT.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ringmq_publish {
+    /// sizeof(ringmq_publish).
+    pub struct_size: usize,
+    /// The topic name; copied.
+    pub topic: ringmq_str,
+    /// What it says; copied, unless `release` is given.
+    pub payload: ringmq_bytes,
+    /// 0, 1 or 2.
+    pub qos: u8,
+    /// Whether it becomes the topic's retained message; with an empty payload it ends that.
+    pub retain: bool,
+    /// Milliseconds for which sessions with a full queue may hold it; less than 0 for ever.
+    pub timeout_ms: i64,
+    /// What goes with it, or NULL; copied.
+    pub properties: *const ringmq_properties,
+    /// With this the payload is not copied: it stays where it is until this is called, also when publishing fails.
+    pub release: ringmq_release,
+    /// What `release` is called with.
+    pub owner: *mut c_void,
+}
+
+impl Growing for ringmq_publish {
+    const LEAST: usize = size_of::<Self>();
+    fn defaults() -> Self {
+        Self {
+            struct_size: size_of::<Self>(),
+            topic: ringmq_str::new(""),
+            payload: ringmq_bytes::new(&[]),
+            qos: 0,
+            retain: false,
+            timeout_ms: 5_000,
+            properties: std::ptr::null(),
+            release: None,
+            owner: std::ptr::null_mut(),
+        }
+    }
+}
+
+/// What came of a publish.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ringmq_published {
+    /// Sessions whose subscriptions matched.
+    pub matched: u32,
+    /// Of those, sessions that did not get it because their queue was full.
+    pub dropped: u32,
+}
+
+impl From<ringmq::Published> for ringmq_published {
+    fn from(published: ringmq::Published) -> Self {
+        Self { matched: published.matched, dropped: published.dropped }
+    }
+}
+
+/// Bytes of the program's, until they are given back.
+struct Lent {
+    bytes: &'static [u8],
+    release: unsafe extern "C" fn(*mut c_void),
+    owner: *mut c_void,
+}
+
+// SAFETY: the program says that its function may be called on any thread.
+unsafe impl Send for Lent {}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // SAFETY: the program's function, called once with what it asked for.
+        unsafe { (self.release)(self.owner) };
+    }
+}
+
+/// A message, ready to be published.
+pub(crate) struct Ready {
+    pub(crate) topic: String,
+    pub(crate) payload: Bytes,
+    pub(crate) options: PublishOptions,
+    pub(crate) timeout: Duration,
+}
+
+impl ringmq_publish {
+    /// # Safety
+    /// Everything it points to is there; a payload with `release` stays until that is called.
+    pub(crate) unsafe fn ready(&self) -> Result<Ready, Failure> {
+        // SAFETY: the caller's, for this and all below.
+        unsafe {
+            let bytes = self.payload.get("payload");
+            // Whatever else is wrong, it is given back.
+            let payload = match (bytes, self.release) {
+                (Ok(bytes), None) => Ok(Bytes::copy_from_slice(bytes)),
+                (Ok(bytes), Some(release)) => Ok(Bytes::from_owner(Lent {
+                    bytes: std::mem::transmute::<&[u8], &'static [u8]>(bytes),
+                    release,
+                    owner: self.owner,
+                })),
+                (Err(failure), release) => {
+                    if let Some(release) = release {
+                        release(self.owner);
+                    }
+                    Err(failure)
+                }
+            }?;
+            let timeout = wait(self.timeout_ms);
+            let properties = properties::of(self.properties)?;
+            let options = PublishOptions::qos(qos(self.qos)?)
+                .retain(self.retain)
+                .timeout(timeout)
+                .properties(properties.as_properties());
+            Ok(Ready { topic: self.topic.get("topic")?.to_owned(), payload, options, timeout })
+        }
+    }
+}
+
+/// A QoS, 0 to 2.
+pub(crate) fn qos(number: u8) -> Result<Qos, Failure> {
+    Qos::from_u8(number).ok_or_else(|| Failure::invalid(format!("a QoS is 0, 1 or 2, not {number}")))
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
+        let (status, reason) = match &error {
+            PublishError::Full { .. } => (ringmq_status::RINGMQ_QUEUE_FULL, None),
+            PublishError::QuotaExceeded => (ringmq_status::RINGMQ_QUOTA, Some(0x97)),
+            PublishError::NotAuthorized => (ringmq_status::RINGMQ_NOT_AUTHORIZED, Some(0x87)),
+            PublishError::Invalid(_) => (ringmq_status::RINGMQ_NOT_MQTT, None),
+            PublishError::TooLarge => (ringmq_status::RINGMQ_TOO_LARGE, None),
+            PublishError::Busy => (ringmq_status::RINGMQ_BUSY, None),
+            PublishError::Timeout => (ringmq_status::RINGMQ_TIMEOUT, None),
+            PublishError::Stopped => (ringmq_status::RINGMQ_STOPPED, None),
+            PublishError::Failed => (ringmq_status::RINGMQ_FAILED, None),
+            PublishError::Refused(reason) => (ringmq_status::RINGMQ_REFUSED, Some(reason.value())),
+            _ => (ringmq_status::RINGMQ_REFUSED, None),
+        };
+        Self { status, message: error.to_string(), reason }
+    }
+}
+
+/// Messages of a batch with a deadline each may have to wait for the answers of those before.
+const CHUNKS_WAITING_MAX: usize = 16;
+
+/// A message of a batch.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ringmq_batch_message {
+    /// The topic name; copied.
+    pub topic: ringmq_str,
+    /// What it says; copied.
+    pub payload: ringmq_bytes,
+}
+
+/// Publishes messages one after the other, with few answers for many.
+///
+/// # Safety
+/// `messages` has `count` of them, which are there during the call.
+pub(crate) unsafe fn batch(
+    handle: &ringmq::Handle,
+    messages: *const ringmq_batch_message,
+    count: usize,
+    how: &ringmq_publish,
+) -> Result<ringmq_published, Failure> {
+    if count == 0 {
+        return Ok(ringmq_published::default());
+    }
+    check_place(messages, "messages")?;
+    // SAFETY: the caller's.
+    let messages = unsafe { std::slice::from_raw_parts(messages, count) };
+    // SAFETY: the caller's; of `how` nothing but its options counts.
+    let Ready { options, timeout, .. } = unsafe { ringmq_publish { release: None, ..*how }.ready() }?;
+    let mut waiting = std::collections::VecDeque::new();
+    let mut sum = ringmq_published::default();
+    let mut failure = None;
+    let mut take = |pending: ringmq::PendingPublish| match pending.wait(Instant::now() + timeout + GRACE) {
+        Ok(published) => {
+            sum.matched = sum.matched.saturating_add(published.matched);
+            sum.dropped = sum.dropped.saturating_add(published.dropped);
+            None
+        }
+        Err(error) => Some(Failure::from(error)),
+    };
+    for chunk in messages.chunks(ringmq::BATCH_MAX) {
+        let owned = chunk.iter().map(|message| {
+            // SAFETY: the caller's.
+            let (topic, payload) = unsafe { (message.topic.get("topic")?, message.payload.get("payload")?) };
+            Ok((topic.to_owned(), Bytes::copy_from_slice(payload)))
+        });
+        let owned: Vec<_> = owned.collect::<Result<_, Failure>>()?;
+        if waiting.len() >= CHUNKS_WAITING_MAX {
+            failure = failure.or(waiting.pop_front().and_then(&mut take));
+        }
+        match handle.start_publish_many(owned, options.clone(), Instant::now() + timeout) {
+            Ok(pending) => waiting.push_back(pending),
+            Err(error) => {
+                failure = failure.or(Some(error.into()));
+                break;
+            }
+        }
+    }
+    for pending in waiting {
+        failure = failure.or(take(pending));
+    }
+    failure.map_or(Ok(sum), Err)
+}
+
+/// Room for the shard's answer after its own deadline.
+pub(crate) const GRACE: Duration = Duration::from_millis(500);

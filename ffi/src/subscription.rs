@@ -1,0 +1,302 @@
+//! Subscriptions inside the process: sessions without a socket.
+
+use std::sync::Mutex;
+use std::task::{Context, Poll};
+
+use ringmq::{RecvError, RetainHandling, SubscribeError, SubscribeOptions, Subscription};
+
+use crate::broker::ringmq_broker;
+use crate::entry::{Growing, check_place, enter, put, read, wait};
+use crate::error::{Failure, ringmq_error, ringmq_status};
+use crate::handle::{self, Object, Origin};
+use crate::message::{Source, ringmq_message};
+use crate::publish::qos;
+use crate::ready::Ready;
+use crate::text::ringmq_str;
+
+/// How to subscribe. Initialise it with RINGMQ_SUBSCRIBE_INIT.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ringmq_subscribe {
+    /// sizeof(ringmq_subscribe).
+    pub struct_size: usize,
+    /// Topic filters, `$share/.../` included.
+    pub filters: *const ringmq_str,
+    /// How many, at least 1.
+    pub filter_count: usize,
+    /// The greatest QoS that messages come with.
+    pub qos: u8,
+    /// When retained messages come: 0 now, 1 unless there was such a subscription, 2 never (MQTT 5.0, 3.8.3.1).
+    pub retain_handling: u8,
+    /// Whether messages keep the retain flag with which they were published.
+    pub retain_as_published: bool,
+    /// An identifier that messages carry, 1 to 268,435,455; 0 for none.
+    pub subscription_identifier: u32,
+    /// Messages that may wait before publishers are held back.
+    pub queue_max: usize,
+    /// Milliseconds to wait for the broker; less than 0 for ever.
+    pub timeout_ms: i64,
+}
+
+impl Growing for ringmq_subscribe {
+    const LEAST: usize = size_of::<Self>();
+    fn defaults() -> Self {
+        Self {
+            struct_size: size_of::<Self>(),
+            filters: std::ptr::null(),
+            filter_count: 0,
+            qos: 2,
+            retain_handling: 0,
+            retain_as_published: false,
+            subscription_identifier: 0,
+            queue_max: 1_000,
+            timeout_ms: 5_000,
+        }
+    }
+}
+
+/// A subscription of this process. Any number of threads may read it; each message goes to one of them.
+pub struct ringmq_subscription {
+    inner: Subscription,
+    ready: Ready,
+    /// Held by whoever drains, so that of two one does not sleep on what the other has left.
+    draining: Mutex<()>,
+    origin: Origin,
+}
+
+impl Object for ringmq_subscription {
+    const NAME: &'static str = "ringmq_subscription";
+    fn origin(&self) -> Origin {
+        self.origin
+    }
+}
+
+impl From<SubscribeError> for Failure {
+    fn from(error: SubscribeError) -> Self {
+        let (status, reason) = match &error {
+            SubscribeError::Invalid { .. } => (ringmq_status::RINGMQ_NOT_MQTT, None),
+            SubscribeError::Refused { reason, .. } => (ringmq_status::RINGMQ_REFUSED, Some(reason.value())),
+            SubscribeError::Options(_) | SubscribeError::NoShard(_) => (ringmq_status::RINGMQ_INVALID, None),
+            SubscribeError::Busy => (ringmq_status::RINGMQ_BUSY, None),
+            SubscribeError::Timeout => (ringmq_status::RINGMQ_TIMEOUT, None),
+            SubscribeError::Stopped => (ringmq_status::RINGMQ_STOPPED, None),
+            _ => (ringmq_status::RINGMQ_FAILED, None),
+        };
+        Self { status, message: error.to_string(), reason }
+    }
+}
+
+impl From<RecvError> for Failure {
+    fn from(error: RecvError) -> Self {
+        let status = match error {
+            RecvError::Timeout => ringmq_status::RINGMQ_TIMEOUT,
+            RecvError::Ended => ringmq_status::RINGMQ_STOPPED,
+            RecvError::Failed => ringmq_status::RINGMQ_FAILED,
+        };
+        Self::new(status, error)
+    }
+}
+
+/// Subscribes: every message that is published from then on reaches the subscription. Free it with
+/// `ringmq_subscription_free`, which ends it; it may outlive its broker.
+///
+/// Errors: RINGMQ_NOT_MQTT, RINGMQ_REFUSED, RINGMQ_TIMEOUT, RINGMQ_STOPPED, RINGMQ_INVALID; then no filter is subscribed.
+///
+/// # Safety
+/// `broker` is NULL or a broker; `how` is NULL or such a struct, whose filters are there during the call; `subscription`
+/// can be written to, `error` is NULL or can be.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ringmq_broker_subscribe(
+    broker: *const ringmq_broker,
+    how: *const ringmq_subscribe,
+    subscription: *mut *mut ringmq_subscription,
+    error: *mut *mut ringmq_error,
+) -> ringmq_status {
+    // SAFETY: the caller's, for this and all below.
+    unsafe {
+        enter(error, || {
+            let (broker, how) = (handle::hold(broker)?, read(how, "how")?);
+            check_place(subscription, "subscription")?;
+            if how.filter_count > 0 {
+                check_place(how.filters, "filters")?;
+            }
+            let mut filters = Vec::with_capacity(how.filter_count.min(1000));
+            for index in 0..how.filter_count {
+                filters.push((*how.filters.add(index)).get("filter")?.to_owned());
+            }
+            let inner = broker.with(|broker| Ok(broker.subscribe(filters, how.options()?)?))?;
+            let made = ringmq_subscription {
+                inner,
+                ready: Ready::default(),
+                draining: Mutex::default(),
+                origin: Origin::here(),
+            };
+            put(subscription, handle::give(made), "subscription")
+        })
+    }
+}
+
+impl ringmq_subscribe {
+    fn options(&self) -> Result<SubscribeOptions, Failure> {
+        let handling = match self.retain_handling {
+            0 => RetainHandling::SendAtSubscribe,
+            1 => RetainHandling::SendIfNew,
+            2 => RetainHandling::DoNotSend,
+            other => return Err(Failure::invalid(format!("retain_handling is 0, 1 or 2, not {other}"))),
+        };
+        let options = SubscribeOptions::qos(qos(self.qos)?)
+            .maxlen(self.queue_max)
+            .retain_handling(handling)
+            .retain_as_published(self.retain_as_published)
+            .timeout(wait(self.timeout_ms));
+        Ok(match self.subscription_identifier {
+            0 => options,
+            identifier => options.subscription_id(identifier),
+        })
+    }
+}
+
+/// Waits for the next message. Free it with `ringmq_message_free`.
+///
+/// Errors: RINGMQ_TIMEOUT when none came within `timeout_ms` milliseconds (less than 0: for ever), RINGMQ_STOPPED when the
+/// subscription has ended and everything was read.
+///
+/// # Safety
+/// `subscription` is NULL or a subscription; `message` can be written to, `error` is NULL or can be.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ringmq_subscription_receive(
+    subscription: *const ringmq_subscription,
+    timeout_ms: i64,
+    message: *mut *const ringmq_message,
+    error: *mut *mut ringmq_error,
+) -> ringmq_status {
+    // SAFETY: the caller's, for this and all below.
+    unsafe {
+        enter(error, || {
+            let subscription = handle::hold(subscription)?;
+            check_place(message, "message")?;
+            let received = subscription.inner.recv(wait(timeout_ms))?;
+            put(message, ringmq_message::give(Source::Local(received)).cast_const(), "message")
+        })
+    }
+}
+
+/// Takes what is there, at most `capacity` messages, without waiting, and sets `count`. Free them with
+/// `ringmq_messages_free`. The descriptor of `ringmq_subscription_descriptor` is readable again when more is there.
+///
+/// Errors: RINGMQ_TIMEOUT when there is none, RINGMQ_STOPPED when there will be none any more.
+///
+/// # Safety
+/// `subscription` is NULL or a subscription; `messages` has room for `capacity` of them; `count` can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ringmq_subscription_drain(
+    subscription: *const ringmq_subscription,
+    messages: *mut *const ringmq_message,
+    capacity: usize,
+    count: *mut usize,
+) -> ringmq_status {
+    // SAFETY: the caller's, for this and all below.
+    unsafe {
+        enter(std::ptr::null_mut(), || {
+            let subscription = handle::hold(subscription)?;
+            check_place(messages, "messages")?;
+            check_place(count, "count")?;
+            let taken = subscription.drain(capacity)?;
+            put(count, taken.len(), "count")?;
+            for (index, message) in taken.into_iter().enumerate() {
+                messages.add(index).write(ringmq_message::give(Source::Local(message)));
+            }
+            Ok(())
+        })
+    }
+}
+
+impl ringmq_subscription {
+    fn drain(&self, capacity: usize) -> Result<Vec<ringmq::ReceivedMessage>, Failure> {
+        let _one = self.draining.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut taken = Vec::new();
+        self.ready.quiet();
+        let outcome = self.inner.try_recv_many(capacity, &mut taken);
+        let Some(waker) = self.ready.waker() else { return outcome.map(|()| taken).map_err(Failure::from) };
+        let mut context = Context::from_waker(&waker);
+        while taken.len() < capacity {
+            match self.inner.poll_next(&mut context) {
+                Poll::Ready(Some(message)) => taken.push(message),
+                // From now on the next one rings.
+                Poll::Pending => return if taken.is_empty() { Err(Failure::timeout()) } else { Ok(taken) },
+                Poll::Ready(None) if taken.is_empty() => {
+                    // Whoever waits sees it every time.
+                    self.ready.ring();
+                    return self.inner.try_recv().map(|message| vec![message]).map_err(Failure::from);
+                }
+                Poll::Ready(None) => break,
+            }
+        }
+        // There may be more.
+        self.ready.ring();
+        Ok(taken)
+    }
+}
+
+/// A descriptor (an eventfd) that is readable while there may be messages to drain, or when the subscription has ended.
+/// For any event loop; do not read from it or close it: draining does what is needed. It lives as long as the
+/// subscription.
+///
+/// Errors: RINGMQ_SYSTEM when there are no descriptors left.
+///
+/// # Safety
+/// `subscription` is NULL or a subscription; `descriptor` can be written to, `error` is NULL or can be.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ringmq_subscription_descriptor(
+    subscription: *const ringmq_subscription,
+    descriptor: *mut i32,
+    error: *mut *mut ringmq_error,
+) -> ringmq_status {
+    // SAFETY: the caller's, for this and all below.
+    unsafe {
+        enter(error, || {
+            let subscription = handle::hold(subscription)?;
+            put(descriptor, subscription.ready.descriptor()?, "descriptor")
+        })
+    }
+}
+
+/// Ends a subscription; whoever waits for it is told RINGMQ_STOPPED, and messages that were not read are dropped. It may be
+/// called at any time, by any thread, and again.
+///
+/// # Safety
+/// `subscription` is NULL or a subscription.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ringmq_subscription_close(
+    subscription: *const ringmq_subscription,
+) -> ringmq_status {
+    // SAFETY: the caller's, for this and all below.
+    unsafe {
+        enter(std::ptr::null_mut(), || {
+            let subscription = handle::hold(subscription)?;
+            subscription.inner.close();
+            subscription.ready.ring();
+            Ok(())
+        })
+    }
+}
+
+/// Takes one more reference to a subscription.
+///
+/// # Safety
+/// `subscription` is NULL or a subscription.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ringmq_subscription_ref(subscription: *const ringmq_subscription) -> ringmq_status {
+    // SAFETY: the caller's.
+    unsafe { enter(std::ptr::null_mut(), || handle::again(subscription)) }
+}
+
+/// Gives a reference to a subscription back; NULL is allowed. With the last it ends.
+///
+/// # Safety
+/// `subscription` is NULL or a subscription, and nobody uses this reference any more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ringmq_subscription_free(subscription: *const ringmq_subscription) {
+    // SAFETY: the caller's.
+    unsafe { handle::end(subscription) };
+}
