@@ -129,6 +129,20 @@ typedef enum {
     RINGMQ_ACTION_DISCONNECTED = 6,
 } ringmq_action;
 
+// What happens to a packet.
+typedef enum {
+    // It does not arrive.
+    RINGMQ_FAULT_DROP = 1,
+    // It arrives twice.
+    RINGMQ_FAULT_DUPLICATE = 2,
+    // It arrives `delay_ms` later, and so does everything behind it.
+    RINGMQ_FAULT_DELAY = 3,
+    // Instead of it the connection is reset.
+    RINGMQ_FAULT_RESET = 4,
+    // A CONNECT is refused with `reason_code`.
+    RINGMQ_FAULT_REFUSE = 5,
+} ringmq_fault_kind;
+
 // A broker of this process. Any number may run; any number of threads may use one.
 typedef struct ringmq_broker ringmq_broker;
 
