@@ -122,6 +122,7 @@ pub unsafe extern "C" fn ringmq_questions_new(
             if subjects == 0 || subjects & !ALL != 0 {
                 return Err(Failure::invalid(format!("0x{subjects:x} are no subjects")));
             }
+            check_place(questions, "questions")?;
             let has = |subject: u32| subjects & subject != 0;
             let wanted = Subjects {
                 authenticates: has(RINGMQ_ASK_CONNECT),
