@@ -49,26 +49,37 @@ struct Waiting {
     end: bool,
 }
 
-static PARKED: Mutex<Vec<Arc<Berth>>> = Mutex::new(Vec::new());
+/// Who waits for a next use, in the process that this says.
+struct Parked {
+    process: u32,
+    berths: Vec<Arc<Berth>>,
+}
 
-fn parked() -> MutexGuard<'static, Vec<Arc<Berth>>> {
-    PARKED.lock().unwrap_or_else(PoisonError::into_inner)
+static PARKED: Mutex<Parked> = Mutex::new(Parked { process: 0, berths: Vec::new() });
+
+/// Those of this process: in the child of a fork nobody is at its parent's.
+fn parked() -> MutexGuard<'static, Parked> {
+    let mut parked = PARKED.lock().unwrap_or_else(PoisonError::into_inner);
+    if parked.process != std::process::id() {
+        *parked = Parked { process: std::process::id(), berths: Vec::new() };
+    }
+    parked
 }
 
 /// Ends the executors that wait for a next use, which otherwise end after ten seconds. Returns at once.
 pub fn trim() {
-    let berths = std::mem::take(&mut *parked());
+    let berths = std::mem::take(&mut parked().berths);
     berths.iter().for_each(|berth| berth.change(|waiting| waiting.end = true));
 }
 
 /// How many executors must be made if so many are wanted.
 pub(crate) fn to_be_made(wanted: usize) -> usize {
-    wanted.saturating_sub(parked().len())
+    wanted.saturating_sub(parked().berths.len())
 }
 
 /// Runs the job on a parked executor or on a new one.
 pub(crate) fn run(job: Job) {
-    let berth = parked().pop();
+    let berth = parked().berths.pop();
     if let Some(berth) = berth {
         return berth.change(|waiting| waiting.job = Some(job));
     }
@@ -109,7 +120,7 @@ fn host(first: Job) {
         let done = guarded(|| Ok(executor.run((job.run)())));
         match done {
             Ok(done) => {
-                parked().push(Arc::clone(&berth));
+                parked().berths.push(Arc::clone(&berth));
                 done();
             }
             // What a panic leaves of an executor is nothing to go on with.
@@ -162,8 +173,8 @@ impl Berth {
     }
 
     fn leave_list(self: &Arc<Self>) -> bool {
-        let mut parked = parked();
-        let place = parked.iter().position(|other| Arc::ptr_eq(other, self));
-        place.map(|place| parked.swap_remove(place)).is_some()
+        let berths = &mut parked().berths;
+        let place = berths.iter().position(|other| Arc::ptr_eq(other, self));
+        place.map(|place| berths.swap_remove(place)).is_some()
     }
 }
