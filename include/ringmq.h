@@ -49,6 +49,18 @@
 // The version of the header: major * 1,000,000 + minor * 1,000 + patch. `ringmq_version_number` says the library's.
 #define RINGMQ_VERSION_NUMBER 1000
 
+// The broker itself has a problem.
+#define RINGMQ_LOG_ERROR 1
+
+// A client or peer did something wrong, or something was dropped.
+#define RINGMQ_LOG_WARNING 2
+
+// Per connection.
+#define RINGMQ_LOG_INFO 3
+
+// Per packet.
+#define RINGMQ_LOG_DEBUG 4
+
 // Asks who may connect, instead of password files and tokens.
 #define RINGMQ_ASK_CONNECT 1
 
@@ -146,6 +158,13 @@ typedef enum {
 // A broker of this process. Any number may run; any number of threads may use one.
 typedef struct ringmq_broker ringmq_broker;
 
+// A client. Any number of threads may use it; each message goes to one of those that receive. All clients of a process
+// share one thread of the library.
+typedef struct ringmq_client ringmq_client;
+
+// How a client connects. It may be used for several, by any number of threads.
+typedef struct ringmq_client_options ringmq_client_options;
+
 // What a broker is to be like. It may be used for several, by any number of threads.
 typedef struct ringmq_config ringmq_config;
 
@@ -167,6 +186,9 @@ typedef struct ringmq_question ringmq_question;
 // Where the questions of brokers are taken out. At most 10,000 of them and 64 MiB of messages wait: beyond it clients are
 // told that the server is busy, and publishes are refused.
 typedef struct ringmq_questions ringmq_questions;
+
+// A message that was taken for sending.
+typedef struct ringmq_receipt ringmq_receipt;
 
 // A subscription of this process. Any number of threads may read it; each message goes to one of them.
 typedef struct ringmq_subscription ringmq_subscription;
@@ -266,6 +288,28 @@ typedef void (*ringmq_on_session)(void *user, const ringmq_session *session);
 // Is given a message, with one reference that it has to give back.
 typedef void (*ringmq_on_message)(void *user, const ringmq_message *message);
 
+// How to subscribe. Initialise it with RINGMQ_SUBSCRIBE_INIT.
+typedef struct {
+    // sizeof(ringmq_subscribe).
+    size_t struct_size;
+    // Topic filters, `$share/.../` included.
+    const ringmq_str *filters;
+    // How many, at least 1.
+    size_t filter_count;
+    // The greatest QoS that messages come with.
+    uint8_t qos;
+    // When retained messages come: 0 now, 1 unless there was such a subscription, 2 never (MQTT 5.0, 3.8.3.1).
+    uint8_t retain_handling;
+    // Whether messages keep the retain flag with which they were published.
+    bool retain_as_published;
+    // An identifier that messages carry, 1 to 268,435,455; 0 for none.
+    uint32_t subscription_identifier;
+    // Messages that may wait before publishers are held back.
+    size_t queue_max;
+    // Milliseconds to wait for the broker; less than 0 for ever.
+    int64_t timeout_ms;
+} ringmq_subscribe;
+
 // Which packets have which fault. Initialise it with RINGMQ_FAULT_INIT.
 typedef struct {
     // sizeof(ringmq_fault).
@@ -285,6 +329,10 @@ typedef struct {
     // For RINGMQ_FAULT_REFUSE.
     uint8_t reason_code;
 } ringmq_fault;
+
+// Is told a line, without a line end. It runs on a thread of the library's that does nothing else, and may take its time;
+// of more than 10,000 lines that wait it is told how many were lost.
+typedef void (*ringmq_on_log)(void *user, uint32_t level, ringmq_str line);
 
 // What stands in every message. All of it lives as long as the message.
 typedef struct {
@@ -317,28 +365,6 @@ typedef struct {
     // Whether the message is the will of a client that connects.
     bool is_will;
 } ringmq_question_view;
-
-// How to subscribe. Initialise it with RINGMQ_SUBSCRIBE_INIT.
-typedef struct {
-    // sizeof(ringmq_subscribe).
-    size_t struct_size;
-    // Topic filters, `$share/.../` included.
-    const ringmq_str *filters;
-    // How many, at least 1.
-    size_t filter_count;
-    // The greatest QoS that messages come with.
-    uint8_t qos;
-    // When retained messages come: 0 now, 1 unless there was such a subscription, 2 never (MQTT 5.0, 3.8.3.1).
-    uint8_t retain_handling;
-    // Whether messages keep the retain flag with which they were published.
-    bool retain_as_published;
-    // An identifier that messages carry, 1 to 268,435,455; 0 for none.
-    uint32_t subscription_identifier;
-    // Messages that may wait before publishers are held back.
-    size_t queue_max;
-    // Milliseconds to wait for the broker; less than 0 for ever.
-    int64_t timeout_ms;
-} ringmq_subscribe;
 
 #ifdef __cplusplus
 extern "C" {
@@ -467,6 +493,168 @@ ringmq_status ringmq_broker_ref(const ringmq_broker *broker);
 // Gives a reference to a broker back; NULL is allowed. With the last it stops, as `ringmq_broker_stop` does.
 void ringmq_broker_free(const ringmq_broker *broker);
 
+// Makes a client that connects, and connects again whenever it has to, unless the option `reconnect` is false. It does
+// not wait for the connection. Free it with `ringmq_client_free`.
+//
+// Errors: RINGMQ_INVALID, RINGMQ_SYSTEM.
+ringmq_status ringmq_client_start(const ringmq_client_options *options,
+                                  ringmq_client **client,
+                                  ringmq_error **error);
+
+// Waits until there is a connection.
+//
+// Errors: the last failure when `timeout_ms` milliseconds (less than 0: for ever) were not enough: RINGMQ_NOT_CONNECTED,
+// RINGMQ_REFUSED with a reason code, RINGMQ_TIMEOUT; RINGMQ_STOPPED.
+ringmq_status ringmq_client_wait_connected(const ringmq_client *client,
+                                           int64_t timeout_ms,
+                                           ringmq_error **error);
+
+// Whether there is a connection now. False for NULL.
+bool ringmq_client_is_connected(const ringmq_client *client);
+
+// The ClientID: the one that was set, or the one that the server assigned. As `ringmq_broker_url` writes a text.
+ringmq_status ringmq_client_id(const ringmq_client *client,
+                               char *buffer,
+                               size_t capacity,
+                               size_t *length);
+
+// Takes a message for sending, and waits for room for it at most its `timeout_ms`. It is sent whether or not anybody waits
+// for the answer: `receipt` may be NULL; else free it with `ringmq_receipt_free`.
+//
+// Errors: RINGMQ_NOT_MQTT, RINGMQ_TOO_LARGE, RINGMQ_TIMEOUT, RINGMQ_QUEUE_FULL, RINGMQ_NOT_CONNECTED, RINGMQ_STOPPED.
+ringmq_status ringmq_client_publish(const ringmq_client *client,
+                                    const ringmq_publish *message,
+                                    ringmq_receipt **receipt,
+                                    ringmq_error **error);
+
+// Takes `count` messages for sending, one after the other, with the QoS, retain flag, timeout and properties of `how`.
+// `taken`, where not NULL, gets how many, also when it fails. `ringmq_client_flush` waits for their answers.
+//
+// Errors: as for `ringmq_client_publish`, of the message behind those that were taken.
+ringmq_status ringmq_client_publish_batch(const ringmq_client *client,
+                                          const ringmq_batch_message *messages,
+                                          size_t count,
+                                          const ringmq_publish *how,
+                                          size_t *taken,
+                                          ringmq_error **error);
+
+// Waits until everything has been sent and answered.
+//
+// Errors: RINGMQ_TIMEOUT, RINGMQ_STOPPED.
+ringmq_status ringmq_client_flush(const ringmq_client *client, int64_t timeout_ms, ringmq_error **error);
+
+// Waits for the server's answer to a message; at QoS 0 until it has gone out. `reason_code`, where not NULL, gets the reason
+// code of success: 0x00, or 0x10, no matching subscribers.
+//
+// Errors: RINGMQ_REFUSED with the reason code, RINGMQ_TIMEOUT, RINGMQ_NOT_CONNECTED when the session was lost,
+// RINGMQ_STOPPED.
+ringmq_status ringmq_receipt_wait(const ringmq_receipt *receipt,
+                                  int64_t timeout_ms,
+                                  uint8_t *reason_code,
+                                  ringmq_error **error);
+
+// Frees a receipt; NULL is allowed.
+void ringmq_receipt_free(const ringmq_receipt *receipt);
+
+// Subscribes and waits for the answer, at most for the option `request_timeout`. `reason_codes`, where not NULL, gets one
+// code for each filter: the QoS that was granted, or from 0x80 on why it was refused. Of `how`, `queue_max` and
+// `timeout_ms` do not count.
+//
+// Errors: RINGMQ_NOT_MQTT, RINGMQ_NOT_CONNECTED, RINGMQ_TIMEOUT, RINGMQ_STOPPED, RINGMQ_INVALID.
+ringmq_status ringmq_client_subscribe(const ringmq_client *client,
+                                      const ringmq_subscribe *how,
+                                      uint8_t *reason_codes,
+                                      ringmq_error **error);
+
+// Unsubscribes and waits for the answer, as `ringmq_client_subscribe` does.
+ringmq_status ringmq_client_unsubscribe(const ringmq_client *client,
+                                        const ringmq_str *filters,
+                                        size_t count,
+                                        uint8_t *reason_codes,
+                                        ringmq_error **error);
+
+// Waits for the next message. Free it with `ringmq_message_free`. One of QoS 1 or 2 is acknowledged by that, unless the
+// option `acknowledge` says otherwise.
+//
+// Errors: RINGMQ_TIMEOUT when none came in time (less than 0: for ever), RINGMQ_STOPPED when the client is stopped and all
+// were taken.
+ringmq_status ringmq_client_receive(const ringmq_client *client,
+                                    int64_t timeout_ms,
+                                    const ringmq_message **message,
+                                    ringmq_error **error);
+
+// Takes what has arrived, at most `capacity` messages, without waiting, and sets `count`. Free them with
+// `ringmq_messages_free`. The descriptor of `ringmq_client_descriptor` is readable again when more is there.
+//
+// Errors: RINGMQ_TIMEOUT when there is none, RINGMQ_STOPPED when there will be none any more.
+ringmq_status ringmq_client_drain(const ringmq_client *client,
+                                  const ringmq_message **messages,
+                                  size_t capacity,
+                                  size_t *count);
+
+// A descriptor (an eventfd) that is readable while there may be messages to drain, or when the client has stopped. For any
+// event loop; do not read from it or close it: draining does what is needed. It lives as long as the client.
+ringmq_status ringmq_client_descriptor(const ringmq_client *client,
+                                       int32_t *descriptor,
+                                       ringmq_error **error);
+
+// Acknowledges a message, where the option `acknowledge` is manual: RINGMQ_ABSENT when there is nothing to acknowledge, such
+// as after its connection.
+ringmq_status ringmq_client_acknowledge(const ringmq_client *client,
+                                        const ringmq_message *message);
+
+// Waits until everything has been sent and answered, at most `timeout_ms` milliseconds (less than 0: for ever), says
+// goodbye, and stops. What is not finished by then is dropped. It may be called at any time, by any thread; whoever waits
+// for something of the client is told RINGMQ_STOPPED.
+//
+// Errors: RINGMQ_STOPPED when it had stopped before, RINGMQ_TIMEOUT when something was dropped.
+ringmq_status ringmq_client_disconnect(const ringmq_client *client,
+                                       int64_t timeout_ms,
+                                       ringmq_error **error);
+
+// Takes one more reference to a client.
+ringmq_status ringmq_client_ref(const ringmq_client *client);
+
+// Gives a reference to a client back; NULL is allowed. With the last it says goodbye at once and stops: what was not sent
+// is dropped.
+void ringmq_client_free(const ringmq_client *client);
+
+// Options of a client of this server: `mqtt://HOST[:PORT]`, `mqtts://...`, `ws://HOST[:PORT][/PATH]`, `wss://...` or
+// `unix:PATH`. Everything else has a default. Free them with `ringmq_client_options_free`.
+//
+// Errors: RINGMQ_INVALID for what is no such URL.
+ringmq_status ringmq_client_options_new(ringmq_str url,
+                                        ringmq_client_options **options,
+                                        ringmq_error **error);
+
+// Sets an option; times are seconds, switches true or false:
+// client_id, username, scram, protocol (5.0, 3.1.1, 3.1), clean_start, session_expiry_interval, keep_alive,
+// receive_maximum, maximum_packet_size, topic_alias_maximum, websocket_path, bind, connect_timeout, response_timeout,
+// request_timeout, reconnect, republish, resubscribe, inflight_maximum, queue_messages_max, queue_bytes_max,
+// queue_qos0_offline, receive_queue_messages_max, acknowledge (take, receipt, manual), tls, ca_file, cert_file, key_file,
+// tls_server_name, tls_any_name, tls_version_min (1.2, 1.3).
+//
+// Errors: RINGMQ_INVALID for an option that there is not, or a value it does not take; RINGMQ_SYSTEM for a file that cannot
+// be read. Then it stays as it was.
+ringmq_status ringmq_client_options_set(ringmq_client_options *options,
+                                        ringmq_str name,
+                                        ringmq_str value,
+                                        ringmq_error **error);
+
+// Sets the password, which may be any bytes; copied.
+ringmq_status ringmq_client_options_set_password(ringmq_client_options *options,
+                                                 ringmq_bytes password,
+                                                 ringmq_error **error);
+
+// Sets the will: what the server publishes when the connection ends without a goodbye, `delay_s` seconds later.
+ringmq_status ringmq_client_options_set_will(ringmq_client_options *options,
+                                             const ringmq_publish *will,
+                                             uint32_t delay_s,
+                                             ringmq_error **error);
+
+// Frees options; NULL is allowed. Clients that were made with them are not concerned.
+void ringmq_client_options_free(ringmq_client_options *options);
+
 // Makes a configuration: a broker of one shard on a free port of this machine's loopback addresses. Free it with
 // `ringmq_config_free`.
 ringmq_config *ringmq_config_new(void);
@@ -531,6 +719,15 @@ ringmq_status ringmq_faults_clear(const ringmq_faults *faults);
 
 // Frees faults; NULL is allowed. Brokers that have them go on with them.
 void ringmq_faults_free(const ringmq_faults *faults);
+
+// Has lines up to this level, RINGMQ_LOG_ERROR and so on, told to `on_log`, instead of whoever was told before. With NULL
+// nobody is told any more. When it returns the former function has had its last call, unless this was called by it.
+//
+// Errors: RINGMQ_INVALID for a level that there is not, RINGMQ_SYSTEM when there is no thread.
+ringmq_status ringmq_log_set(uint32_t level,
+                             ringmq_on_log on_log,
+                             void *user,
+                             ringmq_error **error);
 
 // Reads a message.
 ringmq_status ringmq_message_read(const ringmq_message *message, ringmq_message_view *view);

@@ -8,7 +8,7 @@ use ringmq::questions::Questions;
 use ringmq::{AdminError, Broker, Handle, OpenError, StartError};
 
 use crate::config::ringmq_config;
-use crate::entry::{check_place, enter, put, read, wait};
+use crate::entry::{check_place, copy_text, enter, put, read, wait};
 use crate::error::{Failure, ringmq_error, ringmq_status};
 use crate::handle::{self, Object, Origin};
 use crate::message::{Source, ringmq_message};
@@ -202,16 +202,7 @@ pub unsafe extern "C" fn ringmq_broker_url(
             let urls = handle::hold(broker)?.with(|broker| Ok(broker.urls()))?;
             let absent = || Failure::new(ringmq_status::RINGMQ_ABSENT, "there are not so many listeners");
             let url = urls.get(index).ok_or_else(absent)?;
-            if !length.is_null() {
-                length.write(url.len());
-            }
-            if url.len() >= capacity {
-                return Err(Failure::invalid(format!("the text needs {} bytes", url.len() + 1)));
-            }
-            check_place(buffer, "buffer")?;
-            std::ptr::copy_nonoverlapping(url.as_ptr().cast(), buffer, url.len());
-            buffer.add(url.len()).write(0);
-            Ok(())
+            copy_text(url, buffer, capacity, length)
         })
     }
 }
@@ -237,7 +228,8 @@ pub unsafe extern "C" fn ringmq_broker_publish(
         enter(error, || {
             let ready = read(message, "message")?.ready()?;
             let broker = handle::hold(broker)?;
-            let outcome = broker.handle.publish(&ready.topic, ready.payload, ready.options)?;
+            let options = ready.options();
+            let outcome = broker.handle.publish(&ready.topic, ready.payload, options)?;
             if !published.is_null() {
                 published.write(outcome.into());
             }

@@ -1,5 +1,6 @@
 //! The way in and out of every function.
 
+use std::ffi::c_char;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -49,6 +50,31 @@ pub(crate) fn check_place<T>(place: *const T, name: &str) -> Result<(), Failure>
         true => Err(Failure::new(ringmq_status::RINGMQ_NULL, format!("{name} is NULL"))),
         false => Ok(()),
     }
+}
+
+/// Copies a text into the caller's buffer, with a zero behind it.
+///
+/// # Safety
+/// `buffer` has `capacity` bytes; `length` is NULL or can be written to.
+pub(crate) unsafe fn copy_text(
+    text: &str,
+    buffer: *mut c_char,
+    capacity: usize,
+    length: *mut usize,
+) -> Result<(), Failure> {
+    // SAFETY: the caller's, for this and all below.
+    unsafe {
+        if !length.is_null() {
+            length.write(text.len());
+        }
+        if text.len() >= capacity {
+            return Err(Failure::invalid(format!("the text needs {} bytes", text.len() + 1)));
+        }
+        check_place(buffer, "buffer")?;
+        std::ptr::copy_nonoverlapping(text.as_ptr().cast(), buffer, text.len());
+        buffer.add(text.len()).write(0);
+    }
+    Ok(())
 }
 
 /// How long to wait: milliseconds, of which less than none is for ever.

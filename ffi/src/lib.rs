@@ -7,12 +7,15 @@
 #![allow(unsafe_code)]
 
 pub mod broker;
+pub mod client;
+pub mod client_options;
 pub mod config;
 mod entry;
 pub mod error;
 pub mod faults;
 mod fork;
 mod handle;
+pub mod log;
 pub mod message;
 pub mod properties;
 pub mod publish;

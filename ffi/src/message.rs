@@ -21,6 +21,8 @@ pub(crate) enum Source {
     Local(ReceivedMessage),
     /// A broker of this process, which keeps it.
     Retained(RetainedReport),
+    /// The server of a client.
+    Client(ringmq_client::Message),
     /// A client of a broker of this process, which wants to publish it to this topic.
     Offered(String, Content),
 }
@@ -40,6 +42,7 @@ impl ringmq_message {
     fn topic(&self) -> &str {
         match &self.source {
             Source::Local(message) => message.topic(),
+            Source::Client(message) => message.topic(),
             Source::Retained(message) => &message.topic,
             Source::Offered(topic, _) => topic,
         }
@@ -47,6 +50,7 @@ impl ringmq_message {
     fn payload(&self) -> &[u8] {
         match &self.source {
             Source::Local(message) => message.payload(),
+            Source::Client(message) => message.payload(),
             Source::Retained(message) => &message.payload,
             Source::Offered(_, content) => &content.payload,
         }
@@ -54,6 +58,7 @@ impl ringmq_message {
     fn qos(&self) -> u8 {
         match &self.source {
             Source::Local(message) => message.qos() as u8,
+            Source::Client(message) => message.qos() as u8,
             Source::Retained(message) => message.qos as u8,
             Source::Offered(_, content) => content.qos as u8,
         }
@@ -61,6 +66,7 @@ impl ringmq_message {
     fn retain(&self) -> bool {
         match &self.source {
             Source::Local(message) => message.retain(),
+            Source::Client(message) => message.retain(),
             Source::Retained(_) => true,
             Source::Offered(_, content) => content.retain,
         }
@@ -68,6 +74,7 @@ impl ringmq_message {
     fn properties(&self) -> Properties<'_> {
         match &self.source {
             Source::Local(message) => message.properties(),
+            Source::Client(message) => message.properties(),
             Source::Retained(message) => message.properties.as_properties(),
             Source::Offered(_, content) => content.properties.as_properties(),
         }
@@ -76,13 +83,21 @@ impl ringmq_message {
         match &self.source {
             Source::Local(message) => message.expiry_left_seconds(),
             Source::Retained(message) => message.expiry_left_seconds,
-            Source::Offered(..) => None,
+            Source::Client(_) | Source::Offered(..) => None,
         }
     }
-    fn subscription_identifiers(&self) -> &[u32] {
+    fn subscription_identifier(&self, index: usize) -> Option<u32> {
         match &self.source {
-            Source::Local(message) => message.subscription_ids(),
-            Source::Retained(_) | Source::Offered(..) => &[],
+            Source::Local(message) => message.subscription_ids().get(index).copied(),
+            Source::Client(message) => message.subscription_identifiers().nth(index),
+            Source::Retained(_) | Source::Offered(..) => None,
+        }
+    }
+    /// What a client acknowledges.
+    pub(crate) fn as_client(&self) -> Option<&ringmq_client::Message> {
+        match &self.source {
+            Source::Client(message) => Some(message),
+            Source::Local(_) | Source::Retained(_) | Source::Offered(..) => None,
         }
     }
 }
@@ -201,7 +216,7 @@ pub unsafe extern "C" fn ringmq_message_subscription_identifier(
     unsafe {
         enter(std::ptr::null_mut(), || {
             let message = handle::hold(message)?;
-            let found = message.subscription_identifiers().get(index).copied();
+            let found = message.subscription_identifier(index);
             let absent = || Failure::new(ringmq_status::RINGMQ_ABSENT, "there are not so many");
             put(identifier, found.ok_or_else(absent)?, "identifier")
         })

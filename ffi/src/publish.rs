@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ringmq::{PublishError, PublishOptions, Qos};
+use ringmq::{PropertiesBuffer, PublishError, PublishOptions, Qos};
 
 use crate::entry::{Growing, check_place, wait};
 use crate::error::{Failure, ringmq_status};
@@ -99,8 +99,27 @@ impl Drop for Lent {
 pub(crate) struct Ready {
     pub(crate) topic: String,
     pub(crate) payload: Bytes,
-    pub(crate) options: PublishOptions,
+    pub(crate) qos: Qos,
+    pub(crate) retain: bool,
+    pub(crate) properties: PropertiesBuffer,
     pub(crate) timeout: Duration,
+}
+
+impl Ready {
+    /// How a broker of this process is to publish it.
+    pub(crate) fn options(&self) -> PublishOptions {
+        PublishOptions::qos(self.qos)
+            .retain(self.retain)
+            .timeout(self.timeout)
+            .properties(self.properties.as_properties())
+    }
+    /// The message for a client to publish.
+    pub(crate) fn publish(self) -> ringmq_client::Publish {
+        ringmq_client::Publish::new(self.topic, self.payload)
+            .qos(self.qos)
+            .retain(self.retain)
+            .properties(self.properties.as_properties())
+    }
 }
 
 impl ringmq_publish {
@@ -125,13 +144,14 @@ impl ringmq_publish {
                     Err(failure)
                 }
             }?;
-            let timeout = wait(self.timeout_ms);
-            let properties = properties::of(self.properties)?;
-            let options = PublishOptions::qos(qos(self.qos)?)
-                .retain(self.retain)
-                .timeout(timeout)
-                .properties(properties.as_properties());
-            Ok(Ready { topic: self.topic.get("topic")?.to_owned(), payload, options, timeout })
+            Ok(Ready {
+                topic: self.topic.get("topic")?.to_owned(),
+                payload,
+                qos: qos(self.qos)?,
+                retain: self.retain,
+                properties: properties::of(self.properties)?,
+                timeout: wait(self.timeout_ms),
+            })
         }
     }
 }
@@ -190,7 +210,8 @@ pub(crate) unsafe fn batch(
     // SAFETY: the caller's.
     let messages = unsafe { std::slice::from_raw_parts(messages, count) };
     // SAFETY: the caller's; of `how` nothing but its options counts.
-    let Ready { options, timeout, .. } = unsafe { ringmq_publish { release: None, ..*how }.ready() }?;
+    let ready = unsafe { ringmq_publish { release: None, ..*how }.ready() }?;
+    let (options, timeout) = (ready.options(), ready.timeout);
     let mut waiting = std::collections::VecDeque::new();
     let mut sum = ringmq_published::default();
     let mut failure = None;

@@ -356,14 +356,12 @@ pub unsafe extern "C" fn ringmq_question_rewrite(
     // SAFETY: the caller's, for this and all below.
     unsafe {
         enter(error, || {
-            let how = read(message, "message")?;
-            let ready = how.ready()?;
-            let properties = crate::properties::of(how.properties)?;
+            let ready = read(message, "message")?.ready()?;
             let question = handle::hold(question)?;
             question.inner.rewrite(Rewritten {
                 topic: ready.topic.into(),
-                retain: how.retain,
-                properties,
+                retain: ready.retain,
+                properties: ready.properties,
                 payload: ready.payload,
             });
             Ok(())

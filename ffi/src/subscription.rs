@@ -117,13 +117,7 @@ pub unsafe extern "C" fn ringmq_broker_subscribe(
         enter(error, || {
             let (broker, how) = (handle::hold(broker)?, read(how, "how")?);
             check_place(subscription, "subscription")?;
-            if how.filter_count > 0 {
-                check_place(how.filters, "filters")?;
-            }
-            let mut filters = Vec::with_capacity(how.filter_count.min(1000));
-            for index in 0..how.filter_count {
-                filters.push((*how.filters.add(index)).get("filter")?.to_owned());
-            }
+            let filters = how.filters()?;
             let inner = broker.with(|broker| Ok(broker.subscribe(filters, how.options()?)?))?;
             let made = ringmq_subscription {
                 inner,
@@ -136,17 +130,43 @@ pub unsafe extern "C" fn ringmq_broker_subscribe(
     }
 }
 
+/// When retained messages come.
+pub(crate) fn retain_handling(number: u8) -> Result<RetainHandling, Failure> {
+    match number {
+        0 => Ok(RetainHandling::SendAtSubscribe),
+        1 => Ok(RetainHandling::SendIfNew),
+        2 => Ok(RetainHandling::DoNotSend),
+        other => Err(Failure::invalid(format!("retain_handling is 0, 1 or 2, not {other}"))),
+    }
+}
+
+/// Topic filters.
+///
+/// # Safety
+/// `filters` has `count` texts that are there.
+pub(crate) unsafe fn filters(filters: *const ringmq_str, count: usize) -> Result<Vec<String>, Failure> {
+    /// More is a mistake.
+    const FILTERS_MAX: usize = 100_000;
+    if count == 0 || count > FILTERS_MAX {
+        return Err(Failure::invalid(format!("{count} filters: 1 to {FILTERS_MAX} may be")));
+    }
+    check_place(filters, "filters")?;
+    // SAFETY: the caller's, for this and all below.
+    let filter = |index| unsafe { Ok((*filters.add(index)).get("filter")?.to_owned()) };
+    (0..count).map(filter).collect()
+}
+
 impl ringmq_subscribe {
+    /// # Safety
+    /// Its filters are there.
+    pub(crate) unsafe fn filters(&self) -> Result<Vec<String>, Failure> {
+        // SAFETY: the caller's.
+        unsafe { filters(self.filters, self.filter_count) }
+    }
     fn options(&self) -> Result<SubscribeOptions, Failure> {
-        let handling = match self.retain_handling {
-            0 => RetainHandling::SendAtSubscribe,
-            1 => RetainHandling::SendIfNew,
-            2 => RetainHandling::DoNotSend,
-            other => return Err(Failure::invalid(format!("retain_handling is 0, 1 or 2, not {other}"))),
-        };
         let options = SubscribeOptions::qos(qos(self.qos)?)
             .maxlen(self.queue_max)
-            .retain_handling(handling)
+            .retain_handling(retain_handling(self.retain_handling)?)
             .retain_as_published(self.retain_as_published)
             .timeout(wait(self.timeout_ms));
         Ok(match self.subscription_identifier {
