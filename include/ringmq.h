@@ -125,6 +125,20 @@ typedef enum {
     RINGMQ_NOT_CONNECTED = 40,
 } ringmq_status;
 
+// What an event says.
+typedef enum {
+    // The server accepted the connection.
+    RINGMQ_EVENT_CONNECTED = 1,
+    // A connection ended, or an attempt to make one failed.
+    RINGMQ_EVENT_DISCONNECTED = 2,
+    // The server had lost the session, and this subscription (`text`) was not granted again.
+    RINGMQ_EVENT_RESUBSCRIBE_REFUSED = 3,
+    // The client has stopped; the last event.
+    RINGMQ_EVENT_STOPPED = 4,
+    // Something that this version of the header has no number for.
+    RINGMQ_EVENT_OTHER = 5,
+} ringmq_event_kind;
+
 // What a question is about.
 typedef enum {
     // A client wants to connect.
@@ -170,6 +184,9 @@ typedef struct ringmq_config ringmq_config;
 
 // What went wrong. Whoever gets one owns it.
 typedef struct ringmq_error ringmq_error;
+
+// What happened to a client's connection.
+typedef struct ringmq_event ringmq_event;
 
 // What goes wrong between brokers and their clients. It may change while they run.
 typedef struct ringmq_faults ringmq_faults;
@@ -309,6 +326,20 @@ typedef struct {
     // Milliseconds to wait for the broker; less than 0 for ever.
     int64_t timeout_ms;
 } ringmq_subscribe;
+
+// What stands in an event. All of it lives as long as the event.
+typedef struct {
+    // What it says.
+    ringmq_event_kind kind;
+    // Why, in words, or the filter; empty where there is nothing to say.
+    ringmq_str text;
+    // The server's reason code; -1 where there is none.
+    int32_t reason_code;
+    // Whether the server has kept the session; of RINGMQ_EVENT_CONNECTED.
+    bool session_present;
+    // Milliseconds until the next attempt; -1 when there will be none.
+    int64_t retry_ms;
+} ringmq_event_view;
 
 // Which packets have which fault. Initialise it with RINGMQ_FAULT_INIT.
 typedef struct {
@@ -597,6 +628,25 @@ ringmq_status ringmq_client_drain(const ringmq_client *client,
 ringmq_status ringmq_client_descriptor(const ringmq_client *client,
                                        int32_t *descriptor,
                                        ringmq_error **error);
+
+// Takes the next event of the connection, without waiting; free it with `ringmq_event_free`. What is not taken stays up to a
+// bound, then the oldest go.
+//
+// Errors: RINGMQ_TIMEOUT when there is none, RINGMQ_STOPPED behind RINGMQ_EVENT_STOPPED.
+ringmq_status ringmq_client_next_event(const ringmq_client *client,
+                                       ringmq_event **event);
+
+// A descriptor (an eventfd) that is readable while there may be events to take. For any event loop; do not read from it or
+// close it. It lives as long as the client.
+ringmq_status ringmq_client_event_descriptor(const ringmq_client *client,
+                                             int32_t *descriptor,
+                                             ringmq_error **error);
+
+// Reads an event.
+ringmq_status ringmq_event_read(const ringmq_event *event, ringmq_event_view *view);
+
+// Frees an event; NULL is allowed.
+void ringmq_event_free(const ringmq_event *event);
 
 // Acknowledges a message, where the option `acknowledge` is manual: RINGMQ_ABSENT when there is nothing to acknowledge, such
 // as after its connection.

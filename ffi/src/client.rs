@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ::ringmq_client::{
-    Client, ConnectError, ConnectionState, Error, Goodbye, Receipt, RecvError, RequestError, Subscribe,
-    SubscriptionOptions, Unsubscribe,
+    Client, ConnectError, ConnectionState, Error, Event, Goodbye, Receipt, RecvError, RequestError, Stopped,
+    Subscribe, SubscriptionOptions, Unsubscribe,
 };
 
 use crate::client_options::ringmq_client_options;
@@ -26,6 +26,7 @@ use crate::text::ringmq_str;
 pub struct ringmq_client {
     inner: Client,
     ready: Ready,
+    events: Ready,
     /// Held by whoever drains, so that of two one does not sleep on what the other has left.
     draining: Mutex<()>,
     /// Whether somebody has said goodbye.
@@ -117,6 +118,7 @@ pub unsafe extern "C" fn ringmq_client_start(
             let made = ringmq_client {
                 inner: Client::start(options.options()?)?,
                 ready: Ready::default(),
+                events: Ready::default(),
                 draining: Mutex::default(),
                 left: AtomicBool::new(false),
                 origin: Origin::here(),
@@ -473,6 +475,164 @@ pub unsafe extern "C" fn ringmq_client_descriptor(
     }
 }
 
+/// What happened to a client's connection.
+pub struct ringmq_event {
+    inner: Event,
+    text: String,
+    origin: Origin,
+}
+
+impl Object for ringmq_event {
+    const NAME: &'static str = "ringmq_event";
+    fn origin(&self) -> Origin {
+        self.origin
+    }
+}
+
+/// What an event says.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ringmq_event_kind {
+    /// The server accepted the connection.
+    RINGMQ_EVENT_CONNECTED = 1,
+    /// A connection ended, or an attempt to make one failed.
+    RINGMQ_EVENT_DISCONNECTED = 2,
+    /// The server had lost the session, and this subscription (`text`) was not granted again.
+    RINGMQ_EVENT_RESUBSCRIBE_REFUSED = 3,
+    /// The client has stopped; the last event.
+    RINGMQ_EVENT_STOPPED = 4,
+    /// Something that this version of the header has no number for.
+    RINGMQ_EVENT_OTHER = 5,
+}
+
+/// What stands in an event. All of it lives as long as the event.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ringmq_event_view {
+    /// What it says.
+    pub kind: ringmq_event_kind,
+    /// Why, in words, or the filter; empty where there is nothing to say.
+    pub text: ringmq_str,
+    /// The server's reason code; -1 where there is none.
+    pub reason_code: i32,
+    /// Whether the server has kept the session; of RINGMQ_EVENT_CONNECTED.
+    pub session_present: bool,
+    /// Milliseconds until the next attempt; -1 when there will be none.
+    pub retry_ms: i64,
+}
+
+impl ringmq_event {
+    fn new(inner: Event) -> Self {
+        let text = match &inner {
+            Event::Disconnected { error, .. } | Event::Stopped(Stopped::Failed(error)) => error.to_string(),
+            Event::ResubscribeRefused { filter, .. } => filter.clone(),
+            _ => String::new(),
+        };
+        Self { inner, text, origin: Origin::here() }
+    }
+    fn view(&self) -> ringmq_event_view {
+        use ringmq_event_kind as kind;
+        let mut view = ringmq_event_view {
+            kind: kind::RINGMQ_EVENT_OTHER,
+            text: ringmq_str::new(&self.text),
+            reason_code: -1,
+            session_present: false,
+            retry_ms: -1,
+        };
+        match &self.inner {
+            Event::Connected(connected) => {
+                view.kind = kind::RINGMQ_EVENT_CONNECTED;
+                view.session_present = connected.session_present;
+            }
+            Event::Disconnected { error, retry_in, .. } => {
+                view.kind = kind::RINGMQ_EVENT_DISCONNECTED;
+                view.reason_code = error.reason().map_or(-1, |reason| reason.value().into());
+                view.retry_ms =
+                    retry_in.map_or(-1, |wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+            }
+            Event::ResubscribeRefused { reason, .. } => {
+                view.kind = kind::RINGMQ_EVENT_RESUBSCRIBE_REFUSED;
+                view.reason_code = reason.value().into();
+            }
+            Event::Stopped(_) => view.kind = kind::RINGMQ_EVENT_STOPPED,
+            _ => {}
+        }
+        view
+    }
+}
+
+/// Takes the next event of the connection, without waiting; free it with `ringmq_event_free`. What is not taken stays up to a
+/// bound, then the oldest go.
+///
+/// Errors: RINGMQ_TIMEOUT when there is none, RINGMQ_STOPPED behind RINGMQ_EVENT_STOPPED.
+///
+/// # Safety
+/// `client` is NULL or a client; `event` can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ringmq_client_next_event(
+    client: *const ringmq_client,
+    event: *mut *mut ringmq_event,
+) -> ringmq_status {
+    // SAFETY: the caller's, for this and all below.
+    unsafe {
+        enter(std::ptr::null_mut(), || {
+            let client = handle::hold(client)?;
+            check_place(event, "event")?;
+            client.events.quiet();
+            let waker = client.events.waker().unwrap_or_else(|| std::task::Waker::noop().clone());
+            let next = client.inner.asynchronous().poll_event(&mut Context::from_waker(&waker));
+            let Poll::Ready(next) = next else { return Err(Failure::timeout()) };
+            // There may be more, and an end is an end for everybody.
+            client.events.ring();
+            let next = next.ok_or_else(Failure::stopped)?;
+            put(event, handle::give(ringmq_event::new(next)), "event")
+        })
+    }
+}
+
+/// A descriptor (an eventfd) that is readable while there may be events to take. For any event loop; do not read from it or
+/// close it. It lives as long as the client.
+///
+/// # Safety
+/// `client` is NULL or a client; `descriptor` can be written to, `error` is NULL or can be.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ringmq_client_event_descriptor(
+    client: *const ringmq_client,
+    descriptor: *mut i32,
+    error: *mut *mut ringmq_error,
+) -> ringmq_status {
+    // SAFETY: the caller's, for this and all below.
+    unsafe {
+        enter(error, || {
+            let client = handle::hold(client)?;
+            put(descriptor, client.events.descriptor()?, "descriptor")
+        })
+    }
+}
+
+/// Reads an event.
+///
+/// # Safety
+/// `event` is NULL or an event; `view` can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ringmq_event_read(
+    event: *const ringmq_event,
+    view: *mut ringmq_event_view,
+) -> ringmq_status {
+    // SAFETY: the caller's, for this and all below.
+    unsafe { enter(std::ptr::null_mut(), || put(view, handle::hold(event)?.view(), "view")) }
+}
+
+/// Frees an event; NULL is allowed.
+///
+/// # Safety
+/// `event` is NULL or an event, and nobody uses this reference any more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ringmq_event_free(event: *const ringmq_event) {
+    // SAFETY: the caller's.
+    unsafe { handle::end(event) };
+}
+
 /// Acknowledges a message, where the option `acknowledge` is manual: RINGMQ_ABSENT when there is nothing to acknowledge, such
 /// as after its connection.
 ///
@@ -522,6 +682,7 @@ pub unsafe extern "C" fn ringmq_client_disconnect(
             };
             client.inner.stop(&Goodbye::default())?;
             client.ready.ring();
+            client.events.ring();
             Ok(flushed?)
         })
     }
