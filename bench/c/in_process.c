@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
+
+#include "clock.h"
 
 #define CHECK(call)                                                                                           \
     do {                                                                                                      \
@@ -29,12 +29,6 @@ struct reader {
     size_t wanted;
     size_t received;
 };
-
-static double seconds(clockid_t clock) {
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
 
 static void *drain(void *argument) {
     struct reader *reader = argument;
@@ -88,7 +82,7 @@ int main(int count, char **arguments) {
     for (size_t index = 0; index < batch; index++) {
         block[index] = (ringmq_batch_message){message.topic, message.payload};
     }
-    double began = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    double began = wall_seconds(), cpu = cpu_seconds();
     for (size_t sent = 0; sent < messages;) {
         if (batch == 0) {
             CHECK(ringmq_broker_publish(broker, &message, NULL, &failure));
@@ -100,8 +94,7 @@ int main(int count, char **arguments) {
         }
     }
     pthread_join(thread, NULL);
-    printf("%zu %.6f %.6f\n", reader.received, seconds(CLOCK_MONOTONIC) - began,
-           seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu);
+    printf("%zu %.6f %.6f\n", reader.received, wall_seconds() - began, cpu_seconds() - cpu);
     ringmq_subscription_free(subscription);
     ringmq_broker_free(broker);
     ringmq_config_free(config);
