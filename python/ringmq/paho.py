@@ -726,7 +726,8 @@ class Client:
             told: Any = MQTTErrorCode.MQTT_ERR_CONN_LOST if error is not None else MQTT_ERR_SUCCESS
             if reason is not None:
                 told = ReasonCode(PacketTypes.DISCONNECT, identifier=code)
-            self._call(self.on_disconnect, told, None)
+            given = properties if getattr(properties, "ReasonString", None) is not None else None
+            self._call(self.on_disconnect, told, given)
         else:
             lost = MQTTErrorCode.MQTT_ERR_CONN_LOST if error is not None else MQTT_ERR_SUCCESS
             self._call(self.on_disconnect, lost)
