@@ -47,12 +47,12 @@ struct bytes {
     std::size_t size = 0;
 
     constexpr bytes() noexcept = default;
-    constexpr bytes(const std::uint8_t *data, std::size_t size) noexcept : data(data), size(size) {}
+    constexpr bytes(const std::uint8_t *first, std::size_t length) noexcept : data(first), size(length) {}
     bytes(std::string_view text) noexcept
         : data(reinterpret_cast<const std::uint8_t *>(text.data())), size(text.size()) {}
     bytes(const char *text) noexcept : bytes(std::string_view(text)) {}
     bytes(const std::string &text) noexcept : bytes(std::string_view(text)) {}
-    bytes(const std::vector<std::uint8_t> &data) noexcept : data(data.data()), size(data.size()) {}
+    bytes(const std::vector<std::uint8_t> &all) noexcept : data(all.data()), size(all.size()) {}
     std::string_view text() const noexcept { return {reinterpret_cast<const char *>(data), size}; }
 };
 
