@@ -2,6 +2,8 @@
 //! message, or ends the process, where we can say the truth and go on with epoll.
 
 use std::os::fd::OwnedFd;
+use std::panic::resume_unwind;
+use std::thread;
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io_uring::{
@@ -53,8 +55,10 @@ const PROBE_OPS: usize = 64;
 pub(crate) fn choose(choice: DriverChoice) -> Result<(Driver, String), StartError> {
     match choice {
         DriverChoice::Epoll => Ok((Driver::Epoll, String::from("epoll: asked for"))),
-        DriverChoice::Uring => uring_works().map(|()| (Driver::Uring, String::from("io_uring: asked for"))),
-        DriverChoice::Auto => Ok(match uring_works() {
+        DriverChoice::Uring => {
+            uring_works_aside().map(|()| (Driver::Uring, String::from("io_uring: asked for")))
+        }
+        DriverChoice::Auto => Ok(match uring_works_aside() {
             Ok(()) => (Driver::Uring, String::from("io_uring: available")),
             Err(StartError::Uring { reason }) => {
                 (Driver::Epoll, format!("epoll: io_uring cannot be used, {reason}"))
@@ -62,6 +66,14 @@ pub(crate) fn choose(choice: DriverChoice) -> Result<(Driver, String), StartErro
             Err(error) => (Driver::Epoll, format!("epoll: {error}")),
         }),
     }
+}
+
+/// On a thread of its own: a moment after a ring was closed the kernel interrupts the thread that made it, and the
+/// program's would see its `epoll_wait` end with EINTR.
+fn uring_works_aside() -> Result<(), StartError> {
+    let asked = thread::Builder::new().spawn(uring_works);
+    let asked = asked.map_err(|error| StartError::System { doing: "starting a thread", error })?;
+    asked.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 fn uring_works() -> Result<(), StartError> {
