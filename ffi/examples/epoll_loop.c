@@ -1,5 +1,6 @@
 /* Messages in the event loop of a program: the subscription's descriptor among others, and batches taken out. */
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -87,6 +88,8 @@ int main(void)
     size_t received = 0;
     while (received < MESSAGES) {
         int ready = epoll_wait(loop, &event, 1, 5000);
+        if (ready < 0 && errno == EINTR)
+            continue;
         check_system(ready, "epoll_wait");
         if (ready == 0) {
             fprintf(stderr, "nothing came for 5 seconds\n");
