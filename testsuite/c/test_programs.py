@@ -1,0 +1,70 @@
+"""Programs that use the C library: what it says to wrong use, what it leaves behind, and what it does to memory."""
+
+import re
+import runpy
+import subprocess
+
+import pytest
+from conftest import EXAMPLES, PROGRAMS, ROOT, run
+
+from raw_client import Peer
+
+
+@pytest.fixture
+def program(installed, tmp_path):
+    """`program(source, ...)` compiles a program."""
+    return lambda source, *arguments, **options: installed.compile(source, tmp_path / source.stem, "-std=c11", "-g",
+                                                                   *arguments, **options)
+
+
+def test_auth_hook(installed, program):
+    """The example's rules, asked by clients."""
+    process = subprocess.Popen([program(EXAMPLES / "auth_hook.c")], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               text=True, env=installed.environment)
+    port = int(process.stdout.readline().split()[1])
+    Peer.connected(port, "b", username="bert", password=b"secret", reason=0x86).drop()
+    Peer.connected(port, "a", username="anna", password=b"wrong", reason=0x86).drop()
+    with Peer.connected(port, "a", username="anna", password=b"secret") as anna:
+        anna.subscribe("anna/#", qos=1)
+        anna.subscribe("bert/#", granted=0x87)
+        anna.publish("anna/x", b"1", qos=1)
+        anna.message("anna/x", b"1")
+        anna.publish("bert/x", b"1", qos=1, reason=0x87)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert said.splitlines() == ["connect : no", "connect : no", "connect : yes", "subscribe anna/#: yes",
+                                 "subscribe bert/#: no", "publish anna/x: yes", "publish bert/x: no", "stopped"]
+
+
+def test_misuse(installed, program):
+    """Every wrong use that can be told has its status, on one thread and on eight at once."""
+    assert installed.run(program(PROGRAMS / "misuse.c")) == "0 calls said another thing\n"
+
+
+def test_nothing_is_left(installed, program):
+    """A thousand brokers and a thousand subscriptions later there are as many descriptors and threads as before."""
+    said = installed.run(program(PROGRAMS / "cycles.c"), "1000")
+    figures = {when: (int(descriptors), int(threads)) for when, descriptors, threads
+               in re.findall(r"(.*): (\d+) descriptors, (\d+) threads\n", said)}
+    before = figures.pop("before")
+    assert len(figures) == 2
+    for when, after in figures.items():
+        assert after[0] <= before[0] and after[1] <= before[1], f"{when}: {after}, before: {before}"
+
+
+@pytest.mark.parametrize("driver", ["auto", "epoll"])
+@pytest.mark.parametrize("sanitized", [False, True], ids=["plain", "sanitized"])
+def test_everything(installed, program, driver, sanitized):
+    """Each part of the library, also in a program with gcc's sanitizers, which look for leaks at its end."""
+    flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"] if sanitized else []
+    built = program(PROGRAMS / "everything.c", *flags, static=sanitized)
+    assert installed.run(built, driver) == "done\n"
+
+
+def test_memcheck(installed, program):
+    """No wrong access, and nothing lost. By readiness, because valgrind does not know io_uring."""
+    valgrind, environment = runpy.run_path(str(ROOT / "bench" / "instructions"))["find_valgrind"]()
+    command = [valgrind, "--quiet", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite",
+               "--show-leak-kinds=definite", f"--suppressions={PROGRAMS.parent / 'valgrind.supp'}", "--num-callers=40"]
+    said = run(*command, program(PROGRAMS / "everything.c"), "epoll", env={**environment, **installed.environment})
+    assert said == "done\n"
