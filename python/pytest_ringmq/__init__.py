@@ -15,6 +15,7 @@ broker are shown. Nothing of RingMQ is imported before a fixture is used.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import logging
 import os
@@ -277,8 +278,12 @@ def mqtt_client(request: pytest.FixtureRequest, mqtt_broker: ringmq.Broker) -> I
         options["username"], options["password"] = next(iter(wanted["users"].items()))
     if wanted.get("tls"):
         options["ca_file"] = request.getfixturevalue("mqtt_ca_file")
-    with ringmq.Client(mqtt_broker.url, **options) as client:
-        yield client
+    client = ringmq.Client(mqtt_broker.url, **options)
+    client.connect()
+    yield client
+    # What a fault has lost on purpose is not waited for.
+    with contextlib.suppress(ringmq.Timeout):
+        client.disconnect(timeout=0.5)
 
 
 @pytest.fixture

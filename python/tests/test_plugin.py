@@ -87,6 +87,22 @@ def test_users(mqtt_broker, mqtt_client):
     assert code == 0, said
 
 
+def test_a_message_that_a_fault_has_lost_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    code, said = run(tmp_path, """
+import ringmq
+
+def test_lost(mqtt_broker, mqtt_client, capmqtt):
+    with mqtt_broker.faults.drop(ringmq.PacketType.PUBACK) as lost:
+        mqtt_client.publish("t", "x", qos=1)
+        capmqtt.wait_for("t")
+    assert lost.hits == 1
+
+def test_next(mqtt_broker):
+    assert not mqtt_broker.clients
+""")
+    assert code == 0, said
+
+
 def test_tls_with_a_certificate_of_the_run(tmp_path: Path) -> None:
     code, said = run(tmp_path, """
 import socket, ssl
