@@ -107,6 +107,7 @@ fn every_way_carries_messages_and_ends_properly() {
             proxy: None,
             tls: is_secure.then(|| tls_options(&pki, ClientCertificates::None)),
             websocket: is_websocket.then(WebSocketOptions::default),
+            ..DoorOptions::default()
         });
         let mut options = Options::from_url(&format!("{scheme}://localhost:{port}")).unwrap();
         if is_secure {
