@@ -106,10 +106,12 @@ pub unsafe extern "C" fn ringmq_broker_start(
             check_place(broker, "broker")?;
             let (options, questions) = config.options()?;
             questions.iter().for_each(Questions::open);
-            let running = options.start()?;
+            let started = options.start().map_err(Failure::from);
+            let started = started.and_then(|running| Ok((running.handle()?, running)));
+            let (own, running) = started.inspect_err(|_| questions.iter().for_each(Questions::close))?;
             let made = ringmq_broker {
-                handle: running.handle()?,
                 running: RwLock::new(Some(running)),
+                handle: own,
                 questions,
                 origin: Origin::here(),
             };
@@ -241,8 +243,7 @@ pub unsafe extern "C" fn ringmq_broker_publish(
 /// Publishes `count` messages one after the other with the QoS, retain flag, timeout and properties of `how`, and waits for
 /// all of them. It costs a fraction of publishing each. `published`, where not NULL, gets the sums.
 ///
-/// Errors: as for `ringmq_broker_publish`, the first that there was. What comes behind a message that is none is not
-/// published.
+/// Errors: as for `ringmq_broker_publish`, the first that there was; the others are published all the same.
 ///
 /// # Safety
 /// As for `ringmq_broker_publish`; `messages` has `count` of them.

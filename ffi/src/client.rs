@@ -4,7 +4,6 @@ use std::ffi::c_char;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use ::ringmq_client::{
     Client, ConnectError, ConnectionState, Error, Event, Goodbye, Receipt, RecvError, RequestError, Stopped,
@@ -672,14 +671,13 @@ pub unsafe extern "C" fn ringmq_client_disconnect(
     unsafe {
         enter(error, || {
             let client = handle::hold(client)?;
+            if client.inner.state() == ConnectionState::Stopped {
+                return Err(Failure::stopped());
+            }
+            let flushed = client.inner.flush(wait(timeout_ms));
             if client.left.swap(true, Ordering::AcqRel) {
                 return Err(Failure::stopped());
             }
-            let flushed = match client.inner.state() {
-                ConnectionState::Stopped => return Err(Failure::stopped()),
-                ConnectionState::Connecting => client.inner.flush(Duration::ZERO),
-                ConnectionState::Connected => client.inner.flush(wait(timeout_ms)),
-            };
             client.inner.stop(&Goodbye::default())?;
             client.ready.ring();
             client.events.ring();

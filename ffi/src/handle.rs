@@ -1,5 +1,6 @@
 //! Objects of the library in the hands of a program: counted, and checked as far as can be.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::error::{Failure, ringmq_status};
@@ -76,7 +77,11 @@ pub(crate) unsafe fn end<T: Object>(pointer: *const T) {
     let object = unsafe { Arc::from_raw(pointer) };
     if object.origin() != Origin::here() {
         let _ = Arc::into_raw(object);
+        return;
     }
+    // What ends may fail inside, and that must not pass the border.
+    let ended = catch_unwind(AssertUnwindSafe(|| drop(object)));
+    ended.unwrap_or_else(std::mem::forget);
 }
 
 /// Which objects there are, so that a pointer to one that is gone is seen. Costs a lock for each call.

@@ -195,7 +195,9 @@ impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut text = Text(String::new());
         event.record(&mut text);
-        let queue = lock(&SPEAKER).as_ref().map(|speaker| Arc::clone(&speaker.queue));
+        // The queue of a parent has nobody who reads it, and perhaps a lock that nobody gives back.
+        let ours = |speaker: &&Speaker| speaker.forks == forks();
+        let queue = lock(&SPEAKER).as_ref().filter(ours).map(|speaker| Arc::clone(&speaker.queue));
         if let Some(queue) = queue {
             queue.put(level(event.metadata()), text.0);
         }

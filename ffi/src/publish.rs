@@ -193,6 +193,16 @@ pub struct ringmq_batch_message {
     pub payload: ringmq_bytes,
 }
 
+impl ringmq_batch_message {
+    /// # Safety
+    /// What it points to is there.
+    unsafe fn owned(&self) -> Result<(String, Bytes), Failure> {
+        // SAFETY: the caller's.
+        let (topic, payload) = unsafe { (self.topic.get("topic")?, self.payload.get("payload")?) };
+        Ok((topic.to_owned(), Bytes::copy_from_slice(payload)))
+    }
+}
+
 /// Publishes messages one after the other, with few answers for many.
 ///
 /// # Safety
@@ -224,22 +234,34 @@ pub(crate) unsafe fn batch(
         Err(error) => Some(Failure::from(error)),
     };
     for chunk in messages.chunks(ringmq::BATCH_MAX) {
-        let owned = chunk.iter().map(|message| {
-            // SAFETY: the caller's.
-            let (topic, payload) = unsafe { (message.topic.get("topic")?, message.payload.get("payload")?) };
-            Ok((topic.to_owned(), Bytes::copy_from_slice(payload)))
-        });
-        let owned: Vec<_> = owned.collect::<Result<_, Failure>>()?;
-        if waiting.len() >= CHUNKS_WAITING_MAX {
-            failure = failure.or(waiting.pop_front().and_then(&mut take));
-        }
-        match handle.start_publish_many(owned, options.clone(), Instant::now() + timeout) {
-            Ok(pending) => waiting.push_back(pending),
-            Err(error) => {
-                failure = failure.or(Some(error.into()));
-                break;
+        let mut start = |some: &[ringmq_batch_message]| {
+            if waiting.len() >= CHUNKS_WAITING_MAX {
+                failure = failure.take().or(waiting.pop_front().and_then(&mut take));
             }
+            // SAFETY: the caller's.
+            let owned =
+                some.iter().map(|message| unsafe { message.owned() }).collect::<Result<Vec<_>, _>>()?;
+            let pending = handle.start_publish_many(owned, options.clone(), Instant::now() + timeout);
+            waiting.push_back(pending?);
+            Ok(())
+        };
+        let Err(wrong) = start(chunk) else { continue };
+        let wrong: Failure = wrong;
+        let of_one = [
+            ringmq_status::RINGMQ_NOT_MQTT,
+            ringmq_status::RINGMQ_TOO_LARGE,
+            ringmq_status::RINGMQ_INVALID,
+            ringmq_status::RINGMQ_NULL,
+        ];
+        let mut first = None;
+        match of_one.contains(&wrong.status) {
+            // Each by itself, so that the others are published.
+            true => chunk
+                .iter()
+                .for_each(|message| first = first.take().or(start(std::slice::from_ref(message)).err())),
+            false => first = Some(wrong),
         }
+        failure = failure.or(first);
     }
     for pending in waiting {
         failure = failure.or(take(pending));

@@ -188,6 +188,8 @@ pub unsafe extern "C" fn ringmq_questions_descriptor(
             let questions = handle::hold(questions)?;
             let number = questions.ready.descriptor()?;
             questions.inner.set_waker(questions.ready.waker());
+            // One may have come in between.
+            questions.ready.ring();
             put(descriptor, number, "descriptor")
         })
     }
@@ -218,7 +220,7 @@ pub unsafe extern "C" fn ringmq_questions_free(questions: *const ringmq_question
 
 impl Drop for ringmq_questions {
     fn drop(&mut self) {
-        self.inner.set_waker(None);
+        self.inner.give_up();
     }
 }
 
@@ -358,6 +360,9 @@ pub unsafe extern "C" fn ringmq_question_rewrite(
         enter(error, || {
             let ready = read(message, "message")?.ready()?;
             let question = handle::hold(question)?;
+            if question.inner.content().is_none() {
+                return Err(Failure::invalid("the question is about no message"));
+            }
             question.inner.rewrite(Rewritten {
                 topic: ready.topic.into(),
                 retain: ready.retain,

@@ -145,7 +145,7 @@ class Workers:
         """None runs yet."""
         self._functions = functions
         self._number = max(1, threads)
-        self._threads: list[threading.Thread] = []
+        self._threads: list[tuple[threading.Thread, threading.Event]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._under_way = threading.BoundedSemaphore(COROUTINES_MAX)
         self.hooks = _ringmq.Hooks(
@@ -162,21 +162,23 @@ class Workers:
         self._loop = loop
         self.hooks.open()
         for number in range(self._number):
-            thread = threading.Thread(target=self._work, name=f"ringmq-hooks-{number}", daemon=True)
+            left = threading.Event()
+            thread = threading.Thread(target=self._work, args=(left,), name=f"ringmq-hooks-{number}", daemon=True)
             thread.start()
-            self._threads.append(thread)
+            self._threads.append((thread, left))
 
     def stop(self) -> None:
         """Ends; what waits is not answered any more. What the functions are only told they are told within a second."""
         self.hooks.close()
         threads, self._threads = self._threads, []
-        for thread in threads:
+        for thread, left in threads:
             if thread is not threading.current_thread():
-                # A function that hangs must not hang the stop.
+                # A function that hangs must not hang the stop, and its thread ends with it.
                 thread.join(timeout=1)
+            left.set()
 
-    def _work(self) -> None:
-        while True:
+    def _work(self, left: threading.Event) -> None:
+        while not left.is_set():
             question = self.hooks.take(1.0)
             if question is not None:
                 self._answer(question)

@@ -45,7 +45,7 @@ impl Faults {
             other => return Err(PyValueError::new_err(format!("there is no fault {other:?}"))),
         };
         let packet = packet
-            .map(|number| PacketKind::from_first(number << 4))
+            .map(|number| PacketKind::from_first(number.checked_mul(16).unwrap_or(0)))
             .map(|packet| packet.ok_or_else(|| PyValueError::new_err("a packet's number is 1 to 15")));
         let direction = to_broker.map(|to_broker| match to_broker {
             true => Direction::ToBroker,

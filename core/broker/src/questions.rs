@@ -19,7 +19,7 @@ use crate::config::{DeciderFactory, HooksFactory, Options};
 
 /// Questions that may wait; beyond it clients are told that the server is busy, and publishes are denied.
 const WAITING_MAX: usize = 10_000;
-/// Bytes of messages that may wait; beyond it publishes are refused.
+/// Bytes of them.
 const WAITING_BYTES_MAX: usize = 64 << 20;
 /// Decisions that are remembered; a full table is emptied.
 const REMEMBERED_MAX: usize = 10_000;
@@ -70,18 +70,26 @@ struct Wish {
 struct Shared {
     waiting: Mutex<Waiting>,
     arrived: Condvar,
-    remembered: Mutex<HashMap<Wish, (Instant, bool)>>,
-    /// How long a decision holds; not at all when zero.
+    remembered: Arc<Remembered>,
+}
+
+/// Decisions. Questions hold it, and not the queue in which they stand.
+#[derive(Debug)]
+struct Remembered {
+    decisions: Mutex<HashMap<Wish, (Instant, bool)>>,
+    /// How long one holds; not at all when zero.
     holds: Duration,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
     questions: VecDeque<Question>,
-    /// Bytes of messages among them.
+    /// Bytes of them.
     bytes: usize,
     /// Clients that came or went while there was no room.
     missed: u64,
+    /// Brokers that ask.
+    users: usize,
     closed: bool,
     waker: Option<Waker>,
 }
@@ -115,15 +123,18 @@ impl Shared {
         waker.iter().for_each(Waker::wake_by_ref);
         None
     }
-    fn remembers(&self, wish: &Wish) -> Option<bool> {
-        let remembered = lock(&self.remembered);
+}
+
+impl Remembered {
+    fn get(&self, wish: &Wish) -> Option<bool> {
+        let remembered = lock(&self.decisions);
         remembered.get(wish).filter(|(until, _)| Instant::now() < *until).map(|(_, allowed)| *allowed)
     }
-    fn remember(&self, wish: Wish, allowed: bool) {
+    fn put(&self, wish: Wish, allowed: bool) {
         if self.holds.is_zero() {
             return;
         }
-        let mut remembered = lock(&self.remembered);
+        let mut remembered = lock(&self.decisions);
         if remembered.len() >= REMEMBERED_MAX {
             remembered.clear();
         }
@@ -158,7 +169,7 @@ pub struct Question {
     address: Option<String>,
     reason: Option<ReasonCode>,
     content: Option<Content>,
-    shared: Arc<Shared>,
+    remembered: Arc<Remembered>,
 }
 
 impl Question {
@@ -215,7 +226,7 @@ impl Question {
             (false, _) => Verdict::Deny,
         };
         if matches!(self.wish.action, Action::Publish | Action::Subscribe) {
-            self.shared.remember(self.wish.clone(), allowed);
+            self.remembered.put(self.wish.clone(), allowed);
         }
         self.give(verdict);
     }
@@ -228,13 +239,23 @@ impl Question {
     pub fn refuse(&self, reason: ReasonCode) {
         self.give(Verdict::Refuse(reason));
     }
-    /// A message becomes another one.
+    /// A message becomes another one. Of a question about something else no answer.
     pub fn rewrite(&self, rewritten: Rewritten) {
-        self.give(Verdict::Rewrite(Arc::new(rewritten)));
+        if self.content.is_some() {
+            self.give(Verdict::Rewrite(Arc::new(rewritten)));
+        }
     }
 
+    /// Bytes that it holds.
     fn bytes(&self) -> usize {
-        self.content.as_ref().map_or(0, |content| content.payload.len() + content.properties.len())
+        let Wish { client_id, user_name, topic, .. } = &self.wish;
+        let content = self.content.as_ref();
+        size_of::<Self>()
+            + client_id.len()
+            + topic.len()
+            + user_name.as_ref().map_or(0, String::len)
+            + self.password.as_ref().map_or(0, Vec::len)
+            + content.map_or(0, |content| content.payload.len() + content.properties.len())
     }
     fn give(&self, verdict: Verdict) {
         if let Some(ticket) = self.ticket {
@@ -258,8 +279,7 @@ impl Questions {
         let shared = Shared {
             waiting: Mutex::default(),
             arrived: Condvar::new(),
-            remembered: Mutex::default(),
-            holds,
+            remembered: Arc::new(Remembered { decisions: Mutex::default(), holds }),
         };
         Self { shared: Arc::new(shared), subjects }
     }
@@ -303,13 +323,29 @@ impl Questions {
     pub fn is_closed(&self) -> bool {
         lock(&self.shared.waiting).closed
     }
-    /// Takes them again, for a broker that starts anew.
+    /// A broker begins to ask.
     pub fn open(&self) {
-        lock(&self.shared.waiting).closed = false;
+        let mut waiting = lock(&self.shared.waiting);
+        waiting.users += 1;
+        waiting.closed = false;
     }
-    /// Takes no more, and lets those go who wait for one. What the program is only told stays to be taken.
+    /// One asks no more. With the last no more come, and those go who wait for one; what the program is only told stays to
+    /// be taken.
     pub fn close(&self) {
         let mut waiting = lock(&self.shared.waiting);
+        waiting.users = waiting.users.saturating_sub(1);
+        if waiting.users == 0 {
+            self.end(waiting);
+        }
+    }
+    /// Nobody takes them any more: whatever is asked from now on is denied at once.
+    pub fn give_up(&self) {
+        let mut waiting = lock(&self.shared.waiting);
+        waiting.waker = None;
+        self.end(waiting);
+    }
+
+    fn end(&self, mut waiting: MutexGuard<'_, Waiting>) {
         waiting.closed = true;
         let (told, asked): (VecDeque<_>, VecDeque<_>) =
             std::mem::take(&mut waiting.questions).into_iter().partition(Question::is_told);
@@ -363,7 +399,6 @@ struct Asking {
 
 impl Asking {
     fn ask(&self, ticket: Ticket, wish: Wish, password: Option<&[u8]>, address: Option<String>) -> Answer {
-        let is_connection = wish.action == Action::Connect;
         let question = Question {
             decisions: self.decisions.clone(),
             ticket: Some(ticket),
@@ -372,12 +407,11 @@ impl Asking {
             address,
             reason: None,
             content: None,
-            shared: Arc::clone(&self.shared),
+            remembered: Arc::clone(&self.shared.remembered),
         };
         match self.shared.put(question) {
             None => Answer::Later,
-            Some(_) if is_connection => Answer::Now(Verdict::Busy),
-            Some(_) => Answer::Now(Verdict::Deny),
+            Some(_) => Answer::Now(Verdict::Busy),
         }
     }
     fn may(
@@ -397,7 +431,7 @@ impl Asking {
             action,
             topic: topic.to_owned(),
         };
-        match self.shared.remembers(&wish) {
+        match self.shared.remembered.get(&wish) {
             Some(true) => Answer::Now(Verdict::Allow),
             Some(false) => Answer::Now(Verdict::Deny),
             None => self.ask(ticket, wish, None, None),
@@ -462,7 +496,7 @@ impl Watching {
             address: None,
             reason: None,
             content: None,
-            shared: Arc::clone(&self.shared),
+            remembered: Arc::clone(&self.shared.remembered),
         }
     }
 }
@@ -505,7 +539,7 @@ impl Hooks for Watching {
         });
         match self.shared.put(question) {
             None => Answer::Later,
-            Some(_) => Answer::Now(Verdict::Refuse(ReasonCode::QUOTA_EXCEEDED)),
+            Some(_) => Answer::Now(Verdict::Busy),
         }
     }
 }

@@ -471,7 +471,7 @@ impl<S: Sockets> Worker<S> {
         if swallowed > 0 {
             shard.handle(now, Input::Wrote { conn, bytes: swallowed });
         }
-        if swallowed > 0 || connection.layers.has_own_output() {
+        if swallowed > 0 || (!ended && connection.layers.has_own_output()) {
             self.write_on.push(conn);
         }
         self.after_opened(now, conn, opened);
@@ -778,6 +778,7 @@ impl<S: Sockets> Worker<S> {
 
     fn close(&mut self, conn: ConnId) {
         if let Some(mut connection) = self.connections.remove(conn) {
+            self.late.retain(|(_, late)| *late != conn);
             if connection.layers.resets() {
                 // What is left is thrown away, and the other end is told.
                 let _ =
@@ -800,6 +801,7 @@ impl<S: Sockets> Worker<S> {
 
     fn hand_over(&mut self, conn: ConnId, to: ShardId, parcel: Box<ringmq_shard::Parcel>) {
         let Some(connection) = self.connections.remove(conn) else { return };
+        self.late.retain(|(_, late)| *late != conn);
         let fd = self.sockets.detach(connection.socket, conn);
         // Rung for at the end of the turn: others may go there too.
         self.shared.mailbox(to).arrive(Arrival { fd, layers: connection.layers, parcel });

@@ -142,6 +142,9 @@ pub const UNREAD_FULL: Fault = Fault::new(
 /// The policy `refuse`, for versions that cannot say it.
 pub const PUBLISH_REFUSED: Fault =
     Fault::new(ReasonCode::QUOTA_EXCEEDED, "", "A publish was refused because a subscriber's queue is full.");
+/// A publish that waits for a decision which does not come.
+pub const PUBLISH_UNDECIDED: Fault =
+    Fault::new(ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR, "", "No decision about a publish in time.");
 /// One session more than there may be.
 pub const SESSIONS_FULL: Fault =
     Fault::new(ReasonCode::QUOTA_EXCEEDED, "", "The broker has as many sessions as it may have.");

@@ -207,7 +207,8 @@ impl Shard {
     pub(crate) fn check_rewritten(&mut self, id: ConnId, rewritten: &Rewritten) -> Option<ReasonCode> {
         let wrong = self.wrong_with(id, rewritten)?;
         let who = self.who_is_at(id);
-        self.log(LogLevel::Error, || format!("A message was not published, rewritten of {who}: {wrong}."));
+        // One for all is told of messages that are denied.
+        self.log(LogLevel::Debug, || format!("A message was not published, rewritten of {who}: {wrong}."));
         Some(ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR)
     }
 

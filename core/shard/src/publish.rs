@@ -80,15 +80,21 @@ impl Shard {
             return Err(fault::RETAIN_NOT_SUPPORTED);
         }
         let said = self.judge_publish(now, id, session, topic, publish.retain);
-        let denied = match said.and(|| self.show_publish(now, id, session, topic, publish)) {
+        let said = said.and(|| self.show_publish(now, id, session, topic, publish));
+        let denied = match said {
             Said::Allow => None,
             Said::Open => return Ok(Step::Wait(Park::Decision)),
             Said::Nothing => Some(ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR),
+            Said::Deny(Denial::Busy) => Some(ReasonCode::QUOTA_EXCEEDED),
             Said::Deny(Denial::Refused(reason)) => Some(refusal(reason)),
             _ => Some(ReasonCode::NOT_AUTHORIZED),
         };
         let rewritten = self.rewritten_of(id);
         let denied = denied.or_else(|| self.check_rewritten(id, rewritten.as_deref()?));
+        let is_decided = said != Said::Nothing && said != Said::Deny(Denial::Busy);
+        if denied.is_some() && (!is_decided || said == Said::Allow) {
+            self.must_be_told(id, publish)?;
+        }
         let started = match denied {
             Some(reason) => {
                 self.deny_publish(now, id, topic, publish, reason)?;
@@ -187,6 +193,17 @@ impl Shard {
         let question = Question::Publish { client_id, user_name, identity, listener, topic, retain };
         let answer = self.decider.decide(ticket, &question);
         self.note_answer(now, id, ticket, answer)
+    }
+
+    /// A publish that nobody has decided about, or that a program has spoilt. 5.0 is told; 3.x has no words for it, and an
+    /// acknowledgement would say that it was taken, so its client is disconnected and sends it again.
+    fn must_be_told(&self, id: ConnId, publish: &Publish<'_>) -> Result<(), Fault> {
+        let v5 = self.links.at(id).is_some_and(|link| link.conn.version == Version::V5);
+        if v5 || publish.packet_id.is_none() {
+            return Ok(());
+        }
+        self.counters().publish_denied.add(1);
+        Err(fault::PUBLISH_UNDECIDED)
     }
 
     /// A publish that may not be: 5.0 is told in the acknowledgement, 3.x only acknowledges

@@ -40,7 +40,7 @@ impl Shard {
     /// Bytes of a client arrived.
     pub(crate) fn receive(&mut self, now: Now, id: ConnId, bytes: &[u8]) {
         self.counters().bytes_received.add(bytes.len() as u64);
-        let Some(link) = self.links.at_mut(id) else { return };
+        let Some(link) = self.links.at_mut(id) else { return self.follow(id, bytes) };
         if link.relay.is_some() {
             return self.relay_bytes(id, bytes);
         }

@@ -50,6 +50,17 @@ impl Shard {
         self.peers.send(home, &frame);
     }
 
+    /// More bytes of a client whose connection has departed and has not gone yet: a read may come in pieces, as from TLS.
+    pub(crate) fn follow(&mut self, id: ConnId, bytes: &[u8]) {
+        let parcel = self.effects.iter_mut().rev().find_map(|effect| match effect {
+            Effect::Move { conn, parcel, .. } if *conn == id => Some(parcel),
+            _ => None,
+        });
+        if let Some(parcel) = parcel {
+            parcel.bytes.extend_from_slice(bytes);
+        }
+    }
+
     /// More bytes of a client whose session is elsewhere.
     pub(crate) fn relay_bytes(&mut self, id: ConnId, bytes: &[u8]) {
         let window = self.settings.tunnel_window_bytes;

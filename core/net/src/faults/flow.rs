@@ -135,6 +135,11 @@ impl Flow {
         }
     }
 
+    /// Bytes that are late.
+    pub(super) fn late_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
     /// Bytes that are here.
     pub(super) fn held_bytes(&self) -> usize {
         self.held_bytes + self.part.capacity()

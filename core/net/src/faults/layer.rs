@@ -108,7 +108,7 @@ impl FaultLayer {
             if new.is_empty() {
                 continue;
             }
-            let here = self.outward.held_bytes() + self.passed.len();
+            let here = self.outward.late_bytes() + self.passed.len();
             if self.stop.is_none() && here > 0 && here + new.len() > FAULT_HELD_BYTES_MAX {
                 return;
             }

@@ -5,6 +5,7 @@ use ringmq_shard::Input;
 use ringmq_wire::{Packet, Property, Publish, Qos, ReasonCode, TopicName, Version};
 
 use super::{VERSIONS, id_on, payloads, publishes, read_all, subscribe};
+use crate::harness::net::Place;
 use crate::harness::packets;
 use crate::harness::steps::Step;
 use crate::harness::world::{Setup, World};
@@ -720,5 +721,29 @@ fn a_burst_in_one_read_reaches_a_subscriber_that_reads() {
             let dropped = world.counter(|c| &c.dropped_queue_qos0);
             assert_eq!((got, dropped), (count, 0), "{shards} shards, moving {moving}");
         }
+    }
+}
+
+#[test]
+fn what_comes_in_pieces_behind_a_connect_that_moves_goes_along() {
+    for version in VERSIONS {
+        let mut world = World::new(&Setup::new(2, 1));
+        let net = world.dial(0, version);
+        let Place::Shard(shard, conn) = world.nets[net.0].place else { panic!("it lives somewhere") };
+        let pieces = [
+            Hello::new(version, &id_on("mover", 1, 2)).encode(),
+            packets::subscribe(version, 1, &[("t", packets::with_qos(1))], None),
+            Post::new("t", "own", 1, 2).encode(version),
+        ];
+        // One read may come in several pieces, as from TLS with a record for each.
+        for piece in &pieces {
+            world.give(shard, Input::Bytes { conn, bytes: piece });
+        }
+        world.run();
+        assert_eq!(world.shard_of(net), Some(1));
+        let seen = world.seen(net);
+        assert!(seen.contains(&Seen::Suback(1, vec![1])), "{version:?}: {seen:?}");
+        assert!(seen.contains(&Seen::Ack(AckKind::Puback, 2, 0)), "{version:?}: {seen:?}");
+        assert_eq!(publishes(seen).len(), 1);
     }
 }
