@@ -456,8 +456,7 @@ ringmq_status ringmq_broker_publish(const ringmq_broker *broker,
 // Publishes `count` messages one after the other with the QoS, retain flag, timeout and properties of `how`, and waits for
 // all of them. It costs a fraction of publishing each. `published`, where not NULL, gets the sums.
 //
-// Errors: as for `ringmq_broker_publish`, the first that there was. What comes behind a message that is none is not
-// published.
+// Errors: as for `ringmq_broker_publish`, the first that there was; the others are published all the same.
 ringmq_status ringmq_broker_publish_batch(const ringmq_broker *broker,
                                           const ringmq_batch_message *messages,
                                           size_t count,

@@ -107,9 +107,9 @@ class Broker(_ringmq.Broker):
 
     A function that raises denies, and is logged; one that takes longer than the option `decision_timeout` (5 seconds) finds
     its client refused. They never run on a core of the broker; with one thread, and where they are no coroutine functions,
-    they are called in the order in which things happen. At most 10,000 questions and 64 MiB of messages wait: beyond it
-    clients are refused with 0x89 Server busy, messages with 0x97 Quota exceeded, other publishes and subscriptions as not
-    authorized, and of clients that come and go it is only logged how many there were.
+    they are called in the order in which things happen. At most 10,000 questions and 64 MiB of them wait: beyond it
+    clients are refused with 0x89 Server busy, messages with 0x97 Quota exceeded (a client of 3.x is disconnected), and
+    subscriptions as not authorized; of clients that come and go it is only logged how many there were.
 
     Raises:
         ConfigError: An option is wrong; says which, and the nearest valid one.
