@@ -182,7 +182,7 @@ class Hooks:
     def __new__(
         cls,
         authenticates: bool,
-        authorises: bool,
+        authorizes: bool,
         connects: bool,
         disconnects: bool,
         publishes: bool,
