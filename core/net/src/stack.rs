@@ -74,8 +74,9 @@ impl Stack {
 
     /// The same, with faults.
     pub(crate) fn with_faults(mut self, layer: Option<FaultLayer>) -> Self {
-        if self.proxy.is_none() && self.tls.is_none() && self.websocket.is_none() {
-            // There is no handshake.
+        let has_handshake = self.proxy.is_some() || self.tls.is_some() || self.websocket.is_some();
+        if layer.is_some() && !has_handshake {
+            // Nobody is introduced.
             self.stage = Stage::Introduced;
         }
         self.faults = layer.map(|layer| Box::new(Faulty { layer, out: Outgoing::default() }));

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::{Door, DoorOptions, Layer, Networks, ProxyOptions};
 
 fn v2_header(command: u8, family: u8, body: &[u8]) -> Vec<u8> {
     let length = u16::try_from(body.len()).unwrap().to_be_bytes();
@@ -128,4 +129,17 @@ proptest! {
         let bytes = [start, &behind].concat();
         prop_assert_eq!(split(&bytes, required, &lengths), split(&bytes, required, &[bytes.len().max(1)]));
     }
+}
+
+#[test]
+fn a_connection_that_may_have_no_header_is_introduced_with_its_first_bytes() {
+    let proxy = Some(ProxyOptions { trusted: Networks::default(), required: false });
+    let door = Door::new(DoorOptions { proxy, ..DoorOptions::default() });
+    let mut layers = door.open(Some("192.0.2.1:1".parse().unwrap()));
+    assert!(!layers.is_established());
+    layers.open(&mut b"\x10\x00".to_owned(), &mut |_| panic!("before the introduction")).unwrap();
+    assert!(layers.introduction().is_some());
+    let mut heard = Vec::new();
+    layers.open(&mut [], &mut |plain| heard.extend_from_slice(plain)).unwrap();
+    assert_eq!(heard, b"\x10\x00");
 }
