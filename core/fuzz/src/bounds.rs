@@ -57,10 +57,12 @@ pub fn small_settings(moving: bool, queue_policy: QueuePolicy) -> Settings {
 pub fn assert_bounded(world: &World, handles: u64) {
     let settings = &world.common.settings;
     let shards = world.shard_count() as u64;
-    let sessions = world.counter(|c| &c.sessions);
+    let clients = world.counter(|c| &c.sessions);
+    let sessions = clients + world.counter(|c| &c.handles);
     let at_most = |what: &str, is: u64, bound: u64| assert!(is <= bound, "{what}: {is}, at most {bound}");
+    at_most("sessions of clients", clients, shards * settings.sessions_max as u64);
     at_most("sessions", sessions, shards * settings.sessions_max as u64 + handles);
-    at_most("sessions with a connection", world.counter(|c| &c.sessions_connected), sessions);
+    at_most("sessions with a connection", world.counter(|c| &c.sessions_connected), clients);
     at_most("connections", world.counter(|c| &c.connections), shards * settings.connections_max as u64);
     // A page of retained messages comes on top, and what a lost member of a group had not acknowledged.
     let page = settings.retained_page_messages + u32::from(settings.inflight_messages_max);

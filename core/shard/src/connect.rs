@@ -107,7 +107,7 @@ impl Shard {
                 self.accept_connect(now, id, connect, &client_id, assigned);
             }
             Some((new, will)) => {
-                if self.check_rewritten(id, &new).is_some() {
+                if self.is_spoilt(id, &new) {
                     return self.refuse(now, id, connect, fault::UNDECIDED);
                 }
                 self.asked_enough(id);

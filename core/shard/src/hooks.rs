@@ -50,6 +50,11 @@ pub(crate) struct Seeing {
 }
 
 impl Seeing {
+    /// Whether a program sees messages.
+    pub(crate) const fn sees_messages(&self) -> bool {
+        self.sees_messages
+    }
+
     /// A publish that is under way becomes this.
     pub(crate) fn rewrite(&mut self, id: ConnId, rewritten: &Arc<Rewritten>) {
         self.rewritten.insert(id, Arc::clone(rewritten));
@@ -203,13 +208,13 @@ impl Shard {
         if self.seeing.rewritten.is_empty() { None } else { self.seeing.rewritten.remove(&id) }
     }
 
-    /// Nothing when it may be published, else what its publisher is told.
-    pub(crate) fn check_rewritten(&mut self, id: ConnId, rewritten: &Rewritten) -> Option<ReasonCode> {
-        let wrong = self.wrong_with(id, rewritten)?;
+    /// Whether it cannot be published; that is told in the log.
+    pub(crate) fn is_spoilt(&mut self, id: ConnId, rewritten: &Rewritten) -> bool {
+        let Some(wrong) = self.wrong_with(id, rewritten) else { return false };
         let who = self.who_is_at(id);
         // One for all is told of messages that are denied.
         self.log(LogLevel::Debug, || format!("A message was not published, rewritten of {who}: {wrong}."));
-        Some(ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR)
+        true
     }
 
     fn wrong_with(&self, id: ConnId, rewritten: &Rewritten) -> Option<&'static str> {

@@ -1,6 +1,5 @@
 //! PUBLISH of a client: what it may, then its message on the way, then its acknowledgement in order.
 
-use bytes::Bytes;
 use ringmq_proto::session::{Change, Will};
 use ringmq_proto::time::{Now, Wall};
 use ringmq_wire::message::{Message, MessageParts, Payload};
@@ -21,14 +20,6 @@ use crate::publication::Publication;
 use crate::receive::Step;
 use crate::sessions::SessionId;
 use crate::{LogLevel, Shard};
-
-/// Where the bytes of a message lie.
-enum Source<'a> {
-    /// In the packet at hand: with its fixed header, where the topic stands in it.
-    Packet(Option<&'a [u8]>),
-    /// In a message of the decider's.
-    Payload(Bytes),
-}
 
 /// One line about denied publishes of a session within so many milliseconds.
 const DENIALS_TOLD_EVERY: u64 = 10_000;
@@ -80,49 +71,103 @@ impl Shard {
             return Err(fault::RETAIN_NOT_SUPPORTED);
         }
         let said = self.judge_publish(now, id, session, topic, publish.retain);
-        let said = said.and(|| self.show_publish(now, id, session, topic, publish));
-        let denied = match said {
-            Said::Allow => None,
-            Said::Open => return Ok(Step::Wait(Park::Decision)),
-            Said::Nothing => Some(ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR),
-            Said::Deny(Denial::Busy) => Some(ReasonCode::QUOTA_EXCEEDED),
-            Said::Deny(Denial::Refused(reason)) => Some(refusal(reason)),
-            _ => Some(ReasonCode::NOT_AUTHORIZED),
-        };
-        let rewritten = self.rewritten_of(id);
-        let denied = denied.or_else(|| self.check_rewritten(id, rewritten.as_deref()?));
-        let is_decided = said != Said::Nothing && said != Said::Deny(Denial::Busy);
-        if denied.is_some() && (!is_decided || said == Said::Allow) {
-            self.must_be_told(id, publish)?;
+        if self.seeing.sees_messages() {
+            return self.on_seen(now, id, session, topic, publish, raw, said);
         }
-        let started = match denied {
-            Some(reason) => {
-                self.deny_publish(now, id, topic, publish, reason)?;
+        let started = match said {
+            Said::Allow => {
+                self.may_publish(publish.qos) && self.start_publish(now, id, session, topic, publish, raw)
+            }
+            Said::Open => return Ok(Step::Wait(Park::Decision)),
+            said => {
+                self.refuse_publish(now, id, topic, publish, said)?;
                 true
             }
-            None => {
+        };
+        Ok(self.settle_publish(id, publish, started))
+    }
+
+    /// The rest of [`Shard::on_resolved`] where a program sees messages.
+    #[cold]
+    fn on_seen(
+        &mut self,
+        now: Now,
+        id: ConnId,
+        session: SessionId,
+        topic: &str,
+        publish: &Publish<'_>,
+        raw: Option<&[u8]>,
+        said: Said,
+    ) -> Result<Step, Fault> {
+        let said = said.and(|| self.show_publish(now, id, session, topic, publish));
+        let rewritten = self.rewritten_of(id);
+        let is_spoilt =
+            said == Said::Allow && rewritten.as_deref().is_some_and(|new| self.is_spoilt(id, new));
+        let started = match said {
+            Said::Open => return Ok(Step::Wait(Park::Decision)),
+            Said::Allow if is_spoilt => {
+                self.refuse_publish(now, id, topic, publish, Said::Nothing)?;
+                true
+            }
+            Said::Allow => {
                 self.may_publish(publish.qos)
                     && match &rewritten {
-                        None => self.start_publish(now, id, session, topic, publish, Source::Packet(raw)),
+                        None => self.start_publish(now, id, session, topic, publish, raw),
                         Some(new) => {
+                            // Its payload does not lie in the packet at hand.
+                            let whole = self.whole.take();
                             let publish = new.publish(publish);
-                            let source = Source::Payload(new.payload.clone());
-                            self.start_publish(now, id, session, &new.topic, &publish, source)
+                            let started = self.start_publish(now, id, session, &new.topic, &publish, None);
+                            self.whole = whole;
+                            started
                         }
                     }
             }
+            said => {
+                self.refuse_publish(now, id, topic, publish, said)?;
+                true
+            }
         };
+        if started {
+            self.take_rewritten(id);
+        }
+        Ok(self.settle_publish(id, publish, started))
+    }
+
+    /// What was said about a publish is not yes.
+    #[cold]
+    fn refuse_publish(
+        &mut self,
+        now: Now,
+        id: ConnId,
+        topic: &str,
+        publish: &Publish<'_>,
+        said: Said,
+    ) -> Result<(), Fault> {
+        let (reason, is_decided) = match said {
+            Said::Nothing => (ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR, false),
+            Said::Deny(Denial::Busy) => (ReasonCode::QUOTA_EXCEEDED, false),
+            Said::Deny(Denial::Refused(reason)) => (refusal(reason), true),
+            _ => (ReasonCode::NOT_AUTHORIZED, true),
+        };
+        if !is_decided {
+            self.must_be_told(id, publish)?;
+        }
+        self.deny_publish(now, id, topic, publish, reason)
+    }
+
+    /// It was published or refused, or waits for room.
+    fn settle_publish(&mut self, id: ConnId, publish: &Publish<'_>, started: bool) -> Step {
         if !started {
             self.seen_before(id);
-            return Ok(Step::Wait(Park::Lane));
+            return Step::Wait(Park::Lane);
         }
         // Another may follow at once: the memory stays.
-        self.take_rewritten(id);
         self.links.at_mut(id).into_iter().for_each(|link| link.questions.clear());
         let counters = self.counters();
         counters.publish_received.add(1);
         counters.publish_bytes_received.add(publish.payload.len() as u64);
-        Ok(Step::Done)
+        Step::Done
     }
 
     /// A QoS 2 publish that came before: it is acknowledged again and not published again [MQTT-4.3.3-10].
@@ -265,22 +310,13 @@ impl Shard {
         session: SessionId,
         topic: &str,
         publish: &Publish<'_>,
-        source: Source<'_>,
+        raw: Option<&[u8]>,
     ) -> bool {
         let mut publication = Publication::new(topic, publish);
         publication.publisher = self.uid_of(session);
-        let raw = match source {
-            Source::Payload(payload) => {
-                publication.keep(Some(payload));
-                None
-            }
-            Source::Packet(raw) => {
-                if let Some(whole) = &self.whole {
-                    publication.keep(whole.payload(publish.payload));
-                }
-                raw
-            }
-        };
+        if let Some(whole) = &self.whole {
+            publication.keep(whole.payload(publish.payload));
+        }
         if publish.retain {
             publication.stamp = self.common.stamps.next();
         }
