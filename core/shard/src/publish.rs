@@ -157,6 +157,7 @@ impl Shard {
     }
 
     /// It was published or refused, or waits for room.
+    #[inline(always)]
     fn settle_publish(&mut self, id: ConnId, publish: &Publish<'_>, started: bool) -> Step {
         if !started {
             self.seen_before(id);
@@ -212,6 +213,7 @@ impl Shard {
         Ok(true)
     }
 
+    #[inline(always)]
     fn judge_publish(&mut self, now: Now, id: ConnId, session: SessionId, topic: &str, retain: bool) -> Said {
         let levels_max = self.settings.topic_levels_max;
         // A topic has at most one level more than bytes, so most need no counting.
