@@ -349,7 +349,8 @@ impl Questions {
         waiting.closed = true;
         let (told, asked): (VecDeque<_>, VecDeque<_>) =
             std::mem::take(&mut waiting.questions).into_iter().partition(Question::is_told);
-        (waiting.questions, waiting.bytes) = (told, 0);
+        waiting.bytes = told.iter().map(Question::bytes).sum();
+        waiting.questions = told;
         let waker = waiting.waker.clone();
         drop(waiting);
         drop(asked);

@@ -86,7 +86,7 @@ pub fn assert_bounded(world: &World, handles: u64) {
 pub fn assert_consistent(world: &World) {
     let open = world.nets.iter().filter(|net| !net.closed()).count() as u64;
     assert_eq!(world.counter(|c| &c.connections), open, "the gauge of connections and the open sockets");
-    if world.counter(|c| &c.sessions) == 0 {
+    if world.counter(|c| &c.sessions) + world.counter(|c| &c.handles) == 0 {
         assert_eq!(world.counter(|c| &c.queued), 0, "messages are queued for nobody");
         assert_eq!(world.counter(|c| &c.queued_bytes), 0, "bytes are queued for nobody");
         let subscriptions = world.counter(|c| &c.subscriptions) + world.counter(|c| &c.subscriptions_shared);

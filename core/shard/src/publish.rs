@@ -71,8 +71,8 @@ impl Shard {
             return Err(fault::RETAIN_NOT_SUPPORTED);
         }
         let said = self.judge_publish(now, id, session, topic, publish.retain);
-        if self.seeing.sees_messages() {
-            return self.on_seen(now, id, session, topic, publish, raw, said);
+        if said == Said::Allow && self.seeing.sees_messages() {
+            return self.on_seen(now, id, session, topic, publish, raw);
         }
         let started = match said {
             Said::Allow => {
@@ -87,7 +87,7 @@ impl Shard {
         Ok(self.settle_publish(id, publish, started))
     }
 
-    /// The rest of [`Shard::on_resolved`] where a program sees messages.
+    /// The rest of [`Shard::on_resolved`] of a publish that may be, where a program sees messages.
     #[cold]
     fn on_seen(
         &mut self,
@@ -97,9 +97,8 @@ impl Shard {
         topic: &str,
         publish: &Publish<'_>,
         raw: Option<&[u8]>,
-        said: Said,
     ) -> Result<Step, Fault> {
-        let said = said.and(|| self.show_publish(now, id, session, topic, publish));
+        let said = self.show_publish(now, id, session, topic, publish);
         let rewritten = self.rewritten_of(id);
         let is_spoilt =
             said == Said::Allow && rewritten.as_deref().is_some_and(|new| self.is_spoilt(id, new));
