@@ -286,7 +286,9 @@ def test_messages_pass_change_or_are_refused(
         ("other", None),
     ]
     hook = waiting if waits else rewriting
-    with ringmq.Broker(on_publish=hook, shards=shards) as broker, broker.subscribe("#", retain_as_published=True) as sub:
+    with ringmq.Broker(on_publish=hook, shards=shards) as broker, broker.subscribe(
+        "#", retain_as_published=True, retain_handling=2
+    ) as sub:
         with ringmq.Client(broker.url, client_id="a") as client:
             for text, reason in expected:
                 receipt = client.publish("t", text, qos=1, retain=True, **PROPERTIES)
