@@ -57,7 +57,7 @@ impl Shard {
     pub(crate) fn detach_session(&mut self, now: Now, session: SessionId) {
         let Some(home) = self.sessions.at_mut(session) else { return };
         let was = std::mem::replace(&mut home.attached, Attached::Nobody);
-        home.page = None;
+        home.reading = None;
         home.session.detach();
         if matches!(was, Attached::Link(_)) {
             self.counters().sessions_connected.sub(1);

@@ -18,24 +18,70 @@ use crate::graves::Graves;
 use crate::input::ShardId;
 use crate::mesh::frame::Frame;
 use crate::retained_open::{OpenTopics, Settled, TopicVersion};
-use crate::sessions::{Attached, SessionId};
+use crate::sessions::{Attached, Home, SessionId};
 use crate::{LogLevel, Shard};
 
 /// Topics looked at for one page or one sweep before the shard turns to something else.
 const PAGE_TOPICS_MAX: usize = 4096;
-/// Live retained messages remembered while a page is under way; with more of them the page is read again.
+/// Live retained messages remembered while a session reads. With more of them all are forgotten and the page that is under
+/// way is read again: what comes twice then is never older than what the client has.
 const LIVE_TOPICS_MAX: usize = 4096;
 /// Bytes of their names: many sessions may read at once, and a name may have 64 KiB.
 const LIVE_BYTES_MAX: usize = 256 << 10;
 
 /// A page that was asked for.
-#[derive(Debug, Default)]
-pub struct PageWait {
+#[derive(Debug)]
+struct PageWait {
     serial: u64,
-    /// Stamps of live retained messages the session got meanwhile, by topic.
-    live: HashMap<Box<str>, u64>,
-    live_bytes: usize,
+    /// Too many live messages came meanwhile to know which of its messages the session has.
     overrun: bool,
+}
+
+/// What a session that reads retained messages got live since it subscribed.
+#[derive(Debug, Default)]
+pub struct Reading {
+    page: Option<PageWait>,
+    live: HashMap<Box<str>, Live>,
+    live_bytes: usize,
+    /// Live messages so far.
+    count: u64,
+    /// Filters that are read, with the count when they were subscribed.
+    begun: Vec<(Box<str>, u64)>,
+}
+
+/// The newest live message of a topic.
+#[derive(Debug)]
+struct Live {
+    stamp: u64,
+    number: u64,
+}
+
+impl Reading {
+    fn begin(&mut self, filter: &str) {
+        self.begun.push((filter.into(), self.count));
+    }
+    fn end(&mut self, filter: &str) {
+        self.begun.retain(|(begun, _)| &**begun != filter);
+    }
+    fn note(&mut self, topic: &str, stamp: u64) {
+        self.count += 1;
+        if let Some(live) = self.live.get_mut(topic) {
+            *live = Live { stamp: live.stamp.max(stamp), number: self.count };
+        } else if self.live.len() < LIVE_TOPICS_MAX && self.live_bytes + topic.len() <= LIVE_BYTES_MAX {
+            self.live_bytes += topic.len();
+            self.live.insert(topic.into(), Live { stamp, number: self.count });
+        } else {
+            (self.live, self.live_bytes) = (HashMap::new(), 0);
+            self.page.iter_mut().for_each(|page| page.overrun = true);
+        }
+    }
+    /// Whether the session got this message or a newer one of its topic since it subscribed to the filter. One that it
+    /// got before is to come again [MQTT-3.8.4-4]. A session that came back began to read before all that is known here.
+    fn has(&self, filter: &str, message: &Message) -> bool {
+        let begun = self.begun.iter().find(|(begun, _)| &**begun == filter).map_or(0, |(_, count)| *count);
+        let newest = self.live.get(message.topic());
+        newest.is_some_and(|live| live.number > begun && live.stamp >= message.stamp())
+    }
 }
 
 /// A question for retained messages, from this shard or another.
@@ -46,6 +92,12 @@ pub struct Query {
     filter: Box<str>,
     after: Option<Box<str>>,
     messages: u32,
+}
+
+impl Home {
+    fn awaits_page(&self) -> bool {
+        self.reading.as_ref().is_some_and(|reading| reading.page.is_some())
+    }
 }
 
 /// The retained messages of a shard.
@@ -268,6 +320,9 @@ impl Shard {
         let read =
             RetainedRead { filter: filter_text.into(), qos, id: id_number, shard, shard_last, after: None };
         self.change(id, Change::ReadStarted { read });
+        if let Some(home) = self.sessions.at_mut(id) {
+            home.reading.get_or_insert_default().begin(filter_text);
+        }
         self.mark_dirty(id);
     }
 
@@ -277,11 +332,22 @@ impl Shard {
         if !home.session.reads.iter().any(|r| &*r.filter == filter) {
             return;
         }
-        if home.session.reads.front().is_some_and(|r| &*r.filter == filter) {
-            home.page = None;
+        let is_first = home.session.reads.front().is_some_and(|r| &*r.filter == filter);
+        if let Some(reading) = home.reading.as_mut().filter(|_| is_first) {
+            reading.page = None;
         }
         self.change(id, Change::ReadsCancelled { filter: filter.into() });
+        self.read_over(id, filter);
         self.mark_dirty(id);
+    }
+
+    /// A filter is read no more; with the last one, what came live is not of interest any more.
+    fn read_over(&mut self, id: SessionId, filter: &str) {
+        let Some(home) = self.sessions.at_mut(id) else { return };
+        match &mut home.reading {
+            Some(reading) if !home.session.reads.is_empty() => reading.end(filter),
+            reading => *reading = None,
+        }
     }
 
     /// Asks for the next page when the session has somebody to read it and room for it.
@@ -306,7 +372,7 @@ impl Shard {
         let page_messages = self.settings.retained_page_messages.max(1);
         let home = self.sessions.at_mut(id)?;
         let queued = home.session.queue.len() as u32;
-        let idle = home.attached != Attached::Nobody && home.page.is_none() && !home.holds();
+        let idle = home.attached != Attached::Nobody && !home.awaits_page() && !home.holds();
         let read = home.session.reads.front().filter(|_| idle && queued < page_messages)?;
         let messages = page_messages.min(home.queue_messages_max.saturating_sub(queued));
         if messages == 0 {
@@ -315,7 +381,7 @@ impl Shard {
         self.serials += 1;
         let (to, serial) = (ShardId(read.shard), self.serials);
         let (filter, after) = (read.filter.clone(), read.after.as_deref().map(Into::into));
-        home.page = Some(Box::new(PageWait { serial, ..PageWait::default() }));
+        home.reading.get_or_insert_default().page = Some(PageWait { serial, overrun: false });
         Some((to, Query { from: self.id, session: id, serial, filter, after, messages }))
     }
 
@@ -381,22 +447,20 @@ impl Shard {
         messages: Vec<Rc<Message>>,
     ) {
         let Some(home) = self.sessions.at_mut(id) else { return };
-        if home.page.as_ref().is_none_or(|page| page.serial != serial) {
-            return;
-        }
-        let Some(page) = home.page.take() else { return };
+        let Some(reading) = &mut home.reading else { return };
+        let Some(page) = reading.page.take_if(|page| page.serial == serial) else { return };
         if page.overrun {
             return self.mark_dirty(id);
         }
         let Some(read) = home.session.reads.front().cloned() else { return };
+        let mut messages = messages;
+        messages.retain(|message| !reading.has(&read.filter, message));
         let own =
             home.session.subscriptions.get(&read.filter).filter(|s| s.options.no_local).map(|_| home.uid);
         for message in messages {
-            let superseded = page.live.get(message.topic()).is_some_and(|stamp| *stamp >= message.stamp());
             // No Local holds for retained copies too [MQTT-3.8.3-3].
             let unwanted = own == Some(message.publisher());
-            let left_out = superseded || unwanted || is_expired(&message, now.wall);
-            if left_out || !self.may_read(id, message.topic()) {
+            if unwanted || is_expired(&message, now.wall) || !self.may_read(id, message.topic()) {
                 continue;
             }
             let ids = if read.id == 0 { SubscriptionIds::None } else { SubscriptionIds::One([read.id]) };
@@ -406,24 +470,23 @@ impl Shard {
                 Change::Queued { entry: Entry { message, qos, retain: true, ids, shared: None } },
             );
         }
-        self.change(id, Change::ReadMoved { read: moved(read, next) });
+        let filter = read.filter.clone();
+        let read = moved(read, next);
+        let is_over = read.is_none();
+        self.change(id, Change::ReadMoved { read });
+        if is_over {
+            self.read_over(id, &filter);
+        }
         self.mark_dirty(id);
     }
 
-    /// A session gets a live message: while a page is under way, an older retained copy must not follow it.
+    /// A session gets a live message: while it reads, neither the same nor an older retained copy must follow it.
     pub(crate) fn note_live(&mut self, id: SessionId, message: &Message) {
         if !message.retain() {
             return;
         }
-        let Some(page) = self.sessions.at_mut(id).and_then(|home| home.page.as_mut()) else { return };
-        let topic = message.topic();
-        if let Some(stamp) = page.live.get_mut(topic) {
-            *stamp = (*stamp).max(message.stamp());
-        } else if page.live.len() < LIVE_TOPICS_MAX && page.live_bytes + topic.len() <= LIVE_BYTES_MAX {
-            page.live_bytes += topic.len();
-            page.live.insert(topic.into(), message.stamp());
-        } else {
-            page.overrun = true;
+        if let Some(reading) = self.sessions.at_mut(id).and_then(|home| home.reading.as_mut()) {
+            reading.note(message.topic(), message.stamp());
         }
     }
 

@@ -17,7 +17,7 @@ use crate::authz::{Identity, Reader};
 use crate::counters::Counter;
 use crate::input::ConnId;
 use crate::local::{LOCAL_PREFIX, LocalId};
-use crate::retained::PageWait;
+use crate::retained::Reading;
 use crate::slots::slot_id;
 use crate::wheel::TimerKey;
 
@@ -152,8 +152,8 @@ pub struct Home {
     pub overflow: Option<Box<Overflow>>,
     /// QoS 2 publishes of this client on their way to their subscribers, once there was one.
     pub routing: Option<Box<Routing>>,
-    /// The page of retained messages that was asked for.
-    pub page: Option<Box<PageWait>>,
+    /// What it has of the retained messages that it still reads, while it does.
+    pub reading: Option<Box<Reading>>,
     /// Number of the publish that matched this session last.
     pub mark: u64,
     /// Where it stands in the match list.
@@ -236,7 +236,7 @@ impl Shard {
             connect_stamp: 0,
             overflow: None,
             routing: None,
-            page: None,
+            reading: None,
             mark: 0,
             mark_place: 0,
             part_mark: 0,

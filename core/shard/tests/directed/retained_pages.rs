@@ -263,3 +263,63 @@ fn a_subscriber_never_misses_both_ways() {
         assert_eq!(world.seen(writer).len(), 1, "seed {seed}: no acknowledgement");
     }
 }
+
+/// What is published behind the SUBACK, while many pages are still to be read, comes live, and not as a retained copy
+/// besides. (With a third shard as the owner a page can overtake the live message.)
+#[test]
+fn what_comes_live_is_not_repeated_by_a_later_page() {
+    for (seed, shards) in [(1, 1), (2, 2), (3, 2), (4, 2)] {
+        let mut setup = Setup::new(shards, seed);
+        setup.settings.retained_page_messages = 3;
+        let mut world = World::new(&setup);
+        fill(&mut world, 100);
+        let writer = world.join(0, &Hello::new(Version::V5, "writer 2"));
+        let reader = world.join(shards - 1, &Hello::new(Version::V5, "reader"));
+        world.send(reader, &packets::subscribe(Version::V5, 1, &[("d/#", with_qos(0))], None));
+        let mut got = until_suback(&mut world, reader);
+        for number in 0..50 {
+            let post = Post::new(&format!("d/later/{number}"), format!("later {number}"), 0, 0).retained();
+            world.send(writer, &post.encode(Version::V5));
+            world.step();
+        }
+        got.extend(read_all(&mut world, reader));
+        let mut texts = payloads(&got);
+        texts.sort();
+        let copies = texts.len();
+        texts.dedup();
+        assert_eq!((copies, texts.len()), (150, 150), "seed {seed}, {shards} shards: each once");
+    }
+}
+
+/// What the client was sent already comes again for a subscription that asks for it [MQTT-3.8.4-4].
+#[test]
+fn a_second_subscription_gets_again_what_came_live_to_the_first() {
+    let mut setup = Setup::new(2, 5);
+    setup.settings.retained_page_messages = 3;
+    let mut world = World::new(&setup);
+    fill(&mut world, 100);
+    let writer = world.join(0, &Hello::new(Version::V5, "writer 2"));
+    let reader = world.join(1, &Hello::new(Version::V5, "reader"));
+    world.send(reader, &packets::subscribe(Version::V5, 1, &[("d/#", with_qos(0))], None));
+    let mut got = until_suback(&mut world, reader);
+    world.send(writer, &Post::new("d/x/y", "live", 0, 0).retained().encode(Version::V5));
+    while !payloads(&got).contains(&"live".to_owned()) {
+        assert!(world.step(), "it comes");
+        got.extend(publishes(world.seen(reader)));
+    }
+    assert!(got.len() < 100, "the first subscription still reads");
+    world.send(reader, &packets::subscribe(Version::V5, 2, &[("d/x/+", with_qos(0))], None));
+    got.extend(read_all(&mut world, reader));
+    let copies: Vec<_> = got.iter().filter(|publish| publish.payload == b"live"[..]).collect();
+    assert_eq!(copies.iter().map(|publish| publish.retain).collect::<Vec<_>>(), [false, true]);
+}
+
+/// Goes on until a SUBACK came; what came with it.
+fn until_suback(world: &mut World, reader: NetId) -> Vec<crate::harness::SeenPublish> {
+    let mut seen = Vec::new();
+    while !seen.iter().any(|packet| matches!(packet, Seen::Suback { .. })) {
+        assert!(world.step(), "a SUBACK comes");
+        seen.extend(world.seen(reader));
+    }
+    publishes(seen)
+}
