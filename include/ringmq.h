@@ -42,7 +42,7 @@
 
 /* What a struct is in which nothing was set: every field its default. */
 #define RINGMQ_PUBLISH_INIT {sizeof(ringmq_publish), {NULL, 0}, {NULL, 0}, 0, false, 5000, NULL, NULL, NULL}
-#define RINGMQ_SUBSCRIBE_INIT {sizeof(ringmq_subscribe), NULL, 0, 2, 0, false, 0, 1000, 5000}
+#define RINGMQ_SUBSCRIBE_INIT {sizeof(ringmq_subscribe), NULL, 0, 2, 0, false, 0, 1000, 5000, 0}
 #define RINGMQ_FAULT_INIT {sizeof(ringmq_fault), RINGMQ_FAULT_DROP, {NULL, 0}, 0, 0, 0, 0, 0x88}
 
 
@@ -325,6 +325,9 @@ typedef struct {
     size_t queue_max;
     // Milliseconds to wait for the broker; less than 0 for ever.
     int64_t timeout_ms;
+    // How many messages of QoS 1 and 2 may be unacknowledged; what comes then waits in the session, and beyond `queue_max`
+    // holds publishers back. Each is acknowledged by `ringmq_subscription_acknowledge`. 0: taking a message does that.
+    uint16_t unacknowledged_max;
 } ringmq_subscribe;
 
 // What stands in an event. All of it lives as long as the event.
@@ -925,6 +928,11 @@ ringmq_status ringmq_subscription_drain(const ringmq_subscription *subscription,
                                         const ringmq_message **messages,
                                         size_t capacity,
                                         size_t *count);
+
+// Acknowledges a message of a subscription with `unacknowledged_max`; in any order, from any thread. RINGMQ_ABSENT when
+// there is nothing to acknowledge: its QoS is 0, it was acknowledged before, or the subscription acknowledges by taking.
+ringmq_status ringmq_subscription_acknowledge(const ringmq_subscription *subscription,
+                                              const ringmq_message *message);
 
 // A descriptor (an eventfd) that is readable while there may be messages to drain, or when the subscription has ended.
 // For any event loop; do not read from it or close it: draining does what is needed. It lives as long as the

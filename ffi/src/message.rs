@@ -93,6 +93,13 @@ impl ringmq_message {
             Source::Retained(_) | Source::Offered(..) => None,
         }
     }
+    /// What a subscription acknowledges.
+    pub(crate) fn as_local(&self) -> Option<&ReceivedMessage> {
+        match &self.source {
+            Source::Local(message) => Some(message),
+            Source::Client(_) | Source::Retained(_) | Source::Offered(..) => None,
+        }
+    }
     /// What a client acknowledges.
     pub(crate) fn as_client(&self) -> Option<&ringmq_client::Message> {
         match &self.source {

@@ -1,5 +1,6 @@
 //! Subscriptions inside the process: sessions without a socket.
 
+use std::num::NonZeroU16;
 use std::sync::Mutex;
 use std::task::{Context, Poll};
 
@@ -36,6 +37,9 @@ pub struct ringmq_subscribe {
     pub queue_max: usize,
     /// Milliseconds to wait for the broker; less than 0 for ever.
     pub timeout_ms: i64,
+    /// How many messages of QoS 1 and 2 may be unacknowledged; what comes then waits in the session, and beyond `queue_max`
+    /// holds publishers back. Each is acknowledged by `ringmq_subscription_acknowledge`. 0: taking a message does that.
+    pub unacknowledged_max: u16,
 }
 
 impl Growing for ringmq_subscribe {
@@ -51,6 +55,7 @@ impl Growing for ringmq_subscribe {
             subscription_identifier: 0,
             queue_max: 1_000,
             timeout_ms: 5_000,
+            unacknowledged_max: 0,
         }
     }
 }
@@ -169,6 +174,10 @@ impl ringmq_subscribe {
             .retain_handling(retain_handling(self.retain_handling)?)
             .retain_as_published(self.retain_as_published)
             .timeout(wait(self.timeout_ms));
+        let options = match NonZeroU16::new(self.unacknowledged_max) {
+            Some(max) => options.unacknowledged_max(max),
+            None => options,
+        };
         Ok(match self.subscription_identifier {
             0 => options,
             identifier => options.subscription_id(identifier),
@@ -255,6 +264,27 @@ impl ringmq_subscription {
         // There may be more.
         self.ready.ring();
         Ok(taken)
+    }
+}
+
+/// Acknowledges a message of a subscription with `unacknowledged_max`; in any order, from any thread. RINGMQ_ABSENT when
+/// there is nothing to acknowledge: its QoS is 0, it was acknowledged before, or the subscription acknowledges by taking.
+///
+/// # Safety
+/// `subscription` is NULL or a subscription; `message` is NULL or a message of it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ringmq_subscription_acknowledge(
+    subscription: *const ringmq_subscription,
+    message: *const ringmq_message,
+) -> ringmq_status {
+    // SAFETY: the caller's, for this and all below.
+    unsafe {
+        enter(std::ptr::null_mut(), || {
+            let (_subscription, message) = (handle::hold(subscription)?, handle::hold(message)?);
+            let acknowledged = message.as_local().is_some_and(ringmq::ReceivedMessage::acknowledge);
+            let absent = || Failure::new(ringmq_status::RINGMQ_ABSENT, "there is nothing to acknowledge");
+            acknowledged.then_some(()).ok_or_else(absent)
+        })
     }
 }
 

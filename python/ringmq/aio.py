@@ -125,6 +125,10 @@ class Subscription(AsyncIterator[Message]):
         except StoppedError:
             raise StopAsyncIteration from None
 
+    def acknowledge(self, message: Message) -> bool:
+        """Acknowledges a message, as `ringmq.Subscription.acknowledge` does."""
+        return self._subscription.acknowledge(message)
+
     def close(self) -> None:
         """Ends it; messages that were not read are dropped."""
         self._subscription.close()
@@ -217,6 +221,7 @@ class Broker:
         retain_handling: int = 0,
         retain_as_published: bool = False,
         subscription_identifier: int | None = None,
+        unacknowledged_max: int = 0,
         timeout: float = 5.0,
     ) -> Subscription:
         """Subscribes, as `ringmq.Broker.subscribe` does: at once, which takes some 100 microseconds; every publish from
@@ -229,6 +234,7 @@ class Broker:
                 retain_handling=retain_handling,
                 retain_as_published=retain_as_published,
                 subscription_identifier=subscription_identifier,
+                unacknowledged_max=unacknowledged_max,
                 timeout=timeout,
             )
         )

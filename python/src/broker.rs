@@ -395,7 +395,7 @@ impl Broker {
             None => Ok(batch.sum),
         }
     }
-    #[pyo3(signature = (*filters, qos = Quality(ringmq::Qos::ExactlyOnce), maxlen = 1000, retain_handling = 0, retain_as_published = false, subscription_identifier = None, timeout = 5.0), text_signature = "($self, *filters, qos=2, maxlen=1000, retain_handling=0, retain_as_published=False, subscription_identifier=None, timeout=5.0)")]
+    #[pyo3(signature = (*filters, qos = Quality(ringmq::Qos::ExactlyOnce), maxlen = 1000, retain_handling = 0, retain_as_published = false, subscription_identifier = None, unacknowledged_max = 0, timeout = 5.0), text_signature = "($self, *filters, qos=2, maxlen=1000, retain_handling=0, retain_as_published=False, subscription_identifier=None, unacknowledged_max=0, timeout=5.0)")]
     fn subscribe(
         &self,
         py: Python<'_>,
@@ -405,6 +405,7 @@ impl Broker {
         retain_handling: u8,
         retain_as_published: bool,
         subscription_identifier: Option<u32>,
+        unacknowledged_max: u16,
         timeout: f64,
     ) -> PyResult<Subscription> {
         let mut options = SubscribeOptions::qos(qos.0)
@@ -414,6 +415,9 @@ impl Broker {
             .timeout(wait::seconds(timeout)?);
         if let Some(identifier) = subscription_identifier {
             options = options.subscription_id(identifier);
+        }
+        if let Some(max) = std::num::NonZeroU16::new(unacknowledged_max) {
+            options = options.unacknowledged_max(max);
         }
         let opened = self.ask(py, |broker| broker.subscribe(filters.clone(), options))?;
         let inner = opened.map_err(|error| errors::subscribe(py, &error))?;

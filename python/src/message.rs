@@ -42,6 +42,13 @@ impl Message {
     pub fn offered(topic: &str, content: Content) -> Self {
         Self { source: Source::Offered(topic.to_owned(), content) }
     }
+    /// What a subscription acknowledges.
+    pub fn as_local(&self) -> Option<&ReceivedMessage> {
+        match &self.source {
+            Source::Local(message) => Some(message),
+            Source::Client(_) | Source::Retained(_) | Source::Offered(..) => None,
+        }
+    }
     /// What a client acknowledges.
     pub fn as_client(&self) -> Option<&ringmq_client::Message> {
         match &self.source {

@@ -108,6 +108,9 @@ impl Subscription {
             Poll::Pending => Ok(None),
         }
     }
+    fn acknowledge(&self, message: &Message) -> bool {
+        message.as_local().is_some_and(ringmq::ReceivedMessage::acknowledge)
+    }
     fn close(&self) -> PyResult<()> {
         let inner = self.inner.write().map_err(|_| errors::poisoned())?.take();
         // Whoever waits for a message holds it still, and is told.

@@ -216,6 +216,21 @@ def test_counters_add_up(broker: ringmq.Broker) -> None:
     assert broker.driver in ("uring", "epoll")
 
 
+def test_messages_are_acknowledged_by_hand(broker: ringmq.Broker) -> None:
+    with broker.subscribe("t", unacknowledged_max=1) as by_hand, broker.subscribe("t") as taking:
+        for text in (b"1", b"2"):
+            broker.publish("t", text, qos=1)
+        first = by_hand.get()
+        with pytest.raises(TimeoutError):
+            by_hand.get(timeout=0.05)
+        assert by_hand.acknowledge(first)
+        assert not by_hand.acknowledge(first)
+        assert by_hand.get().payload == b"2"
+        assert not taking.acknowledge(taking.get())
+    with pytest.raises(OverflowError):
+        broker.subscribe("t", unacknowledged_max=65_536)
+
+
 def test_two_brokers_know_nothing_of_each_other() -> None:
     with ringmq.Broker() as one, ringmq.Broker() as two, two.subscribe("#") as messages:
         assert one.publish("t").matched == 0

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
@@ -180,6 +181,31 @@ fn a_held_publish_goes_on_when_the_reader_makes_room() {
         assert_eq!(subscription.recv(SOON).unwrap().payload(), number.to_string().as_bytes());
     }
     publisher.join().unwrap();
+}
+
+#[test]
+fn what_is_acknowledged_by_hand_bounds_what_is_taken() {
+    let broker = broker(2);
+    let max = NonZeroU16::new(2).unwrap();
+    let options = SubscribeOptions::default().maxlen(3).unacknowledged_max(max);
+    let by_hand = broker.subscribe(["a"], options).unwrap();
+    let taking = broker.subscribe(["a"], SubscribeOptions::default()).unwrap();
+    let handle = broker.handle().unwrap();
+    let quick = || PublishOptions::qos(Qos::ExactlyOnce).timeout(Duration::ZERO);
+    for number in 0..5_u32 {
+        assert_eq!(handle.publish("a", number.to_string(), quick()).unwrap().dropped, 0);
+    }
+    assert!(matches!(handle.publish("a", "5", quick()), Err(PublishError::Full { .. })));
+    let first = [by_hand.recv(SOON).unwrap(), by_hand.recv(SOON).unwrap()];
+    assert_eq!(by_hand.recv(Duration::from_millis(50)).unwrap_err(), RecvError::Timeout);
+    assert!(first[1].clone().acknowledge() && !first[1].acknowledge(), "once, whichever copy");
+    assert_eq!(by_hand.recv(SOON).unwrap().payload(), b"2");
+    assert!(first[0].acknowledge());
+    assert_eq!(by_hand.recv(SOON).unwrap().payload(), b"3");
+    assert!(!taking.recv(SOON).unwrap().acknowledge(), "taking it was enough");
+    drop(by_hand);
+    first[0].acknowledge();
+    assert_eq!(handle.publish("a", "6", quick()).unwrap().matched, 1, "the broker goes on");
 }
 
 #[test]

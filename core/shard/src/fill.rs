@@ -141,7 +141,7 @@ impl Shard {
     /// Whether the next QoS 1 or 2 message may go: what is unfinished goes first, the client's window and ours
     /// have room, and so have the bytes in flight, which are bounded like those in the queue; a message larger
     /// than that bound goes alone.
-    fn may_send_with_ack(&self, session: SessionId) -> bool {
+    pub(crate) fn may_send_with_ack(&self, session: SessionId) -> bool {
         let (messages_max, bytes_max) = (self.settings.inflight_messages_max, self.settings.queue_bytes_max);
         let Some(home) = self.sessions.at(session).filter(|_| !self.must_resend(session)) else {
             return false;

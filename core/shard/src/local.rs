@@ -1,11 +1,12 @@
 //! In-process handles: sessions without a connection. A handle's requests come in as [`LocalInput`], its
 //! messages leave through its [`LocalSink`]; neither waits.
 
+use std::num::NonZeroU16;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use ringmq_wire::message::Message;
-use ringmq_wire::{PropertiesBuffer, Qos, ReasonCode, SubscriptionOptions};
+use ringmq_wire::{PacketId, PropertiesBuffer, Qos, ReasonCode, SubscriptionOptions};
 
 use crate::admin::{AdminAnswer, AdminQuestion};
 use crate::input::ShardId;
@@ -36,6 +37,8 @@ pub struct LocalDelivery<'a> {
     pub message: &'a Rc<Message>,
     /// QoS it is delivered with.
     pub qos: Qos,
+    /// By what its taker acknowledges it, where it does and the QoS is not 0.
+    pub packet_id: Option<PacketId>,
     /// RETAIN as the subscriber is to see it.
     pub retain: bool,
     /// Identifiers of the matching subscriptions.
@@ -46,6 +49,12 @@ pub struct LocalDelivery<'a> {
 
 /// Takes messages out of a handle's session, on the shard's core; must not block.
 pub trait LocalSink {
+    /// How many messages of QoS 1 and 2 it takes before it acknowledges some; nothing when taking is acknowledging.
+    fn unacknowledged_max(&self) -> Option<NonZeroU16> {
+        None
+    }
+    /// Tells what was acknowledged since the last time; the shard asks on [`LocalInput::Room`].
+    fn acknowledged(&mut self, _into: &mut Vec<PacketId>) {}
     /// Takes the message, or says that it has no room; then the shard waits for [`LocalInput::Room`].
     fn push(&mut self, delivery: &LocalDelivery<'_>) -> bool;
     /// The turn is over: wake whoever waits, once.
@@ -139,7 +148,7 @@ pub enum LocalInput {
         /// What.
         question: AdminQuestion,
     },
-    /// The sink has room again.
+    /// The sink has room again, or acknowledges something.
     Room {
         /// Which handle.
         local: LocalId,

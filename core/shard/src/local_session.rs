@@ -1,5 +1,6 @@
 //! In-process handles: each is a session of this shard whose messages leave through its sink.
 
+use ringmq_proto::session::{Change, Entry};
 use ringmq_proto::time::Now;
 use ringmq_wire::message::{Message, MessageParts, Payload};
 use ringmq_wire::{
@@ -30,6 +31,8 @@ struct How<'a> {
 pub struct Local {
     session: SessionId,
     sink: Box<dyn LocalSink>,
+    /// Whether what is taken waits to be acknowledged.
+    acknowledges: bool,
 }
 
 /// Messages that were published at one go.
@@ -79,7 +82,10 @@ impl Shard {
             LocalInput::Open { local, sink, queue_messages_max } => {
                 self.local_open(local, sink, queue_messages_max);
             }
-            LocalInput::Room { local } => self.dirty_locals.push(local),
+            LocalInput::Room { local } => {
+                self.local_acknowledged(local);
+                self.dirty_locals.push(local);
+            }
             LocalInput::Close { local } => self.local_close(now, local),
             LocalInput::Subscribe { local, ticket, filters, subscription_id } => {
                 self.local_subscribe(now, local, ticket, &filters, subscription_id.unwrap_or(0));
@@ -120,12 +126,31 @@ impl Shard {
             return sink.end();
         }
         let session = self.session_open(&local.client_id(self.id));
+        let window = sink.unacknowledged_max();
         if let Some(home) = self.sessions.at_mut(session) {
             home.attached = Attached::Local(local);
             home.queue_messages_max = queue_messages_max.max(1);
-            home.session.attach(u16::MAX);
+            home.session.attach(window.map_or(u16::MAX, u16::from));
         }
-        self.locals.insert(local, Local { session, sink });
+        self.locals.insert(local, Local { session, sink, acknowledges: window.is_some() });
+    }
+
+    /// What the reader of a handle has acknowledged is over, as by a PUBACK or PUBCOMP.
+    fn local_acknowledged(&mut self, local: LocalId) {
+        let Some(open) = self.locals.get_mut(&local).filter(|open| open.acknowledges) else { return };
+        let session = open.session;
+        let mut over = Vec::new();
+        open.sink.acknowledged(&mut over);
+        for packet_id in over {
+            let Some(home) = self.sessions.at_mut(session) else { return };
+            let Some(sent) = home.session.inflight.get(packet_id) else { continue };
+            let shared = sent.shared;
+            home.session.window_give();
+            self.change(session, Change::Completed { packet_id });
+            if let Some(origin) = shared {
+                self.shared_done(session, origin);
+            }
+        }
     }
 
     pub(crate) fn local_close(&mut self, now: Now, local: LocalId) {
@@ -260,20 +285,29 @@ impl Shard {
     fn fill_local(&mut self, now: Now, open: &mut Local) {
         let id = open.session;
         loop {
+            let may_send = !open.acknowledges || self.may_send_with_ack(id);
             let Some(home) = self.sessions.at_mut(id) else { return };
-            let Some(entry) = home.session.queue.front(true).cloned() else {
+            let Some(entry) = home.session.queue.front(may_send).cloned() else {
                 self.release_held(now, id);
                 self.read_next(now, id);
-                if self.sessions.at(id).is_some_and(|h| !h.session.queue.is_empty()) {
+                let may_send = !open.acknowledges || self.may_send_with_ack(id);
+                if self.sessions.at(id).is_some_and(|h| h.session.queue.front(may_send).is_some()) {
                     continue;
                 }
                 return;
             };
+            let limit = self.settings.inflight_messages_max;
+            let awaits = open.acknowledges && entry.qos > Qos::AtMostOnce;
+            let packet_id = home.session.inflight.vacant(limit).filter(|_| awaits);
+            if awaits && packet_id.is_none() {
+                return;
+            }
             let expires_at = entry.message.expires_at();
             let expired = expires_at.is_some_and(|at| at <= now.wall.0);
             let delivery = LocalDelivery {
                 message: &entry.message,
                 qos: entry.qos,
+                packet_id,
                 retain: entry.retain,
                 subscription_ids: entry.ids.as_slice(),
                 expiry_left_seconds: expires_at.map(|at| seconds_left(at, now.wall.0)),
@@ -281,16 +315,27 @@ impl Shard {
             if !expired && !open.sink.push(&delivery) {
                 return;
             }
-            home.session.queue.pop(true);
-            self.count_queue((1, entry.bytes()), (0, 0));
-            self.made_progress(id);
+            if let Some(packet_id) = packet_id.filter(|_| !expired) {
+                home.session.window_take();
+                self.change(id, Change::Sent { packet_id });
+            } else {
+                self.taken(id, may_send, &entry);
+            }
             if expired {
                 self.counters().dropped_expired.add(1);
             }
-            if let Some(origin) = entry.shared.filter(|_| entry.qos > Qos::AtMostOnce) {
-                self.shared_done(id, origin);
-            }
             self.release_held(now, id);
+        }
+    }
+
+    /// The front of a handle's queue is over.
+    fn taken(&mut self, id: SessionId, may_send: bool, entry: &Entry) {
+        let Some(home) = self.sessions.at_mut(id) else { return };
+        home.session.queue.pop(may_send);
+        self.count_queue((1, entry.bytes()), (0, 0));
+        self.made_progress(id);
+        if let Some(origin) = entry.shared.filter(|_| entry.qos > Qos::AtMostOnce) {
+            self.shared_done(id, origin);
         }
     }
 }

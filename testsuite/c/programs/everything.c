@@ -135,6 +135,34 @@ static void publish_and_drain_batch(const ringmq_broker *broker, const ringmq_su
     }
 }
 
+static void acknowledge(const ringmq_broker *broker)
+{
+    ringmq_error *error = NULL;
+    ringmq_str filter = RINGMQ_STR("hand/#");
+    ringmq_subscription *subscription = NULL;
+    const ringmq_message *first = NULL, *second = NULL;
+    ringmq_subscribe how = RINGMQ_SUBSCRIBE_INIT;
+    how.filters = &filter;
+    how.filter_count = 1;
+    how.unacknowledged_max = 1;
+    how.timeout_ms = TIMEOUT_MS;
+    check(ringmq_broker_subscribe(broker, &how, &subscription, &error), &error);
+    ringmq_publish message = RINGMQ_PUBLISH_INIT;
+    message.topic = RINGMQ_STR("hand/x");
+    message.qos = 1;
+    message.timeout_ms = TIMEOUT_MS;
+    check(ringmq_broker_publish(broker, &message, NULL, &error), &error);
+    check(ringmq_broker_publish(broker, &message, NULL, &error), &error);
+    check(ringmq_subscription_receive(subscription, TIMEOUT_MS, &first, &error), &error);
+    demand(ringmq_subscription_receive(subscription, 20, &second, NULL) == RINGMQ_TIMEOUT, "it is not acknowledged");
+    check(ringmq_subscription_acknowledge(subscription, first), NULL);
+    demand(ringmq_subscription_acknowledge(subscription, first) == RINGMQ_ABSENT, "it is acknowledged already");
+    check(ringmq_subscription_receive(subscription, TIMEOUT_MS, &second, &error), &error);
+    ringmq_message_free(first);
+    ringmq_message_free(second);
+    ringmq_subscription_free(subscription);
+}
+
 static ringmq_client *connect_client(const ringmq_broker *broker, const ringmq_questions *questions)
 {
     ringmq_error *error = NULL;
@@ -252,6 +280,7 @@ static void one_round(const char *driver)
     publish(broker);
     receive(subscription);
     publish_and_drain_batch(broker, subscription);
+    acknowledge(broker);
     administer(broker, config);
     ringmq_client *client = connect_client(broker, questions);
     use_client(client);

@@ -6,6 +6,7 @@ mod answers;
 mod entrance;
 mod publisher;
 mod queue;
+mod receipts;
 mod subscription;
 
 pub(crate) use answers::Answers;

@@ -2,6 +2,7 @@
 //! never waits; a full queue makes the shard keep the messages by its own rules until there is room again.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -9,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ringmq_shard::{LocalDelivery, LocalSink};
-use ringmq_wire::{Properties, PropertiesBuffer, Qos};
+use ringmq_wire::{PacketId, Properties, PropertiesBuffer, Qos};
 
 use super::answers::{Answers, lock, wake};
+use super::receipts::{Receipt, Receipts};
 
 /// A message that arrived at a subscription.
 #[derive(Clone, Debug)]
@@ -23,10 +25,11 @@ pub struct ReceivedMessage {
     expiry_left_seconds: Option<u32>,
     qos: Qos,
     retain: bool,
+    receipt: Option<Arc<Receipt>>,
 }
 
 impl ReceivedMessage {
-    fn new(delivery: &LocalDelivery<'_>) -> Self {
+    fn new(delivery: &LocalDelivery<'_>, receipt: Option<Arc<Receipt>>) -> Self {
         let mut properties = PropertiesBuffer::new();
         properties.push_raw(delivery.message.properties());
         Self {
@@ -37,7 +40,15 @@ impl ReceivedMessage {
             expiry_left_seconds: delivery.expiry_left_seconds,
             qos: delivery.qos,
             retain: delivery.retain,
+            receipt,
         }
+    }
+    /// Acknowledges it, where the subscription was made with
+    /// [`SubscribeOptions::unacknowledged_max`](crate::SubscribeOptions::unacknowledged_max): there is room for one more.
+    /// Whether there was something to acknowledge: it is not of QoS 0, and neither it nor a copy of it was acknowledged
+    /// before. Acknowledgements may come in any order.
+    pub fn acknowledge(&self) -> bool {
+        self.receipt.as_ref().is_some_and(|receipt| receipt.give())
     }
     /// Its topic name.
     #[must_use]
@@ -189,14 +200,15 @@ impl Queue {
 /// The shard's side.
 pub(super) struct Sink {
     queue: Arc<Queue>,
+    receipts: Option<Arc<Receipts>>,
     /// Something arrived in this turn and nobody was woken yet.
     arrived: bool,
 }
 
 impl Sink {
-    /// The side that puts in.
-    pub fn new(queue: Arc<Queue>) -> Self {
-        Self { queue, arrived: false }
+    /// The side that puts in; with receipts, what it put in is to be acknowledged.
+    pub fn new(queue: Arc<Queue>, receipts: Option<Receipts>) -> Self {
+        Self { queue, receipts: receipts.map(Arc::new), arrived: false }
     }
     fn wake(&mut self, ended: bool) {
         self.arrived = false;
@@ -210,6 +222,14 @@ impl Sink {
 }
 
 impl LocalSink for Sink {
+    fn unacknowledged_max(&self) -> Option<NonZeroU16> {
+        self.receipts.as_ref().map(|receipts| receipts.unacknowledged_max())
+    }
+    fn acknowledged(&mut self, into: &mut Vec<PacketId>) {
+        if let Some(receipts) = &self.receipts {
+            receipts.take(into);
+        }
+    }
     fn push(&mut self, delivery: &LocalDelivery<'_>) -> bool {
         let mut state = lock(&self.queue.state);
         if state.ended {
@@ -220,7 +240,8 @@ impl LocalSink for Sink {
             state.refused = true;
             return false;
         }
-        state.messages.push_back(ReceivedMessage::new(delivery));
+        let receipt = self.receipts.as_ref().zip(delivery.packet_id).map(|(all, id)| Receipt::new(all, id));
+        state.messages.push_back(ReceivedMessage::new(delivery, receipt));
         self.arrived = true;
         true
     }
@@ -293,6 +314,7 @@ mod tests {
         let taken = sink.push(&LocalDelivery {
             message: &message,
             qos: Qos::AtLeastOnce,
+            packet_id: None,
             retain: false,
             subscription_ids: &[7],
             expiry_left_seconds: None,
@@ -314,7 +336,7 @@ mod tests {
     #[test]
     fn a_full_queue_refuses_and_says_once_that_half_of_it_is_free() {
         let queue = Queue::new(4);
-        let mut sink = Sink::new(Arc::clone(&queue));
+        let mut sink = Sink::new(Arc::clone(&queue), None);
         assert!(["1", "2", "3", "4"].iter().all(|payload| put(&mut sink, payload)));
         assert!(!put(&mut sink, "5"));
         assert_eq!(taken(&queue), (String::from("1"), false));
@@ -326,7 +348,7 @@ mod tests {
     #[test]
     fn what_arrived_before_the_end_is_still_read() {
         let queue = Queue::new(1);
-        let mut sink = Sink::new(Arc::clone(&queue));
+        let mut sink = Sink::new(Arc::clone(&queue), None);
         put(&mut sink, "last");
         drop(sink);
         assert_eq!(taken(&queue).0, "last");
@@ -340,7 +362,7 @@ mod tests {
         let thread = std::thread::spawn(move || {
             matches!(reader.take_until(Instant::now() + Duration::from_secs(10)), Taken::Message { .. })
         });
-        put(&mut Sink::new(queue), "x");
+        put(&mut Sink::new(queue, None), "x");
         assert!(thread.join().unwrap());
     }
 

@@ -1,6 +1,7 @@
 //! Subscriptions: a session with a bounded queue that this program reads, from any thread, blocking or async.
 
 use std::future::poll_fn;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use ringmq_wire::{Qos, ReasonCode, RetainHandling, SubscriptionOptions, TopicFil
 use super::answers::{Answer, Ending};
 use super::entrance::{Entrance, moment_in};
 use super::queue::{Queue, ReceivedMessage, Sink, Taken};
+use super::receipts::Receipts;
 
 /// How long the broker may take to answer a subscribe when nobody says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,6 +27,7 @@ pub struct SubscribeOptions {
     maxlen: usize,
     shard: Option<usize>,
     subscription_id: Option<u32>,
+    unacknowledged_max: Option<NonZeroU16>,
     timeout: Duration,
 }
 
@@ -32,7 +35,8 @@ impl Default for SubscribeOptions {
     /// QoS 2 (as published), retained messages at once, 1000 messages, a shard by turns, 5 s.
     fn default() -> Self {
         let filter = SubscriptionOptions { qos: Qos::ExactlyOnce, ..SubscriptionOptions::default() };
-        Self { filter, maxlen: 1000, shard: None, subscription_id: None, timeout: TIMEOUT }
+        let (shard, subscription_id, unacknowledged_max) = (None, None, None);
+        Self { filter, maxlen: 1000, shard, subscription_id, unacknowledged_max, timeout: TIMEOUT }
     }
 }
 
@@ -73,6 +77,15 @@ impl SubscribeOptions {
     #[must_use]
     pub fn subscription_id(mut self, id: u32) -> Self {
         self.subscription_id = Some(id);
+        self
+    }
+    /// Messages of QoS 1 and 2 are acknowledged by [`ReceivedMessage::acknowledge`], and so many may be unacknowledged, at
+    /// most as many as the broker's `inflight_messages_max`; what comes then waits in the session. Those of a shared
+    /// subscription (QoS 1) that are unacknowledged when the session ends go to another member. Default: whoever takes a
+    /// message acknowledges it by that.
+    #[must_use]
+    pub fn unacknowledged_max(mut self, messages: NonZeroU16) -> Self {
+        self.unacknowledged_max = Some(messages);
         self
     }
     /// How long the broker may take to answer. Default 5 s.
@@ -194,7 +207,8 @@ impl Subscription {
         let local = entrance.new_local();
         let queue = Queue::new(options.maxlen.min(HANDED_OVER_MAX));
         let queue_messages_max = u32::try_from(options.maxlen).unwrap_or(u32::MAX);
-        let sink = Box::new(Sink::new(Arc::clone(&queue)));
+        let receipts = options.unacknowledged_max.map(|max| Receipts::new(entrance, shard, local, max));
+        let sink = Box::new(Sink::new(Arc::clone(&queue), receipts));
         let open = LocalInput::Open { local, sink, queue_messages_max };
         enter(entrance, shard, open, deadline)?;
         // From here on dropping `subscription` ends the session, whatever the answer is.

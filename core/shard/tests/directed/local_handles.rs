@@ -1,5 +1,6 @@
 //! In-process handles: sessions without a connection, with the same promises.
 
+use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -13,7 +14,26 @@ use crate::harness::world::{Setup, World};
 use crate::harness::{Hello, Seen};
 
 fn open(world: &mut World, shard: usize, local: u64, room: usize, queue: u32) -> Arc<Mutex<Basket>> {
-    let basket = Arc::new(Mutex::new(Basket { room, ..Basket::default() }));
+    open_as(world, shard, local, Basket { room, ..Basket::default() }, queue)
+}
+
+/// A handle that acknowledges what it takes by [`acknowledge`].
+fn open_acknowledging(world: &mut World, shard: usize, local: u64, max: u16) -> Arc<Mutex<Basket>> {
+    let basket = Basket { room: 100, unacknowledged_max: NonZeroU16::new(max), ..Basket::default() };
+    open_as(world, shard, local, basket, 3)
+}
+
+fn acknowledge(world: &mut World, shard: usize, local: u64, basket: &Mutex<Basket>, index: usize) {
+    let mut basket = basket.lock().unwrap();
+    let packet_id = basket.packet_ids[index].expect("it is to be acknowledged");
+    basket.acknowledged.push(packet_id);
+    drop(basket);
+    world.give(shard, Input::Local(LocalInput::Room { local: LocalId(local) }));
+    world.run();
+}
+
+fn open_as(world: &mut World, shard: usize, local: u64, basket: Basket, queue: u32) -> Arc<Mutex<Basket>> {
+    let basket = Arc::new(Mutex::new(basket));
     let sink = Box::new(Sink(Arc::clone(&basket)));
     let input = LocalInput::Open { local: LocalId(local), sink, queue_messages_max: queue };
     world.give(shard, Input::Local(input));
@@ -240,4 +260,53 @@ fn handles_are_no_clients_where_clients_are_counted() {
     world.give(0, Input::Local(LocalInput::Close { local: LocalId(1) }));
     world.run();
     assert_eq!(counts(&world), [0, 0, 2]);
+}
+
+#[test]
+fn what_is_not_acknowledged_holds_back_what_follows() {
+    for shards in [1, 2] {
+        let mut world = World::new(&Setup::new(shards, 6));
+        open(&mut world, 0, 1, 100, 100);
+        let reader = open_acknowledging(&mut world, shards - 1, 2, 2);
+        listen(&mut world, shards - 1, 2, "t");
+        for number in 0..5 {
+            say(&mut world, 0, 1, number, "t", &number.to_string(), 0);
+            assert!(matches!(outcome(&mut world, number), LocalOutcome::Published { dropped: 0, .. }));
+        }
+        assert_eq!(texts(&reader), ["0", "1"], "two unacknowledged, and three in the queue");
+        say(&mut world, 0, 1, 9, "t", "too much", 0);
+        assert!(matches!(outcome(&mut world, 9), LocalOutcome::Published { dropped: 1, full: Some(_), .. }));
+        acknowledge(&mut world, shards - 1, 2, &reader, 1);
+        assert_eq!(texts(&reader), ["0", "1", "2"], "in any order");
+        acknowledge(&mut world, shards - 1, 2, &reader, 1);
+        assert_eq!(texts(&reader), ["0", "1", "2"], "and once");
+        acknowledge(&mut world, shards - 1, 2, &reader, 0);
+        acknowledge(&mut world, shards - 1, 2, &reader, 2);
+        assert_eq!(texts(&reader), ["0", "1", "2", "3", "4"]);
+        assert_eq!(world.counter(|c| &c.inflight), 2);
+        world.give(shards - 1, Input::Local(LocalInput::Close { local: LocalId(2) }));
+        world.run();
+        assert_eq!(world.counter(|c| &c.inflight), 0, "the session's end ends them");
+    }
+}
+
+/// A member of a group that ends gives back what it has not acknowledged, as a client does (MQTT 5.0, 4.8.2.1).
+#[test]
+fn what_a_group_member_has_not_acknowledged_goes_to_another() {
+    for shards in [1, 2] {
+        let mut world = World::new(&Setup::new(shards, 7));
+        open(&mut world, 0, 1, 100, 100);
+        let first = open_acknowledging(&mut world, shards - 1, 2, 10);
+        listen(&mut world, shards - 1, 2, "$share/g/t");
+        for number in 0..3 {
+            say(&mut world, 0, 1, number, "t", &number.to_string(), 0);
+        }
+        assert_eq!(texts(&first), ["0", "1", "2"]);
+        acknowledge(&mut world, shards - 1, 2, &first, 0);
+        let second = open(&mut world, 0, 3, 100, 100);
+        listen(&mut world, 0, 3, "$share/g/t");
+        world.give(shards - 1, Input::Local(LocalInput::Close { local: LocalId(2) }));
+        world.run();
+        assert_eq!(texts(&second), ["1", "2"], "{shards} shards");
+    }
 }

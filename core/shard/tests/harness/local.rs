@@ -1,8 +1,10 @@
 //! The sink of an in-process handle as a test has it: a list with room for so many messages.
 
+use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex};
 
 use ringmq_shard::{LocalDelivery, LocalSink};
+use ringmq_wire::PacketId;
 
 /// What came out of a handle.
 #[derive(Debug, Default)]
@@ -11,6 +13,12 @@ pub struct Basket {
     pub messages: Vec<(String, Vec<u8>, u8, bool)>,
     /// How many it takes before it says that it has no room.
     pub room: usize,
+    /// Messages taken before some are acknowledged, for one who does.
+    pub unacknowledged_max: Option<NonZeroU16>,
+    /// By what the messages are acknowledged.
+    pub packet_ids: Vec<Option<PacketId>>,
+    /// What is acknowledged with the next `Room`.
+    pub acknowledged: Vec<PacketId>,
     pub ended: bool,
     pub flushes: u64,
 }
@@ -19,6 +27,14 @@ pub struct Basket {
 pub struct Sink(pub Arc<Mutex<Basket>>);
 
 impl LocalSink for Sink {
+    fn unacknowledged_max(&self) -> Option<NonZeroU16> {
+        self.0.lock().expect("no test panicked with it").unacknowledged_max
+    }
+
+    fn acknowledged(&mut self, into: &mut Vec<PacketId>) {
+        into.append(&mut self.0.lock().expect("no test panicked with it").acknowledged);
+    }
+
     fn push(&mut self, delivery: &LocalDelivery<'_>) -> bool {
         let mut basket = self.0.lock().expect("no test panicked with it");
         if basket.messages.len() >= basket.room {
@@ -28,6 +44,7 @@ impl LocalSink for Sink {
         let row =
             (message.topic().to_owned(), message.payload().to_vec(), delivery.qos.value(), delivery.retain);
         basket.messages.push(row);
+        basket.packet_ids.push(delivery.packet_id);
         true
     }
 
