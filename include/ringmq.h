@@ -520,6 +520,17 @@ ringmq_status ringmq_broker_advance_clock(const ringmq_broker *broker,
                                           int64_t timeout_ms,
                                           ringmq_error **error);
 
+// Hands a connected stream socket (TCP, Unix, one end of a socketpair) to a broker, which goes on with it as with one that
+// its listener of this number, from 0, has accepted: TLS or WebSocket where the listener has them, its settings and bounds.
+// On success the broker owns the descriptor and closes it in the end; otherwise it stays the caller's. It becomes
+// non-blocking, for others that share it too.
+//
+// Errors: RINGMQ_INVALID when it is no such socket or there is no such listener, RINGMQ_BUSY, RINGMQ_STOPPED.
+ringmq_status ringmq_broker_adopt(const ringmq_broker *broker,
+                                  int32_t socket,
+                                  size_t listener,
+                                  ringmq_error **error);
+
 // Takes one more reference to a broker.
 ringmq_status ringmq_broker_ref(const ringmq_broker *broker);
 

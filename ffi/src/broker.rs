@@ -1,11 +1,12 @@
 //! Brokers in this process.
 
 use std::ffi::{c_char, c_void};
+use std::os::fd::{FromRawFd as _, IntoRawFd as _, OwnedFd};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use ringmq::questions::Questions;
-use ringmq::{AdminError, Broker, Handle, OpenError, StartError};
+use ringmq::{AdminError, AdoptReason, Broker, Handle, OpenError, StartError};
 
 use crate::config::ringmq_config;
 use crate::entry::{check_place, copy_text, enter, put, read, wait};
@@ -60,6 +61,17 @@ impl From<StartError> for Failure {
             _ => ringmq_status::RINGMQ_START,
         };
         Self::new(status, error)
+    }
+}
+
+impl From<AdoptReason> for Failure {
+    fn from(reason: AdoptReason) -> Self {
+        let status = match &reason {
+            AdoptReason::Busy => ringmq_status::RINGMQ_BUSY,
+            AdoptReason::Stopped => ringmq_status::RINGMQ_STOPPED,
+            _ => ringmq_status::RINGMQ_INVALID,
+        };
+        Self::new(status, reason)
     }
 }
 
@@ -476,6 +488,39 @@ pub unsafe extern "C" fn ringmq_broker_advance_clock(
         enter(error, || {
             let (by, timeout) = (Duration::from_millis(by_ms), wait(timeout_ms));
             handle::hold(broker)?.with(|broker| Ok(broker.advance_clock(by, keep_alive, timeout)?))
+        })
+    }
+}
+
+/// Hands a connected stream socket (TCP, Unix, one end of a socketpair) to a broker, which goes on with it as with one that
+/// its listener of this number, from 0, has accepted: TLS or WebSocket where the listener has them, its settings and bounds.
+/// On success the broker owns the descriptor and closes it in the end; otherwise it stays the caller's. It becomes
+/// non-blocking, for others that share it too.
+///
+/// Errors: RINGMQ_INVALID when it is no such socket or there is no such listener, RINGMQ_BUSY, RINGMQ_STOPPED.
+///
+/// # Safety
+/// `broker` is NULL or a broker; `error` is NULL or can be written to; nobody else closes `socket`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ringmq_broker_adopt(
+    broker: *const ringmq_broker,
+    socket: i32,
+    listener: usize,
+    error: *mut *mut ringmq_error,
+) -> ringmq_status {
+    // SAFETY: the caller's, for this and all below.
+    unsafe {
+        enter(error, || {
+            let broker = handle::hold(broker)?;
+            if socket < 0 {
+                return Err(Failure::invalid(format!("{socket} is no descriptor")));
+            }
+            broker.with(|broker| {
+                broker.adopt(OwnedFd::from_raw_fd(socket), listener).map_err(|refused| {
+                    let _ = refused.socket.into_raw_fd();
+                    Failure::from(refused.reason)
+                })
+            })
         })
     }
 }

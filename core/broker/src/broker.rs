@@ -2,10 +2,11 @@
 //! handles together and decides nothing about messages.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringmq_rt::{Decisions, Driver, Listen, Listening, Running, StopReport};
+use ringmq_rt::{AdoptError, Decisions, Driver, Listen, Listening, Running, StopReport};
 use ringmq_shard::{AllowAll, Counters, Decider, LogLevel, Settings, ShardId};
 
 use crate::config::listener::ListenerOptions;
@@ -223,6 +224,16 @@ impl Broker {
     ) -> Result<Subscription, SubscribeError> {
         let filters = filters.into_iter().map(Into::into).collect();
         Subscription::open(&self.entrance, filters, &options)
+    }
+    /// Takes in a stream socket that this program has connected, one end of a socket pair among them, as if the listener of
+    /// this number, from 0 in the order of the options, had accepted it: TLS or WebSocket where the listener has them, its
+    /// settings and bounds, the address of the other end. On success the broker owns it and closes it in the end.
+    ///
+    /// # Errors
+    /// [`AdoptError`], with the socket.
+    pub fn adopt(&self, socket: OwnedFd, listener: usize) -> Result<(), AdoptError> {
+        let shard = self.entrance.home(None).unwrap_or(ShardId(0));
+        self.running().adopt(socket, listener, shard)
     }
     /// Stops: accepts no new work, publishes the wills of connected clients, says goodbye, flushes, and
     /// closes everything, within the option `stop_deadline`. Says what was left. Handles and subscriptions

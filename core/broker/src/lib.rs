@@ -52,7 +52,7 @@ pub use reload::ReloadReport;
 pub use ringmq_auth::{Access, Action, Effect, Permissions, Role, Rule};
 /// What goes wrong on purpose, for tests.
 pub use ringmq_net::faults;
-pub use ringmq_rt::{Decisions, Driver, DriverChoice, StopReport, trim};
+pub use ringmq_rt::{AdoptError, AdoptReason, Decisions, Driver, DriverChoice, StopReport, trim};
 pub use ringmq_shard::counters::ShardCounters;
 pub use ringmq_shard::{
     Answer, Challenge, Counters, Decider, DenyPublish, Hooks, Identity, Offered, PeerAddress, Proof,

@@ -69,6 +69,7 @@ impl Running {
             opened: change.open.into_iter().map(Behind::from).collect(),
             sockets: Mutex::new(listeners),
         };
+        self.note_behind(&changed.behind, &changed.opened);
         self.shared.note(|progress| progress.changed = 0);
         self.step(None, Order::Change(Arc::new(changed)), |progress| progress.changed);
         self.note_places(places, files, &change.close);

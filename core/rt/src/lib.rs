@@ -10,6 +10,7 @@
 //! threads.
 
 mod activated;
+mod adopt;
 mod again;
 mod change;
 mod clock;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 use ringmq_shard::{Decider, Hooks, LocalOutcome, LocalTicket, LogLevel, Settings, ShardId};
 
 pub use activated::activated;
+pub use adopt::{AdoptError, AdoptReason};
 pub use change::Change;
 pub use error::StartError;
 pub use executors::trim;

@@ -79,5 +79,8 @@ pub(crate) const HALT_POLL_EVENTS_MAX: usize = 2;
 pub(crate) const HALT_POLL_EVERY: u8 = 64;
 /// How much good may be remembered of looks that found something: three in vain end them, whatever came before.
 pub(crate) const HALT_POLL_SCORE_MAX: u8 = 16;
+/// Sockets that the program has connected and a shard has not yet taken in: more than a turn accepts from a listener, and
+/// less than a process has descriptors.
+pub(crate) const ADOPTED_WAITING_MAX: usize = 256;
 /// Longest sleep, in milliseconds, for a timeout that fits every system call.
 pub(crate) const SLEEP_MAX: u64 = 60_000;

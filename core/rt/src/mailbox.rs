@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ringmq_net::Layers;
 use ringmq_shard::{LocalInput, Parcel, ShardId, Ticket, Verdict};
 
+use crate::adopt::{AdoptError, Adopted};
 use crate::change::Changed;
 use crate::doorbell::Doorbell;
 use crate::limits::{INLET_BYTES_MAX, INLET_REQUESTS_MAX};
@@ -40,17 +41,24 @@ pub(crate) struct Arrival {
 }
 
 /// What lies in a mailbox. The arrivals are bounded by the connections there are, the decisions by the
-/// questions asked, the orders by the steps of a stop.
+/// questions asked, the orders by the steps of a stop; requests and adopted sockets have bounds of their own.
 #[derive(Default)]
 pub(crate) struct Mail {
     pub(crate) requests: VecDeque<LocalInput>,
     pub(crate) decided: Vec<(Ticket, Verdict)>,
     pub(crate) arrivals: Vec<Arrival>,
+    pub(crate) adopted: Vec<Adopted>,
     pub(crate) orders: Vec<Order>,
     request_bytes: usize,
     /// Messages and other requests in `requests`.
     request_count: usize,
     closed: bool,
+}
+
+impl Mail {
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
 }
 
 /// One shard's mailbox with its bell.
@@ -102,6 +110,11 @@ impl Mailbox {
                 mail.arrivals.push(arrival);
             }
         });
+    }
+
+    /// Brings in a socket that the program has connected.
+    pub(crate) fn adopt(&self, adopted: Adopted) -> Result<(), AdoptError> {
+        self.put(|mail| mail.adopt(adopted))
     }
 
     fn decide(&self, ticket: Ticket, verdict: Verdict) {

@@ -50,6 +50,7 @@ pub fn start(options: Options) -> Result<Running, StartError> {
         shared,
         addresses: bound.places.iter().filter_map(Listening::address).collect(),
         places: bound.places.into_iter().map(Some).collect(),
+        behind: options.listen.iter().cloned().map(Behind::from).collect(),
         files: bound.files,
         driver,
         driver_reason,
@@ -114,6 +115,8 @@ pub struct Running {
     addresses: Vec<SocketAddr>,
     /// By the numbers of the listeners; none where one has closed.
     places: Vec<Option<Listening>>,
+    /// What stands behind the listeners, by the same numbers.
+    behind: Vec<Behind>,
     files: Vec<SocketFile>,
     driver: Driver,
     driver_reason: String,
@@ -146,6 +149,21 @@ impl Running {
     #[must_use]
     pub fn places(&self) -> &[Option<Listening>] {
         &self.places
+    }
+
+    /// What stands behind an open listener.
+    pub(crate) fn behind(&self, listener: usize) -> Option<&Behind> {
+        self.behind.get(listener).filter(|_| self.places.get(listener).is_some_and(Option::is_some))
+    }
+
+    /// What stands behind listeners has changed, and some have come.
+    pub(crate) fn note_behind(&mut self, changed: &[(usize, Behind)], opened: &[Behind]) {
+        for (number, behind) in changed {
+            if let Some(place) = self.behind.get_mut(*number) {
+                *place = behind.clone();
+            }
+        }
+        self.behind.extend_from_slice(opened);
     }
 
     /// Listeners have come and gone.

@@ -21,6 +21,7 @@ use ringmq_wire::ReasonCode;
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
+use crate::adopt::Adopted;
 use crate::change::Changed;
 use crate::connections::{Connection, Connections};
 use crate::halt_poll::HaltPoll;
@@ -206,6 +207,9 @@ impl<S: Sockets> Worker<S> {
         for arrival in mail.arrivals.drain(..) {
             let conn = self.shard.adopt(now, *arrival.parcel);
             self.attach(now, arrival.fd, conn, arrival.layers);
+        }
+        for Adopted { fd, address, listener, behind } in mail.adopted.drain(..) {
+            self.take_in(now, fd, address, listener, &behind);
         }
         for order in mail.orders.drain(..) {
             self.obey(now, order);
@@ -540,16 +544,8 @@ impl<S: Sockets> Worker<S> {
                         (self.shared.log)(LogLevel::Info, line);
                     }
                     let socket: Option<SocketAddr> = address.and_then(|address| address.try_into().ok());
-                    if !self.shard.admits(now, socket.map(|address| address.ip())) {
-                        continue;
-                    }
-                    let Behind { door, handshake_timeout } = &listener.behind;
-                    let (layers, handshake_timeout) = (door.open(socket), *handshake_timeout);
-                    let conn = self.shard.accept(now, PeerAddress::new(socket, index as u16));
-                    if !layers.is_established() {
-                        self.shard.await_introduction(now, conn, handshake_timeout);
-                    }
-                    self.attach(now, fd, conn, layers);
+                    let behind = listener.behind.clone();
+                    self.take_in(now, fd, socket, index as u16, &behind);
                 }
                 Err(Errno::AGAIN) => return,
                 Err(Errno::INTR | Errno::CONNABORTED) => (),
@@ -557,6 +553,19 @@ impl<S: Sockets> Worker<S> {
             }
         }
         self.sockets.again(Token::Listener(index as u16));
+    }
+
+    /// Begins a connection of a listener.
+    fn take_in(&mut self, now: Now, fd: OwnedFd, peer: Option<SocketAddr>, listener: u16, behind: &Behind) {
+        if !self.shard.admits(now, peer.map(|address| address.ip())) {
+            return;
+        }
+        let layers = behind.door.open(peer);
+        let conn = self.shard.accept(now, PeerAddress::new(peer, listener));
+        if !layers.is_established() {
+            self.shard.await_introduction(now, conn, behind.handshake_timeout);
+        }
+        self.attach(now, fd, conn, layers);
     }
 
     fn attach(&mut self, now: Now, fd: OwnedFd, conn: ConnId, layers: Layers) {

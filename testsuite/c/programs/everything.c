@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <ringmq.h>
 
@@ -163,6 +165,28 @@ static void acknowledge(const ringmq_broker *broker)
     ringmq_subscription_free(subscription);
 }
 
+/* A client at one end of a socket pair whose other end the broker has. */
+static void adopt(const ringmq_broker *broker, const ringmq_questions *questions)
+{
+    static const unsigned char hello[] = {0x10, 12, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 60, 0, 0};
+    unsigned char answer[4];
+    ringmq_error *error = NULL;
+    ringmq_question *question = NULL;
+    int ends[2];
+    demand(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0, "no socket pair");
+    demand(ringmq_broker_adopt(broker, ends[1], 99, NULL) == RINGMQ_INVALID, "there is no listener 99");
+    check(ringmq_broker_adopt(broker, ends[1], 0, &error), &error);
+    demand(send(ends[0], hello, sizeof hello, 0) == (ssize_t)sizeof hello, "not sent");
+    check(ringmq_questions_take(questions, TIMEOUT_MS, &question, &error), &error);
+    check(ringmq_question_answer(question, true), NULL);
+    ringmq_question_free(question);
+    demand(recv(ends[0], answer, sizeof answer, MSG_WAITALL) == (ssize_t)sizeof answer && answer[0] == 0x20,
+           "no CONNACK");
+    check(ringmq_questions_take(questions, TIMEOUT_MS, &question, &error), &error);
+    ringmq_question_free(question);
+    close(ends[0]);
+}
+
 static ringmq_client *connect_client(const ringmq_broker *broker, const ringmq_questions *questions)
 {
     ringmq_error *error = NULL;
@@ -281,6 +305,7 @@ static void one_round(const char *driver)
     receive(subscription);
     publish_and_drain_batch(broker, subscription);
     acknowledge(broker);
+    adopt(broker, questions);
     administer(broker, config);
     ringmq_client *client = connect_client(broker, questions);
     use_client(client);

@@ -54,7 +54,7 @@ impl Entrance {
         LocalId(self.next_local.fetch_add(1, Ordering::Relaxed))
     }
     /// The chosen shard, or each in turn; nothing when there is no such shard.
-    pub(super) fn home(&self, chosen: Option<usize>) -> Option<ShardId> {
+    pub(crate) fn home(&self, chosen: Option<usize>) -> Option<ShardId> {
         let index =
             chosen.unwrap_or_else(|| self.next_shard.fetch_add(1, Ordering::Relaxed) % self.inlets.len());
         (index < self.inlets.len()).then_some(ShardId(index as u16))
