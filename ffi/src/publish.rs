@@ -1,6 +1,7 @@
 //! Publishing inside the process.
 
 use std::ffi::c_void;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -180,8 +181,9 @@ impl From<PublishError> for Failure {
     }
 }
 
-/// Messages of a batch with a deadline each may have to wait for the answers of those before.
-const CHUNKS_WAITING_MAX: usize = 16;
+/// Parts of a batch whose answers may be outstanding: fewer messages than a full queue holds back by default, so that a slow
+/// reader makes one publisher wait and not fail.
+const CHUNKS_WAITING_MAX: usize = 3;
 
 /// A message of a batch.
 #[repr(C)]
@@ -193,14 +195,32 @@ pub struct ringmq_batch_message {
     pub payload: ringmq_bytes,
 }
 
-impl ringmq_batch_message {
-    /// # Safety
-    /// What it points to is there.
-    unsafe fn owned(&self) -> Result<(String, Bytes), Failure> {
+/// Copies of messages of a batch. Messages in a row with the same topic share it, and small payloads one block: the
+/// broker copies those once more, so the block does not stay.
+///
+/// # Safety
+/// What they point to is there.
+unsafe fn owned(messages: &[ringmq_batch_message]) -> Result<Vec<(Arc<str>, Bytes)>, Failure> {
+    /// Bytes of a payload that shares a block.
+    const SMALL_BYTES_MAX: usize = 1 << 10;
+    let mut block = Vec::new();
+    let mut topic: Arc<str> = Arc::default();
+    let mut copies = Vec::with_capacity(messages.len());
+    for message in messages {
         // SAFETY: the caller's.
-        let (topic, payload) = unsafe { (self.topic.get("topic")?, self.payload.get("payload")?) };
-        Ok((topic.to_owned(), Bytes::copy_from_slice(payload)))
+        let (name, payload) = unsafe { (message.topic.get("topic")?, message.payload.get("payload")?) };
+        if *topic != *name {
+            topic = name.into();
+        }
+        let large = (payload.len() > SMALL_BYTES_MAX).then(|| Bytes::copy_from_slice(payload));
+        let start = block.len();
+        block.extend_from_slice(if large.is_some() { &[] } else { payload });
+        copies.push((Arc::clone(&topic), large, start..block.len()));
     }
+    let block = Bytes::from(block);
+    let whole =
+        |(topic, large, range): (_, Option<Bytes>, _)| (topic, large.unwrap_or_else(|| block.slice(range)));
+    Ok(copies.into_iter().map(whole).collect())
 }
 
 /// Publishes messages one after the other, with few answers for many.
@@ -239,9 +259,8 @@ pub(crate) unsafe fn batch(
                 failure = failure.take().or(waiting.pop_front().and_then(&mut take));
             }
             // SAFETY: the caller's.
-            let owned =
-                some.iter().map(|message| unsafe { message.owned() }).collect::<Result<Vec<_>, _>>()?;
-            let pending = handle.start_publish_many(owned, options.clone(), Instant::now() + timeout);
+            let copies = unsafe { owned(some) }?;
+            let pending = handle.start_publish_many(copies, options.clone(), Instant::now() + timeout);
             waiting.push_back(pending?);
             Ok(())
         };

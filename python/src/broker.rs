@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyDict, PyTuple};
 use ringmq::{
-    AdminError, Handle, Options, PendingPublish, PublishError, PublishOptions, SessionReport,
+    AdminError, Bytes, Handle, Options, PendingPublish, PublishError, PublishOptions, SessionReport,
     SubscribeOptions,
 };
 
@@ -375,16 +376,21 @@ impl Broker {
         let mut batch =
             Batch { sum: Published { matched: 0, dropped: 0 }, failure: None, waiting: VecDeque::new() };
         let mut chunk = Vec::with_capacity(CHUNK);
+        let mut last: Arc<str> = Arc::default();
         let mut pairs = messages.try_iter()?;
         loop {
             for pair in pairs.by_ref().take(CHUNK) {
-                chunk.push(pair?.extract::<(String, Payload)>()?);
+                let (topic, payload) = pair?.extract::<(PyBackedStr, Payload)>()?;
+                if *last != *topic {
+                    last = (*topic).into();
+                }
+                chunk.push((Arc::clone(&last), payload.0));
             }
             if chunk.is_empty() {
                 break;
             }
             py.check_signals()?;
-            py.detach(|| batch.publish(handle, &options, timeout, chunk.drain(..)));
+            py.detach(|| batch.publish(handle, &options, timeout, chunk.drain(..).collect()));
         }
         while !batch.waiting.is_empty() {
             py.check_signals()?;
@@ -469,8 +475,9 @@ impl Drop for Starting<'_> {
 
 /// Messages that are converted at one go, with the interpreter, before they are published without it.
 const CHUNK: usize = ringmq::BATCH_MAX;
-/// Chunks that may wait for their answers.
-const WINDOW: usize = 16;
+/// Chunks that may wait for their answers: fewer messages than a full queue holds back by default, so that a slow reader
+/// makes one publisher wait and not fail.
+const WINDOW: usize = 3;
 
 /// Messages that are published together.
 struct Batch {
@@ -485,9 +492,8 @@ impl Batch {
         handle: &Handle,
         options: &PublishOptions,
         timeout: Duration,
-        messages: impl Iterator<Item = (String, Payload)>,
+        messages: Vec<(Arc<str>, Bytes)>,
     ) {
-        let messages: Vec<_> = messages.map(|(topic, payload)| (topic, payload.0)).collect();
         if self.waiting.len() >= WINDOW {
             self.take(timeout);
         }

@@ -216,6 +216,22 @@ def test_counters_add_up(broker: ringmq.Broker) -> None:
     assert broker.driver in ("uring", "epoll")
 
 
+def test_a_batch_waits_for_a_slow_reader(broker: ringmq.Broker) -> None:
+    count = 5_000
+    with broker.subscribe("t", maxlen=10) as messages:
+
+        def read() -> None:
+            time.sleep(0.3)
+            for _ in range(count):
+                messages.get()
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        published = broker.publish_many((("t", b"x") for _ in range(count)), qos=1, timeout=30)
+        reader.join()
+        assert (published.matched, published.dropped) == (count, 0)
+
+
 def test_messages_are_acknowledged_by_hand(broker: ringmq.Broker) -> None:
     with broker.subscribe("t", unacknowledged_max=1) as by_hand, broker.subscribe("t") as taking:
         for text in (b"1", b"2"):

@@ -3,6 +3,7 @@
 
 use std::num::NonZeroU16;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use ringmq_wire::message::Message;
@@ -66,8 +67,8 @@ pub trait LocalSink {
 /// One message of several that are published at one go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalMessage {
-    /// Topic name; checked by the shard.
-    pub topic: String,
+    /// Topic name; checked by the shard, once for messages in a row that share it.
+    pub topic: Arc<str>,
     /// Payload.
     pub payload: Bytes,
 }

@@ -1,5 +1,8 @@
 //! In-process handles: each is a session of this shard whose messages leave through its sink.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use ringmq_proto::session::{Change, Entry};
 use ringmq_proto::time::Now;
 use ringmq_wire::message::{Message, MessageParts, Payload};
@@ -108,7 +111,8 @@ impl Shard {
             }
             LocalInput::Publish { local, ticket, topic, payload, qos, retain, properties, hold } => {
                 let how = How { qos, retain, properties: &properties, hold };
-                self.local_publish(now, local, ticket, LocalMessage { topic, payload }, &how);
+                let is_topic = self.is_topic(&topic);
+                self.local_publish(now, local, ticket, (&topic, is_topic), payload, &how);
             }
             LocalInput::PublishMany { local, ticket, messages, qos, retain, properties, hold } => {
                 let how = How { qos, retain, properties: &properties, hold };
@@ -187,9 +191,19 @@ impl Shard {
             return self.effects.push(Effect::LocalDone { ticket, outcome });
         }
         self.batches.insert(ticket, LocalBatch::new(messages.len()));
-        for message in messages {
-            self.local_publish(now, local, ticket, message, how);
+        let mut last: Option<(Arc<str>, bool)> = None;
+        for LocalMessage { topic, payload } in messages {
+            let is_topic = match &last {
+                Some((known, is_topic)) if Arc::ptr_eq(known, &topic) => *is_topic,
+                _ => self.is_topic(&topic),
+            };
+            self.local_publish(now, local, ticket, (&topic, is_topic), payload, how);
+            last = Some((topic, is_topic));
         }
+    }
+
+    fn is_topic(&self, topic: &str) -> bool {
+        TopicName::new(topic).is_ok() && topic.split('/').count() <= self.settings.topic_levels_max
     }
 
     fn local_publish(
@@ -197,20 +211,15 @@ impl Shard {
         now: Now,
         local: LocalId,
         ticket: LocalTicket,
-        message: LocalMessage,
+        (topic, is_topic): (&str, bool),
+        payload: Bytes,
         how: &How<'_>,
     ) {
-        let LocalMessage { topic, payload } = message;
         let How { qos, retain, properties, hold } = *how;
         let refused = |reason| LocalOutcome::Published { reason, matched: 0, dropped: 0, full: None };
         let outcome = match self.local_session(local) {
             None => LocalOutcome::Refused(ReasonCode::SERVER_SHUTTING_DOWN),
-            Some(_)
-                if TopicName::new(&topic).is_err()
-                    || topic.split('/').count() > self.settings.topic_levels_max =>
-            {
-                refused(ReasonCode::TOPIC_NAME_INVALID)
-            }
+            Some(_) if !is_topic => refused(ReasonCode::TOPIC_NAME_INVALID),
             Some(_) if properties.check(Place::Publish).is_err() => refused(ReasonCode::MALFORMED_PACKET),
             Some(_) if self.deferred.len() + self.matching.len() >= DEFERRED_MAX => {
                 refused(ReasonCode::QUOTA_EXCEEDED)
@@ -219,7 +228,7 @@ impl Shard {
                 let properties = properties.as_properties();
                 let expiry = properties.u32(Property::MessageExpiryInterval);
                 let message = Message::new(MessageParts {
-                    topic: &topic,
+                    topic,
                     qos,
                     retain,
                     properties,

@@ -181,6 +181,11 @@ impl Message {
         self.large.clone().unwrap_or_else(|| Bytes::copy_from_slice(self.payload()))
     }
 
+    /// What it says, to be kept, unless it lies in the message's own block.
+    pub fn large_payload(&self) -> Option<Bytes> {
+        self.large.clone()
+    }
+
     /// Whether the payload lies in the message's own block.
     pub fn is_inline(&self) -> bool {
         self.large.is_none()

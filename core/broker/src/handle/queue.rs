@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use ringmq_shard::{LocalDelivery, LocalSink};
 use ringmq_wire::{PacketId, Properties, PropertiesBuffer, Qos};
 
@@ -18,8 +18,11 @@ use super::receipts::{Receipt, Receipts};
 /// A message that arrived at a subscription.
 #[derive(Clone, Debug)]
 pub struct ReceivedMessage {
-    topic: String,
-    payload: Bytes,
+    /// The topic name, and behind it a payload that is small.
+    text: Bytes,
+    topic_bytes: usize,
+    /// A payload that is not.
+    large: Option<Bytes>,
     properties: PropertiesBuffer,
     subscription_ids: Vec<u32>,
     expiry_left_seconds: Option<u32>,
@@ -29,12 +32,16 @@ pub struct ReceivedMessage {
 }
 
 impl ReceivedMessage {
-    fn new(delivery: &LocalDelivery<'_>, receipt: Option<Arc<Receipt>>) -> Self {
+    fn new(delivery: &LocalDelivery<'_>, receipt: Option<Arc<Receipt>>, blocks: &mut Blocks) -> Self {
+        let message = delivery.message;
         let mut properties = PropertiesBuffer::new();
-        properties.push_raw(delivery.message.properties());
+        properties.push_raw(message.properties());
+        let (topic, large) = (message.topic().as_bytes(), message.large_payload());
+        let text = blocks.cut(topic, if large.is_some() { &[] } else { message.payload() });
         Self {
-            topic: delivery.message.topic().to_owned(),
-            payload: delivery.message.payload_bytes(),
+            text,
+            topic_bytes: topic.len(),
+            large,
             properties,
             subscription_ids: delivery.subscription_ids.to_vec(),
             expiry_left_seconds: delivery.expiry_left_seconds,
@@ -53,17 +60,17 @@ impl ReceivedMessage {
     /// Its topic name.
     #[must_use]
     pub fn topic(&self) -> &str {
-        &self.topic
+        std::str::from_utf8(&self.text[..self.topic_bytes]).unwrap_or_default()
     }
     /// What it says.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
-        &self.payload
+        self.large.as_ref().map_or(&self.text[self.topic_bytes..], |large| large)
     }
     /// What it says, to be kept; large payloads are shared with the broker, not copied.
     #[must_use]
     pub fn payload_bytes(&self) -> Bytes {
-        self.payload.clone()
+        self.large.clone().unwrap_or_else(|| self.text.slice(self.topic_bytes..))
     }
     /// The properties the publisher gave it, in the publisher's order.
     #[must_use]
@@ -89,6 +96,30 @@ impl ReceivedMessage {
     #[must_use]
     pub fn retain(&self) -> bool {
         self.retain
+    }
+}
+
+/// Bytes of a block that small messages share. Who keeps one message keeps its block, so it is not larger.
+const BLOCK_BYTES: usize = 1 << 10;
+/// Bytes of topic and payload from which a message has its own.
+const SHARING_BYTES_MAX: usize = BLOCK_BYTES / 4;
+
+/// Where topics and small payloads are copied to: memory is taken once for many of them.
+#[derive(Default)]
+struct Blocks(BytesMut);
+
+impl Blocks {
+    fn cut(&mut self, topic: &[u8], payload: &[u8]) -> Bytes {
+        let bytes = topic.len() + payload.len();
+        if bytes > SHARING_BYTES_MAX {
+            return Bytes::from([topic, payload].concat());
+        }
+        if self.0.capacity() < bytes {
+            self.0 = BytesMut::with_capacity(BLOCK_BYTES);
+        }
+        self.0.extend_from_slice(topic);
+        self.0.extend_from_slice(payload);
+        self.0.split().freeze()
     }
 }
 
@@ -201,23 +232,48 @@ impl Queue {
 pub(super) struct Sink {
     queue: Arc<Queue>,
     receipts: Option<Arc<Receipts>>,
-    /// Something arrived in this turn and nobody was woken yet.
-    arrived: bool,
+    blocks: Blocks,
+    /// What arrived in this turn and is not in the queue yet: one lock for all of it.
+    arrived: Vec<ReceivedMessage>,
+    /// How much more of it the queue has room for; it was asked when the first came.
+    room: usize,
 }
 
 impl Sink {
     /// The side that puts in; with receipts, what it put in is to be acknowledged.
     pub fn new(queue: Arc<Queue>, receipts: Option<Receipts>) -> Self {
-        Self { queue, receipts: receipts.map(Arc::new), arrived: false }
+        let receipts = receipts.map(Arc::new);
+        Self { queue, receipts, blocks: Blocks::default(), arrived: Vec::new(), room: 0 }
+    }
+    /// How much the queue takes in this turn; false when that is nothing.
+    fn ask_for_room(&mut self) -> bool {
+        let mut state = lock(&self.queue.state);
+        if state.ended {
+            // The session's end is under way.
+            self.room = usize::MAX;
+            return true;
+        }
+        self.room = self.queue.messages_max.saturating_sub(state.messages.len() + self.arrived.len());
+        state.refused |= self.room == 0;
+        self.room > 0
     }
     fn wake(&mut self, ended: bool) {
-        self.arrived = false;
+        self.room = 0;
         let wakers = {
             let mut state = lock(&self.queue.state);
+            hand_over(&mut state, &mut self.arrived);
             state.ended |= ended;
             self.queue.wake(&mut state)
         };
         wakers.into_iter().for_each(wake);
+    }
+}
+
+/// Behind the end, which its reader may have brought about, nothing is read any more.
+fn hand_over(state: &mut State, arrived: &mut Vec<ReceivedMessage>) {
+    match state.ended {
+        true => arrived.clear(),
+        false => state.messages.extend(arrived.drain(..)),
     }
 }
 
@@ -231,24 +287,19 @@ impl LocalSink for Sink {
         }
     }
     fn push(&mut self, delivery: &LocalDelivery<'_>) -> bool {
-        let mut state = lock(&self.queue.state);
-        if state.ended {
-            // Its reader has closed it; the session's end is under way.
-            return true;
-        }
-        if state.messages.len() >= self.queue.messages_max {
-            state.refused = true;
+        if self.room == 0 && !self.ask_for_room() {
             return false;
         }
+        self.room -= 1;
         let receipt = self.receipts.as_ref().zip(delivery.packet_id).map(|(all, id)| Receipt::new(all, id));
-        state.messages.push_back(ReceivedMessage::new(delivery, receipt));
-        self.arrived = true;
+        self.arrived.push(ReceivedMessage::new(delivery, receipt, &mut self.blocks));
         true
     }
     fn flush(&mut self) {
-        if self.arrived {
+        if !self.arrived.is_empty() {
             self.wake(false);
         }
+        self.room = 0;
     }
     fn end(&mut self) {
         self.wake(true);
@@ -301,6 +352,12 @@ mod tests {
     use super::*;
 
     fn put(sink: &mut Sink, payload: &str) -> bool {
+        let taken = push(sink, payload);
+        sink.flush();
+        taken
+    }
+
+    fn push(sink: &mut Sink, payload: &str) -> bool {
         let message = Rc::new(Message::new(MessageParts {
             topic: "a/b",
             qos: Qos::AtLeastOnce,
@@ -311,16 +368,14 @@ mod tests {
             publisher: 0,
             stamp: 0,
         }));
-        let taken = sink.push(&LocalDelivery {
+        sink.push(&LocalDelivery {
             message: &message,
             qos: Qos::AtLeastOnce,
             packet_id: None,
             retain: false,
             subscription_ids: &[7],
             expiry_left_seconds: None,
-        });
-        sink.flush();
-        taken
+        })
     }
 
     fn taken(queue: &Queue) -> (String, bool) {
@@ -343,6 +398,29 @@ mod tests {
         assert_eq!(taken(&queue), (String::from("2"), true));
         assert_eq!(taken(&queue), (String::from("3"), false));
         assert_eq!(queue.len(), 1);
+    }
+
+    /// A turn that fills the queue wakes its reader: what it put in before it was refused is there.
+    #[test]
+    fn a_reader_is_woken_by_a_turn_that_was_refused() {
+        let queue = Queue::new(2);
+        let mut sink = Sink::new(Arc::clone(&queue), None);
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        assert!(queue.poll(&mut Context::from_waker(&waker)).is_pending());
+        assert!(push(&mut sink, "1") && push(&mut sink, "2") && !push(&mut sink, "3"));
+        assert_eq!((queue.len(), woken.0.load(Ordering::SeqCst)), (0, false), "the turn goes on");
+        sink.flush();
+        assert_eq!((queue.len(), woken.0.load(Ordering::SeqCst)), (2, true));
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl std::task::Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::SeqCst);
+        }
     }
 
     #[test]

@@ -196,7 +196,7 @@ fn several_messages_at_one_go_have_one_answer_with_the_sums() {
         listen(&mut world, shards - 1, 2, "t/#");
         let many = |world: &mut World, ticket, topics: &[&str], hold| {
             let message = |(number, topic): (usize, &&str)| LocalMessage {
-                topic: (*topic).to_owned(),
+                topic: (*topic).into(),
                 payload: Bytes::from(number.to_string()),
             };
             let input = LocalInput::PublishMany {
