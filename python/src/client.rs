@@ -157,8 +157,9 @@ fn codes(py: Python<'_>, codes: Vec<ReasonCode>) -> PyResult<Py<PyAny>> {
     Ok(values(&codes).into_pyobject(py)?.into_any().unbind())
 }
 
-fn values(codes: &[ReasonCode]) -> Vec<u8> {
-    codes.iter().map(|code| code.value()).collect()
+/// A list in Python, where numbers of eight bits would be `bytes`.
+fn values(codes: &[ReasonCode]) -> Vec<u16> {
+    codes.iter().map(|code| code.value().into()).collect()
 }
 
 /// A filter with its options: QoS, no local, retain as published, retain handling.
@@ -396,7 +397,7 @@ impl Client {
         identifier: Option<u32>,
         user_properties: Option<&Bound<'_, PyAny>>,
         timeout: f64,
-    ) -> PyResult<Vec<u8>> {
+    ) -> PyResult<Vec<u16>> {
         let client = self.client(py)?;
         let request = subscribe_request(filters, identifier, user_properties)?;
         let answer = block(py, wait::seconds(timeout)?, client.subscribe(request), errors::request)?;
@@ -421,7 +422,7 @@ impl Client {
         filters: Vec<String>,
         user_properties: Option<&Bound<'_, PyAny>>,
         timeout: f64,
-    ) -> PyResult<Vec<u8>> {
+    ) -> PyResult<Vec<u16>> {
         let client = self.client(py)?;
         let request = unsubscribe_request(filters, user_properties)?;
         let answer = block(py, wait::seconds(timeout)?, client.unsubscribe(request), errors::request)?;

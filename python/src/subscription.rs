@@ -39,8 +39,9 @@ impl Subscription {
         self.filters.clone()
     }
     #[getter]
-    fn granted(&self, py: Python<'_>) -> PyResult<Vec<u8>> {
-        Ok(self.open(py)?.get(py)?.granted().iter().map(|qos| *qos as u8).collect())
+    fn granted(&self, py: Python<'_>) -> PyResult<Vec<u16>> {
+        // Not of `u8`, which Python would have as `bytes`.
+        Ok(self.open(py)?.get(py)?.granted().iter().map(|qos| *qos as u16).collect())
     }
     #[getter]
     fn name(&self, py: Python<'_>) -> PyResult<String> {

@@ -107,6 +107,7 @@ def test_what_mqtt_does_not_allow_has_the_code_of_its_clause(broker: ringmq.Brok
 def test_retained_messages_and_subscription_options(broker: ringmq.Broker) -> None:
     broker.publish("r/1", b"kept", qos=1, retain=True)
     with broker.subscribe("r/#", subscription_identifier=7) as messages:
+        assert messages.granted == [2]
         message = messages.get()
         assert (message.payload, message.retain, message.subscription_identifiers) == (b"kept", True, [7])
     with broker.subscribe("r/#", retain_handling=2, retain_as_published=True) as messages:

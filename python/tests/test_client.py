@@ -21,6 +21,7 @@ def test_every_version_and_quality_publishes_and_receives(broker: ringmq.Broker,
         assert client.state == "connected"
         assert client.client_id == "one"
         assert client.subscribe({"a": 0, "b": 1, "c/#": 2}) == [0, 1, 2]
+        assert client.send_subscribe([("a", 0, False, False, 0)]) == [0]
         for topic, qos in (("a", 0), ("b", 1), ("c/d", 2)):
             client.publish(topic, topic, qos=qos).wait()
             message = client.get()
