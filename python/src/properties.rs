@@ -56,14 +56,18 @@ fn push(properties: &mut PropertiesBuffer, name: &str, value: &Bound<'_, PyAny>)
             }
         },
         "message_expiry_interval" => properties.push_u32(Property::MessageExpiryInterval, value.extract()?),
-        "content_type" => properties.push_str(Property::ContentType, &value.extract::<String>()?),
-        "response_topic" => properties.push_str(Property::ResponseTopic, &value.extract::<String>()?),
+        "content_type" => properties.push_str(Property::ContentType, &text(name, value)?),
+        "response_topic" => properties.push_str(Property::ResponseTopic, &text(name, value)?),
         "correlation_data" => {
-            properties.push_bytes(Property::CorrelationData, &value.extract::<Payload>()?.0);
+            let data = value.extract::<Payload>()?.0;
+            bounded(name, &data)?;
+            properties.push_bytes(Property::CorrelationData, &data);
         }
         "user_properties" => {
-            for (name, value) in pairs(value)? {
-                properties.push_user(&name, &value);
+            for (key, value) in pairs(value)? {
+                bounded(name, key.as_bytes())?;
+                bounded(name, value.as_bytes())?;
+                properties.push_user(&key, &value);
             }
         }
         other => {
@@ -73,6 +77,20 @@ fn push(properties: &mut PropertiesBuffer, name: &str, value: &Bound<'_, PyAny>)
         }
     }
     Ok(())
+}
+
+fn text(name: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
+    let text: String = value.extract()?;
+    bounded(name, text.as_bytes())?;
+    Ok(text)
+}
+
+/// What is longer would be left out of the message.
+fn bounded(name: &str, value: &[u8]) -> PyResult<()> {
+    match value.len() {
+        0..=0xFFFF => Ok(()),
+        bytes => Err(PyValueError::new_err(format!("{name} has at most 65,535 bytes, not {bytes}"))),
+    }
 }
 
 const NAMES: [&str; 6] = [

@@ -49,6 +49,23 @@ def test_what_is_published_arrives_with_all_it_has(broker: ringmq.Broker) -> Non
 
 
 @pytest.mark.parametrize(
+    "properties",
+    [
+        {"content_type": "x" * 65_536},
+        {"response_topic": "x" * 65_536},
+        {"correlation_data": bytes(65_536)},
+        {"user_properties": [("x" * 65_536, "")]},
+        {"user_properties": [("", "x" * 65_536)]},
+    ],
+)
+def test_a_property_that_is_too_long_is_refused(
+    broker: ringmq.Broker, properties: ringmq.PublishProperties
+) -> None:
+    with pytest.raises(ValueError, match="at most 65,535 bytes"):
+        broker.publish("t", **properties)
+
+
+@pytest.mark.parametrize(
     ("given", "payload"),
     [(b"a", b"a"), (bytearray(b"b"), b"b"), (memoryview(b"xcx")[1:2], b"c"), ("é", "é".encode()), (b"", b"")],
 )
