@@ -29,11 +29,14 @@ use crate::properties::{Quality, publish_properties, retain_handling};
 use crate::subscription::Subscription;
 use crate::wait;
 
-/// What came of a publish.
+/// What came of a publish in the process.
 #[pyclass(frozen, get_all, eq, module = "ringmq._ringmq")]
 #[derive(PartialEq, Eq)]
 pub struct Published {
+    /// Sessions whose subscriptions matched, each counted once; those of other programs' clients and of this program
+    /// alike.
     matched: u32,
+    /// Of those, sessions that did not get a message of QoS 0, because their queue was full.
     dropped: u32,
 }
 
@@ -177,6 +180,13 @@ impl Broker {
             starting: AtomicBool::new(false),
         })
     }
+    /// Starts it; when this returns it accepts connections.
+    ///
+    /// Raises:
+    ///     ConfigError: A file it reads is wrong.
+    ///     StartError: The machine does not give what it needs; says what to do.
+    ///     Error: It runs already.
+    ///     ForkError: A broker was started before the process forked.
     fn start(&self, py: Python<'_>) -> PyResult<()> {
         static STARTED_AT: AtomicU64 = AtomicU64::new(u64::MAX);
         // Executors that wait for the next broker are in the process that made them.
@@ -194,16 +204,19 @@ impl Broker {
         *self.running.write().map_err(|_| errors::poisoned())? = Some(Arc::new(Owned::new(running)));
         Ok(())
     }
-    /// Asks and tells these from the next start on; who decides is asked instead of the files that the options name.
+    /// Asks and tells these `hooks` from the next start on; who decides is asked instead of the files that the options
+    /// name.
     fn set_hooks(&self, hooks: Py<Hooks>) -> PyResult<()> {
         *self.hooks.lock().map_err(|_| errors::poisoned())? = Some(hooks);
         Ok(())
     }
-    /// Has these go wrong from the next start on.
+    /// Has these `faults` from the next start on.
     fn set_faults(&self, faults: &Faults) -> PyResult<()> {
         *self.faults.lock().map_err(|_| errors::poisoned())? = Some(Arc::clone(&faults.0));
         Ok(())
     }
+    /// Stops it: publishes the wills of connected clients, says goodbye and closes everything, within the option
+    /// `stop_deadline`. Without effect when it does not run.
     fn stop(&self, py: Python<'_>) -> PyResult<()> {
         let running = self.running.write().map_err(|_| errors::poisoned())?.take();
         if let Some(running) = &running {
@@ -214,6 +227,14 @@ impl Broker {
         py.detach(|| drop(running));
         Ok(())
     }
+    /// Goes on with these options, all or nothing. What is not given has its default again.
+    ///
+    /// Returns:
+    ///     The names of keys whose new values take effect at the next start only.
+    ///
+    /// Raises:
+    ///     ConfigError: An option or a file is wrong; then nothing has changed.
+    ///     StoppedError: It does not run.
     #[pyo3(signature = (**options))]
     fn reload(&self, py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Vec<&'static str>> {
         let options = options::from_keywords(py, options)?;
@@ -230,39 +251,69 @@ impl Broker {
         *self.options.lock().map_err(|_| errors::poisoned())? = options;
         Ok(report.at_next_start)
     }
+    /// Whether it was started and not yet stopped; true of one that has failed (`failed` says why) until it is stopped.
     #[getter]
     fn is_running(&self) -> PyResult<bool> {
         Ok(self.running.read().map_err(|_| errors::poisoned())?.is_some())
     }
+    /// All listeners as clients write them, such as `mqtt://127.0.0.1:41373`, with the ports that were bound, in the
+    /// order of the options.
+    ///
+    /// Raises:
+    ///     StoppedError: It does not run.
     #[getter]
     fn urls(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         let running = self.running(py)?;
         let urls = running.get(py)?.urls.read().map_err(|_| errors::poisoned())?;
         Ok(urls.clone())
     }
+    /// The port of the first TCP listener, 1 to 65,535; 0 where there is none.
+    ///
+    /// Raises:
+    ///     StoppedError: It does not run.
     #[getter]
     fn port(&self, py: Python<'_>) -> PyResult<u16> {
         self.ask(py, ringmq::Broker::port)
     }
+    /// The TCP addresses where it listens: pairs of IP address and port, in the order of the options.
+    ///
+    /// Raises:
+    ///     StoppedError: It does not run.
     #[getter]
     fn addresses(&self, py: Python<'_>) -> PyResult<Vec<(String, u16)>> {
         self.ask(py, |broker| {
             broker.addresses().iter().map(|address| (address.ip().to_string(), address.port())).collect()
         })
     }
+    /// How it talks to the kernel: `"epoll"` (the package's default) or `"uring"`.
+    ///
+    /// Raises:
+    ///     StoppedError: It does not run.
     #[getter]
     fn driver(&self, py: Python<'_>) -> PyResult<String> {
         self.ask(py, |broker| format!("{:?}", broker.driver()).to_lowercase())
     }
+    /// How many shards it has: threads of which each serves clients of its own.
+    ///
+    /// Raises:
+    ///     StoppedError: It does not run.
     #[getter]
     fn shards(&self, py: Python<'_>) -> PyResult<usize> {
         self.ask(py, ringmq::Broker::shards)
     }
+    /// Which shard has panicked and why; `None` while the broker works. One that has failed has closed its ports and
+    /// disconnected its clients, and is to be stopped.
+    ///
+    /// Raises:
+    ///     StoppedError: It does not run.
     #[getter]
     fn failed(&self, py: Python<'_>) -> PyResult<Option<String>> {
         self.ask(py, ringmq::Broker::failed)
     }
-    /// The counters of all shards together, by name.
+    /// The counters of all shards together, by name, since the start.
+    ///
+    /// Raises:
+    ///     StoppedError: It does not run.
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let sums = self.ask(py, ringmq::Broker::counter_sums)?;
         let dict = PyDict::new(py);
@@ -271,6 +322,35 @@ impl Broker {
         }
         Ok(dict)
     }
+    /// Publishes a message from this program, without a connection, and returns when every session that matches has
+    /// taken it.
+    ///
+    /// At QoS 1 and 2 it waits for room in full queues. At QoS 0 a session whose queue is full does not get the
+    /// message, and is counted. Messages of one broker object keep their order. This program's own messages are not
+    /// shown to `on_publish`.
+    ///
+    /// Args:
+    ///     topic: A topic name (MQTT 5.0, 4.7): no wildcards, 1 to 65,535 bytes of UTF-8, and no more levels than the
+    ///         option `topic_levels_max` says.
+    ///     payload: Text is sent as UTF-8. The whole message may have as many bytes as the option `packet_bytes_max`
+    ///         says.
+    ///     qos: 0 (default), 1 or 2 (MQTT 5.0, 4.3). A subscriber gets at most the QoS that was granted to it.
+    ///     retain: Whether it becomes the topic's retained message (MQTT 5.0, 3.3.1.3); an empty payload removes that.
+    ///     timeout: Seconds to wait for room and for the answer, from 0 on; the answer may take half a second more.
+    ///     **properties: Properties of the message (MQTT 5.0, 3.3.2.3); see `PublishProperties`.
+    ///
+    /// Returns:
+    ///     How many sessions matched, and how many of them did not get it.
+    ///
+    /// Raises:
+    ///     QueueFullError: At QoS 1 or 2 a session's queue stayed full; the others have the message.
+    ///     PublishError: Topic or properties break a rule of MQTT, the message is too large (0x95), or the broker
+    ///         refused it, such as another retained message than it may keep (0x97).
+    ///     Timeout: No answer in time; the message may still be delivered.
+    ///     StoppedError: The broker does not run, or has failed.
+    ///     ValueError: `qos`, `timeout` or a property is out of range.
+    ///     OverflowError: A number is below 0 or greater than its field.
+    ///     TypeError: A payload of another type, or a property of another name.
     #[pyo3(signature = (topic, payload = Payload::default(), *, qos = Quality::default(), retain = false, timeout = 5.0, **properties), text_signature = "($self, topic, payload=b'', *, qos=0, retain=False, timeout=5.0, **properties)")]
     fn publish(
         &self,
@@ -302,6 +382,15 @@ impl Broker {
             .map(Into::into)
             .map_err(|error| errors::publish(py, &error))
     }
+    /// As `publish`, without waiting: hands the message in and gives its answer, which `ringmq.aio` waits for.
+    ///
+    /// Args:
+    ///     topic, payload, qos, retain, **properties: As for `publish`.
+    ///     timeout: Seconds for which full queues may hold the answer back.
+    ///
+    /// Raises:
+    ///     Timeout: The broker takes no more at present.
+    ///     PublishError, StoppedError, ValueError, OverflowError, TypeError: As for `publish`.
     #[pyo3(signature = (topic, payload = Payload::default(), *, qos = Quality::default(), retain = false, timeout = 5.0, **properties), text_signature = "($self, topic, payload=b'', *, qos=0, retain=False, timeout=5.0, **properties)")]
     fn publish_later(
         &self,
@@ -326,31 +415,59 @@ impl Broker {
             }) as Made
         }))
     }
-    /// The sessions of all clients: ClientID, connected, user name, address, version, keep alive, session expiry interval,
-    /// subscriptions, messages queued, bytes of them, messages in flight.
+    /// The sessions of all clients, as tuples: ClientID, connected, user name, address, version, keep alive, session
+    /// expiry interval, subscriptions, messages queued, bytes of them, messages in flight. Times are in seconds.
+    ///
+    /// Raises:
+    ///     Timeout: The broker did not answer within `timeout` seconds.
+    ///     StoppedError: It does not run.
     fn session_reports<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Vec<Bound<'py, PyTuple>>> {
         let timeout = wait::seconds(timeout)?;
         let found = self.ask_long(py, timeout, move |broker| broker.sessions(timeout))?;
         found.into_iter().map(|report| session_tuple(py, report)).collect()
     }
-    /// Disconnects a client, and ends its session if that is wanted; says whether there was such a session.
+    /// Disconnects the client with this `client_id`, which is told 0x98 Administrative action (MQTT 5.0, 3.14.2.1). Its
+    /// will is published. With `end_session` its session ends, else it stays as long as it outlives a connection.
+    ///
+    /// Returns:
+    ///     Whether there was such a session.
+    ///
+    /// Raises:
+    ///     Timeout: The broker did not answer within `timeout` seconds.
+    ///     StoppedError: It does not run.
     fn kick(&self, py: Python<'_>, client_id: String, end_session: bool, timeout: f64) -> PyResult<bool> {
         let timeout = wait::seconds(timeout)?;
         self.ask_long(py, timeout, move |broker| broker.kick(&client_id, end_session, timeout))
     }
-    /// The retained messages that match a filter, in the order of their topics.
+    /// The retained messages whose topics match a filter, in the order of their topics.
+    ///
+    /// Raises:
+    ///     SubscribeError: It is no topic filter.
+    ///     Timeout: The broker did not answer within `timeout` seconds.
+    ///     StoppedError: It does not run.
     fn retained_messages(&self, py: Python<'_>, filter: String, timeout: f64) -> PyResult<Vec<Message>> {
         let timeout = wait::seconds(timeout)?;
         let found = self.ask_long(py, timeout, move |broker| broker.retained(&filter, timeout))?;
         Ok(found.into_iter().map(Message::retained).collect())
     }
-    /// Ends all clients' sessions and forgets all retained messages.
+    /// Makes the broker as good as new: disconnects all clients, ends their sessions, and forgets all retained messages
+    /// but the broker's own. Subscriptions of this program stay, and so do the counters.
+    ///
+    /// Raises:
+    ///     Timeout: The broker did not answer within `timeout` seconds; default 5.
+    ///     StoppedError: It does not run.
     #[pyo3(signature = (timeout = 5.0))]
     fn reset(&self, py: Python<'_>, timeout: f64) -> PyResult<()> {
         let timeout = wait::seconds(timeout)?;
         self.ask_long(py, timeout, move |broker| broker.reset(timeout))
     }
-    /// Sets the broker's clock ahead.
+    /// Sets the broker's clock ahead by `seconds`, at most ten years, and returns when what is due by then has
+    /// happened. With `keep_alive`, clients count as silent meanwhile.
+    ///
+    /// Raises:
+    ///     ValueError: A time below 0 or of more than ten years.
+    ///     Timeout: The broker did not answer within `timeout` seconds; the clock is ahead all the same.
+    ///     StoppedError: It does not run.
     fn advance_clock(&self, py: Python<'_>, seconds: f64, keep_alive: bool, timeout: f64) -> PyResult<()> {
         let (by, timeout) = (wait::seconds(seconds)?, wait::seconds(timeout)?);
         if by.as_secs_f64() < seconds {
@@ -358,8 +475,21 @@ impl Broker {
         }
         self.ask_long(py, timeout, move |broker| broker.advance_clock(by, keep_alive, timeout))
     }
-    /// Publishes pairs of topic and payload one after the other, waiting for their answers together. Gives the sums. When
-    /// some fail the others are published all the same, and the first failure is raised.
+    /// Publishes many messages, one after the other, and waits for their answers together.
+    ///
+    /// Args:
+    ///     messages: Pairs of topic and payload, from any iterable; no property goes with them.
+    ///     qos, retain: As for `publish`, the same for all of them.
+    ///     timeout: Seconds for each batch of up to 256 messages, as for `publish`.
+    ///
+    /// Returns:
+    ///     The sums of what `publish` gives.
+    ///
+    /// Raises:
+    ///     QueueFullError, PublishError, Timeout, StoppedError: The first failure, as for `publish`; the other messages
+    ///         are published all the same.
+    ///     ValueError, TypeError: `qos` or `timeout` is out of range, or something is no such pair; batches before that
+    ///         have been handed in.
     #[pyo3(signature = (messages, *, qos = Quality::default(), retain = false, timeout = 5.0), text_signature = "($self, messages, *, qos=0, retain=False, timeout=5.0)")]
     fn publish_many(
         &self,
@@ -401,6 +531,33 @@ impl Broker {
             None => Ok(batch.sum),
         }
     }
+    /// Subscribes this program, without a connection: opens a session, whose messages the subscription gives. Every
+    /// publish from then on arrives. It ends by `close`, by the end of a `with`, and with the broker.
+    ///
+    /// Args:
+    ///     *filters: Topic filters (MQTT 5.0, 4.7), `$share/NAME/FILTER` included (4.8.2); at least one, and all are
+    ///         granted or none.
+    ///     qos: The maximum QoS, 0 to 2 (MQTT 5.0, 3.8.3.1). Default 2: as published.
+    ///     maxlen: Messages that may wait in the session, at least 1, default 1,000; besides, as many again, at most
+    ///         128, may have been handed over to the reader. Beyond it publishers of QoS 1 and 2 are held back, at most
+    ///         until their timeout, and messages of QoS 0 are dropped and counted.
+    ///     retain_handling: When retained messages come (MQTT 5.0, 3.8.3.1): 0 now (default), 1 unless there was such a
+    ///         subscription, 2 never.
+    ///     retain_as_published: Whether messages keep the RETAIN flag with which they were published (MQTT 5.0,
+    ///         3.8.3.1); default false.
+    ///     subscription_identifier: Comes with each message of these filters (MQTT 5.0, 3.8.2.1.2), 1 to 268,435,455.
+    ///     unacknowledged_max: How many messages of QoS 1 and 2 may be taken and not yet acknowledged by
+    ///         `Subscription.acknowledge`, 1 to 65,535, and at most what the option `inflight_messages_max` says; what
+    ///         comes then waits in the session. Default 0: taking a message acknowledges it.
+    ///     timeout: Seconds to wait for the broker, from 0 on; default 5.
+    ///
+    /// Raises:
+    ///     SubscribeError: No filter was given, one breaks a rule of MQTT or was refused, or the identifier is out of
+    ///         range.
+    ///     Timeout: No answer in time.
+    ///     StoppedError: The broker does not run, or has failed.
+    ///     ValueError: `qos`, `retain_handling` or `timeout` is out of range.
+    ///     OverflowError: A number is below 0 or greater than its field.
     #[pyo3(signature = (*filters, qos = Quality(ringmq::Qos::ExactlyOnce), maxlen = 1000, retain_handling = 0, retain_as_published = false, subscription_identifier = None, unacknowledged_max = 0, timeout = 5.0), text_signature = "($self, *filters, qos=2, maxlen=1000, retain_handling=0, retain_as_published=False, subscription_identifier=None, unacknowledged_max=0, timeout=5.0)")]
     fn subscribe(
         &self,

@@ -24,8 +24,8 @@ impl Faults {
     fn new() -> Self {
         Self(faults::Faults::new())
     }
-    /// Adds one. `what` is drop, duplicate, delay, reset or refuse; `packet` a packet's number; `seconds` is the delay's,
-    /// `reason` the refusal's.
+    /// Adds one. `what` is drop, duplicate, delay, reset or refuse; `packet` a packet's number; `seconds` is the
+    /// delay's, `reason` the refusal's.
     fn add(
         &self,
         what: &str,
@@ -54,6 +54,7 @@ impl Faults {
         let rule = FaultRule { client_id: client, packet: packet.transpose()?, direction, times, fault };
         Ok(Fault(self.0.add(rule)))
     }
+    /// No packet has a fault any more.
     fn clear(&self) {
         self.0.clear();
     }
@@ -77,6 +78,7 @@ impl Fault {
     fn hits(&self) -> u64 {
         self.0.hits()
     }
+    /// No packet has it any more.
     fn remove(&self) {
         self.0.remove();
     }

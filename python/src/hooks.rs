@@ -17,6 +17,8 @@ pub struct Question(questions::Question);
 
 #[pymethods]
 impl Question {
+    /// What it is about: `connect`, `publish` and `subscribe` ask for permission, `message` for what becomes of a
+    /// message; `connected` and `disconnected` only tell.
     #[getter]
     fn action(&self) -> &'static str {
         match self.0.action() {
@@ -28,22 +30,27 @@ impl Question {
             Action::Disconnected => "disconnected",
         }
     }
+    /// The ClientID.
     #[getter]
     fn client_id(&self) -> &str {
         self.0.client_id()
     }
+    /// The user name, if there is one.
     #[getter]
     fn username(&self) -> Option<&str> {
         self.0.user_name()
     }
+    /// The password, where a client wants to connect with one.
     #[getter]
     fn password<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
         self.0.password().map(|password| PyBytes::new(py, password))
     }
+    /// `ADDRESS:PORT` of the client; `None` behind a Unix socket.
     #[getter]
     fn address(&self) -> Option<&str> {
         self.0.address()
     }
+    /// The topic name or topic filter; empty where it is about none.
     #[getter]
     fn topic(&self) -> &str {
         self.0.topic()
@@ -119,7 +126,7 @@ impl Hooks {
         let subjects = Subjects { authenticates, authorizes, connects, disconnects, publishes };
         Ok(Self(Questions::new(subjects, wait::seconds(cache_seconds)?)))
     }
-    /// The next question; `None` when none came in time, or when there will be none.
+    /// The next question; `None` when none came within `timeout` seconds, or when there will be none.
     fn take(&self, py: Python<'_>, timeout: f64) -> PyResult<Option<Question>> {
         let found = wait::until(py, wait::seconds(timeout)?, |until| match self.0.take(until) {
             Some(question) => Some(Some(question)),
@@ -131,6 +138,7 @@ impl Hooks {
     fn missed(&self) -> u64 {
         self.0.missed()
     }
+    /// Whether no more questions are taken.
     #[getter]
     fn closed(&self) -> bool {
         self.0.is_closed()

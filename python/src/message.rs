@@ -19,7 +19,8 @@ enum Source {
     Offered(String, Content),
 }
 
-/// A message that arrived.
+/// A message that arrived (PUBLISH; MQTT 5.0, 3.3), or that a broker keeps or is about to let pass. Its attributes
+/// are read-only, and become Python objects each time they are asked for.
 #[pyclass(frozen, module = "ringmq._ringmq", freelist = 256)]
 pub struct Message {
     source: Source,
@@ -84,6 +85,7 @@ impl Message {
 
 #[pymethods]
 impl Message {
+    /// The topic name (MQTT 5.0, 3.3.2.1), without a topic alias.
     #[getter]
     fn topic(&self) -> &str {
         match &self.source {
@@ -93,18 +95,27 @@ impl Message {
             Source::Offered(topic, _) => topic,
         }
     }
+    /// The payload as bytes of its own, copied each time. Payload and rest of the packet have at most 268,435,455 bytes
+    /// (MQTT 5.0, 2.1.4).
     #[getter]
     fn payload<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, self.slice())
     }
+    /// The payload as a read-only `memoryview` of bytes, without a copy of its own. It may outlive the message.
     #[getter]
     fn payload_view<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyMemoryView>> {
         payload::view(py, self.bytes())
     }
+    /// The payload as text.
+    ///
+    /// Raises:
+    ///     UnicodeDecodeError: It is not UTF-8.
     #[getter]
     fn text<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
         PyBytes::new(py, self.slice()).call_method0("decode")?.cast_into().map_err(Into::into)
     }
+    /// The QoS it was delivered with, 0, 1 or 2 (MQTT 5.0, 4.3); in `Broker.retained` and `on_publish`, the QoS it was
+    /// published with.
     #[getter]
     fn qos(&self) -> u8 {
         match &self.source {
@@ -114,6 +125,8 @@ impl Message {
             Source::Offered(_, message) => message.qos as u8,
         }
     }
+    /// The RETAIN flag (MQTT 5.0, 3.3.1.3): a retained message that a subscription brought, or as published where
+    /// Retain As Published was asked for. Always true in `Broker.retained`; in `on_publish` as the client gave it.
     #[getter]
     fn retain(&self) -> bool {
         match &self.source {
@@ -123,18 +136,26 @@ impl Message {
             Source::Offered(_, message) => message.retain,
         }
     }
+    /// The DUP flag (MQTT 5.0, 3.3.1.1): a client's server may have sent it before. False for all that came to no
+    /// client.
     #[getter]
     fn dup(&self) -> bool {
         self.as_client().is_some_and(ringmq_client::Message::dup)
     }
+    /// The Packet Identifier (MQTT 5.0, 2.2.1) by which it came to a client, 1 to 65,535; 0 at QoS 0 and for all that
+    /// came to no client.
     #[getter]
     fn packet_id(&self) -> u16 {
         self.as_client().map_or(0, ringmq_client::Message::packet_id)
     }
+    /// 1 says that the payload is UTF-8 text, 0 that it is bytes; `None` where the publisher says nothing (MQTT 5.0,
+    /// 3.3.2.3.2).
     #[getter]
     fn payload_format_indicator(&self) -> Option<u8> {
         self.properties().u8(Property::PayloadFormatIndicator)
     }
+    /// Seconds until it expires, as of its delivery; in `Broker.retained`, as of that call; in `on_publish`, as the
+    /// client gave it. `None`: never (MQTT 5.0, 3.3.2.3.3).
     #[getter]
     fn message_expiry_interval(&self) -> Option<u32> {
         match &self.source {
@@ -144,22 +165,28 @@ impl Message {
             Source::Offered(..) => self.properties().u32(Property::MessageExpiryInterval),
         }
     }
+    /// What the payload is, usually a MIME type (MQTT 5.0, 3.3.2.3.9); `None` where the publisher does not say.
     #[getter]
     fn content_type(&self) -> Option<&str> {
         self.properties().str(Property::ContentType)
     }
+    /// The topic name where a response is expected (MQTT 5.0, 3.3.2.3.5); `None` where none is.
     #[getter]
     fn response_topic(&self) -> Option<&str> {
         self.properties().str(Property::ResponseTopic)
     }
+    /// What a response is to carry, so that it is recognised (MQTT 5.0, 3.3.2.3.6); `None` where there is none.
     #[getter]
     fn correlation_data<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
         self.properties().bytes(Property::CorrelationData).map(|data| PyBytes::new(py, data))
     }
+    /// Names and values of the application's own, in their order; a name may come twice (MQTT 5.0, 3.3.2.3.7).
     #[getter]
     fn user_properties(&self) -> Vec<(&str, &str)> {
         self.properties().user_properties().collect()
     }
+    /// Identifiers of the subscriptions it matched, 1 to 268,435,455 each (MQTT 5.0, 3.3.2.3.8); empty where they have
+    /// none.
     #[getter]
     fn subscription_identifiers(&self) -> Vec<u32> {
         match &self.source {
@@ -168,7 +195,8 @@ impl Message {
             Source::Retained(_) | Source::Offered(..) => Vec::new(),
         }
     }
-    /// All properties as pairs of the specification's name and a value, in the order in which they came.
+    /// All properties as pairs of the specification's name and a value, in the order in which they came (MQTT 5.0,
+    /// 3.3.2.3).
     fn properties_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         property_list(py, self.properties())
     }

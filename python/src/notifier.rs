@@ -45,7 +45,8 @@ pub struct Notifier {
     inner: Arc<Inner>,
 }
 
-/// Has a notifier name a number. Who waits for the same thing again uses the same one, which is then remembered once.
+/// Has a notifier name a number. Who waits for the same thing again uses the same one, which is then remembered
+/// once.
 #[pyclass(frozen, module = "ringmq._ringmq", name = "Waker")]
 pub struct NumberWaker {
     waker: Waker,
@@ -61,6 +62,7 @@ impl NumberWaker {
 
 #[pymethods]
 impl NumberWaker {
+    /// The number that the notifier names.
     #[getter]
     fn number(&self) -> u64 {
         self.number
@@ -84,6 +86,7 @@ impl Notifier {
     fn wake(&self, number: u64) {
         self.inner.wake(number);
     }
+    /// The descriptor, an eventfd, for the event loop to watch.
     fn fileno(&self) -> i32 {
         self.inner.descriptor.as_raw_fd()
     }

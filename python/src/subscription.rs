@@ -12,7 +12,13 @@ use crate::message::Message;
 use crate::notifier::NumberWaker;
 use crate::wait;
 
-/// A session of this program with subscriptions.
+/// A session of this program in a broker, with its subscriptions: made by `Broker.subscribe`.
+///
+/// Iterate over it for messages, each as long as it takes. The iteration ends when the broker has stopped or the
+/// option `queue_policy` has ended the session; it raises `StoppedError` when the broker has failed, and for a
+/// subscription that was closed before. Several threads may read; each message goes to one of them. A `with` closes
+/// it at its end. `len` is how many messages were handed over and wait to be read, at most 128; a subscription is
+/// true even when that is 0. What waits for messages raises `ForkError` in a child of a fork.
 #[pyclass(frozen, module = "ringmq._ringmq")]
 pub struct Subscription {
     /// Nothing once it was closed.
@@ -34,19 +40,29 @@ impl Subscription {
 
 #[pymethods]
 impl Subscription {
+    /// The topic filters, as they were given.
     #[getter]
     fn filters(&self) -> Vec<String> {
         self.filters.clone()
     }
+    /// The QoS granted to each filter, 0 to 2, in the order of `filters` (MQTT 5.0, 3.9.3).
+    ///
+    /// Raises:
+    ///     StoppedError: It is closed.
     #[getter]
     fn granted(&self, py: Python<'_>) -> PyResult<Vec<u16>> {
         // Not of `u8`, which Python would have as `bytes`.
         Ok(self.open(py)?.get(py)?.granted().iter().map(|qos| *qos as u16).collect())
     }
+    /// The ClientID of its session, as `QueueFullError.subscription` and the log tell of it.
+    ///
+    /// Raises:
+    ///     StoppedError: It is closed.
     #[getter]
     fn name(&self, py: Python<'_>) -> PyResult<String> {
         Ok(self.open(py)?.get(py)?.name())
     }
+    /// Whether it was closed here. Of one that has ended with its broker, `get` says so.
     #[getter]
     fn closed(&self) -> PyResult<bool> {
         Ok(self.inner.read().map_err(|_| errors::poisoned())?.is_none())
@@ -58,6 +74,14 @@ impl Subscription {
     fn __bool__(&self) -> bool {
         true
     }
+    /// Takes the next message, waiting for it at most `timeout` seconds (from 0 on, default 5). That acknowledges it,
+    /// unless `unacknowledged_max` was given.
+    ///
+    /// Raises:
+    ///     Timeout: None came in time.
+    ///     StoppedError: It is closed, or has ended and everything was read: the broker has stopped or failed, or the
+    ///         option `queue_policy` has ended the session.
+    ///     ValueError: A `timeout` below 0.
     #[pyo3(signature = (timeout = 5.0))]
     fn get(&self, py: Python<'_>, timeout: f64) -> PyResult<Message> {
         let inner = self.open(py)?;
@@ -76,6 +100,17 @@ impl Subscription {
         };
         received.map(Message::local).map_err(|error| errors::receive(py, error))
     }
+    /// Takes the messages that are there: waits for the first as `get` does, and does not wait for more.
+    ///
+    /// Args:
+    ///     max: The most to take, default 1,000; with 0 it takes none and does not wait.
+    ///     timeout: Seconds to wait for the first, from 0 on; default 5.
+    ///
+    /// Returns:
+    ///     1 to `max` messages, in the order in which they came.
+    ///
+    /// Raises:
+    ///     Timeout, StoppedError, ValueError: As for `get`.
     #[pyo3(signature = (max = 1000, timeout = 5.0))]
     fn get_many<'py>(&self, py: Python<'py>, max: usize, timeout: f64) -> PyResult<Bound<'py, PyList>> {
         let list = PyList::empty(py);
@@ -93,6 +128,10 @@ impl Subscription {
         }
         Ok(list)
     }
+    /// For event loops: the next message in a tuple, or `None`, and then the waker is called when one comes.
+    ///
+    /// Raises:
+    ///     StoppedError: As for `get`.
     fn poll<'py>(&self, py: Python<'py>, waker: &NumberWaker) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let inner = self.open(py)?;
         let inner = inner.get(py)?;
@@ -109,9 +148,18 @@ impl Subscription {
             Poll::Pending => Ok(None),
         }
     }
+    /// Acknowledges a message that was taken, where `unacknowledged_max` was given: there is room for one more.
+    /// Acknowledgements may come in any order. What a shared subscription has not acknowledged when it ends goes to
+    /// another of its group.
+    ///
+    /// Returns:
+    ///     Whether there was something to acknowledge: false at QoS 0, for a message that was acknowledged before, and
+    ///     where taking it has done so.
     fn acknowledge(&self, message: &Message) -> bool {
         message.as_local().is_some_and(ringmq::ReceivedMessage::acknowledge)
     }
+    /// Ends the session; messages that were not read are dropped, and who waits for one gets `StoppedError`. Without
+    /// effect when it is closed.
     fn close(&self) -> PyResult<()> {
         let inner = self.inner.write().map_err(|_| errors::poisoned())?.take();
         // Whoever waits for a message holds it still, and is told.
