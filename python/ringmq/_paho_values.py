@@ -44,14 +44,14 @@ __all__ = [
 
 
 class CallbackAPIVersion(Enum):
-    """Which arguments callbacks get."""
+    """Which arguments callbacks get: those of paho-mqtt 1.x or of 2.x."""
 
     VERSION1 = 1
     VERSION2 = 2
 
 
 class MQTTErrorCode(IntEnum):
-    """What a call came to."""
+    """What a call came to; paho-mqtt's numbers."""
 
     MQTT_ERR_AGAIN = -1
     MQTT_ERR_SUCCESS = 0
@@ -74,7 +74,7 @@ class MQTTErrorCode(IntEnum):
 
 
 class MQTTProtocolVersion(IntEnum):
-    """Versions of MQTT."""
+    """Versions of MQTT, as CONNECT has them (MQTT 5.0, 3.1.2.2)."""
 
     MQTTv31 = 3
     MQTTv311 = 4
@@ -125,12 +125,12 @@ _CONNACK = {
 
 
 def error_string(error: int) -> str:
-    """What an error code means."""
+    """What an `MQTTErrorCode` means, in words."""
     return _ERRORS.get(cast(MQTTErrorCode, error), "Unknown error.")
 
 
 def connack_string(code: int | ReasonCode) -> str:
-    """What a return or reason code of CONNACK means."""
+    """What a return or reason code of CONNACK means, in words."""
     if isinstance(code, ReasonCode):
         return str(code)
     return _CONNACK.get(code, "Connection Refused: unknown reason.")
@@ -196,10 +196,11 @@ TO_CONNACK = {0x84: 1, 0x85: 2, 0x88: 3, 0x89: 3, 0x86: 4, 0x87: 5}
 
 
 class ReasonCode:
-    """A reason code of a packet (MQTT 5.0, 2.4). Equal to its number and to its name."""
+    """A reason code of a packet (MQTT 5.0, 2.4): `packetType`, one of `PacketTypes`, and `value`, its number. Equal to its
+    number and to its name."""
 
     def __init__(self, packetType: int, aName: str = "Success", identifier: int = -1) -> None:
-        """By name, or by number where that is not -1."""
+        """By name, or by number where that is not -1. Raises `KeyError` for a name that there is not."""
         self.packetType = packetType
         if identifier == -1:
             found = [value for value, name in _NAMES.items() if name == aName]
@@ -218,12 +219,12 @@ class ReasonCode:
         return _NAMES.get(self.value, f"Reason code {self.value}")
 
     def getId(self, name: str) -> int:
-        """The number of a name."""
+        """The number of a name. Raises `KeyError` for a name that there is not."""
         return ReasonCode(self.packetType, name).value
 
     @property
     def is_failure(self) -> bool:
-        """From 0x80 on it tells of a failure."""
+        """Whether it tells of a failure: from 0x80 on."""
         return self.value >= 0x80
 
     def __eq__(self, other: object) -> bool:
@@ -249,11 +250,11 @@ class ReasonCode:
         return f"ReasonCode({self.packetType}, {self.getName()!r})"
 
     def json(self) -> str:
-        """Its name."""
+        """Its name, as for JSON."""
         return self.getName()
 
     def pack(self) -> bytearray:
-        """Its byte."""
+        """Its number as one byte."""
         return bytearray([self.value])
 
 
@@ -289,7 +290,7 @@ class Properties:
         self.__dict__["_values"].clear()
 
     def json(self) -> dict[str, Any]:
-        """All of them by name."""
+        """All of them by name; bytes as hexadecimal text."""
         values: dict[str, Any] = self.__dict__["_values"]
         return {name: value.hex() if isinstance(value, bytes) else value for name, value in values.items()}
 
@@ -340,7 +341,7 @@ def keywords_of(properties: Properties | None, names: dict[str, str]) -> dict[st
 
 
 class SubscribeOptions:
-    """Options of one subscription (MQTT 5.0, 3.8.3.1)."""
+    """Options of one subscription (MQTT 5.0, 3.8.3.1): `QoS`, `noLocal`, `retainAsPublished` and `retainHandling`."""
 
     RETAIN_SEND_ON_SUBSCRIBE, RETAIN_SEND_IF_NEW_SUB, RETAIN_DO_NOT_SEND = range(3)
 
@@ -359,7 +360,7 @@ class SubscribeOptions:
 
 
 class ConnectFlags:
-    """Flags of CONNACK."""
+    """Flags of CONNACK (MQTT 5.0, 3.2.2.1): `session_present`, whether the server had kept the session."""
 
     def __init__(self, session_present: bool) -> None:
         """As given."""
@@ -370,7 +371,7 @@ class ConnectFlags:
 
 
 class DisconnectFlags:
-    """How a connection ended."""
+    """How a connection ended: `is_disconnect_packet_from_server`, whether the server has sent DISCONNECT."""
 
     def __init__(self, is_disconnect_packet_from_server: bool) -> None:
         """As given."""

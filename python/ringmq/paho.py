@@ -91,7 +91,8 @@ __all__ = [
 
 
 class MQTTMessage:
-    """A message that came."""
+    """A message that came (PUBLISH; MQTT 5.0, 3.3): `topic`, `payload` (bytes), `qos`, `retain`, `dup`, `mid` (its packet
+    identifier, 0 at QoS 0) and `timestamp` (`time.monotonic` when it was taken)."""
 
     def __init__(self, message: _ringmq.Message) -> None:
         """From the engine's."""
@@ -106,12 +107,12 @@ class MQTTMessage:
 
     @property
     def properties(self) -> Properties:
-        """Its properties."""
+        """Its properties (MQTT 5.0, 3.3.2.3); made anew each time, empty in 3.x."""
         return properties_of(PacketTypes.PUBLISH, self._message.properties_list())
 
 
 class MQTTMessageInfo:
-    """What becomes of a publish. `rc`, `mid`; also a pair of both."""
+    """What becomes of a publish: `rc`, an `MQTTErrorCode`, and `mid`, the number of the request; also a pair of both."""
 
     def __init__(self, mid: int, rc: MQTTErrorCode, receipt: _ringmq.Receipt | None) -> None:
         """As given."""
@@ -126,7 +127,13 @@ class MQTTMessageInfo:
         return (self.rc, self.mid)[index]
 
     def wait_for_publish(self, timeout: float | None = None) -> None:
-        """Waits until the server has it, at QoS 0 until it was sent, at most `timeout` seconds."""
+        """Waits until the server has it, at QoS 0 until it was sent, at most `timeout` seconds; by default as long as it
+        takes. Says nothing when the time is up: `is_published` does.
+
+        Raises:
+            ValueError: There was no room in the queue.
+            RuntimeError: It was not handed over, the server refused it, or the client was stopped before.
+        """
         if self._receipt is None:
             raise (ValueError if self.rc == MQTT_ERR_QUEUE_SIZE else RuntimeError)(
                 f"Message publish failed: {error_string(self.rc)}"
@@ -139,19 +146,24 @@ class MQTTMessageInfo:
             raise RuntimeError(f"Message publish failed: {error}") from error
 
     def is_published(self) -> bool:
-        """Whether the server has it."""
+        """Whether the server has it; at QoS 0, whether it was sent."""
         return self._receipt is not None and self._receipt.succeeded
 
 
 PENDING_MAX = 2_000_000
 """Requests whose answers have not been told yet."""
 PayloadType: TypeAlias = str | bytes | bytearray | int | float | None
+"""What is published: text as UTF-8, numbers as text, `None` as nothing."""
 Callback: TypeAlias = Callable[..., Any]
 _Told: TypeAlias = Callable[[Any], object]
 
 
 class Client:
-    """A client with paho-mqtt's interface; see the module and paho-mqtt's documentation."""
+    """A client with paho-mqtt's interface; the module says what is different, paho-mqtt's documentation all else.
+
+    Callbacks are attributes: `on_connect`, `on_connect_fail`, `on_disconnect`, `on_message`, `on_publish`, `on_subscribe`,
+    `on_unsubscribe`, `on_pre_connect` and `on_log`. One that raises ends the loop, unless `suppress_exceptions` is true.
+    """
 
     def __init__(
         self,
@@ -224,7 +236,8 @@ class Client:
 
     @property
     def host(self) -> str:
-        """Where it connects to."""
+        """The host name or address it connects to; the path of a Unix socket where that is the transport. Like all that can
+        be set here, it raises `RuntimeError` while the client is connected."""
         return self._host
 
     @host.setter
@@ -234,7 +247,7 @@ class Client:
 
     @property
     def port(self) -> int:
-        """The port there."""
+        """The port there, 1 to 65,535; default 1883."""
         return self._port
 
     @port.setter
@@ -244,7 +257,7 @@ class Client:
 
     @property
     def keepalive(self) -> int:
-        """Keep alive in seconds, as the server has it once it is connected."""
+        """Keep Alive in seconds, as the server has it once it is connected (MQTT 5.0, 3.2.2.3.14); default 60, 0 for none."""
         return self._keepalive
 
     @keepalive.setter
@@ -264,7 +277,8 @@ class Client:
 
     @property
     def connect_timeout(self) -> float:
-        """Seconds that connecting may take."""
+        """Seconds that connecting may take until the transport stands, above 0. Until it is set it says 5, as
+        paho-mqtt does, and 10 hold."""
         return float(self._options.get("connect_timeout", 5.0))
 
     @connect_timeout.setter
@@ -276,7 +290,7 @@ class Client:
 
     @property
     def username(self) -> str | None:
-        """The user name."""
+        """The user name of CONNECT; `None` (default) for none."""
         name: str | None = self._options.get("username")
         return name
 
@@ -287,7 +301,7 @@ class Client:
 
     @property
     def password(self) -> str | bytes | None:
-        """The password."""
+        """The password of CONNECT; `None` (default) for none."""
         password: str | bytes | None = self._options.get("password")
         return password
 
@@ -298,7 +312,7 @@ class Client:
 
     @property
     def max_inflight_messages(self) -> int:
-        """Messages of QoS 1 and 2 that may be unfinished."""
+        """Messages of QoS 1 and 2 that may be unfinished towards the server; default 20 (1,000 in 5.0, and says 20)."""
         return int(self._options.get("inflight_maximum", 20))
 
     @max_inflight_messages.setter
@@ -308,7 +322,7 @@ class Client:
 
     @property
     def max_queued_messages(self) -> int:
-        """Messages that may wait to be sent."""
+        """Messages that may wait to be sent. 0 until it is set: 10,000 then, where paho-mqtt has no bound."""
         return int(self._options.get("queue_messages_max", 0))
 
     @max_queued_messages.setter
@@ -317,7 +331,7 @@ class Client:
         self.max_queued_messages_set(messages)
 
     def user_data_set(self, userdata: Any) -> None:
-        """What callbacks get as `userdata`."""
+        """Sets what callbacks get as `userdata`."""
         self._userdata = userdata
 
     def user_data_get(self) -> Any:
@@ -325,7 +339,7 @@ class Client:
         return self._userdata
 
     def username_pw_set(self, username: str | None, password: str | bytes | None = None) -> None:
-        """User name and password; without a name there is no password before 5.0."""
+        """Sets user name and password of CONNECT; a password without a name is left out, in 5.0 too."""
         self._options["username"] = username
         self._options["password"] = None if username is None else password
 
@@ -337,7 +351,8 @@ class Client:
         retain: bool = False,
         properties: Properties | None = None,
     ) -> None:
-        """The message that the server publishes when the connection ends without a goodbye."""
+        """Sets the will: what the server publishes when the connection ends without DISCONNECT (MQTT 5.0, 3.1.2.5), from the
+        next connection on. Raises `ValueError` without a topic, or for a QoS that is not 0, 1 or 2."""
         if not topic:
             raise ValueError("Invalid topic.")
         if not 0 <= qos <= 2:
@@ -346,7 +361,7 @@ class Client:
         self._options["will"] = {**will, **keywords_of(properties, PUBLISH_KEYWORDS)}
 
     def will_clear(self) -> None:
-        """No such message."""
+        """Takes the will away, from the next connection on."""
         self._options.pop("will", None)
 
     def tls_set(
@@ -367,44 +382,45 @@ class Client:
         self._options.update(tls=True, ca_file=ca_certs, cert_file=certfile, key_file=keyfile)
 
     def tls_insecure_set(self, value: bool) -> None:
-        """Whether the server's name is not checked."""
+        """Uses TLS; whether the server's name is not checked. Its certificate is verified all the same."""
         self._options.update(tls=True, tls_any_name=value)
 
     def ws_set_options(self, path: str = "/mqtt", headers: Any = None) -> None:
-        """The path of the WebSocket; headers of one's own are refused."""
+        """Sets the path of the WebSocket. Headers of one's own are not supported: `ValueError`."""
         if headers is not None:
             raise ValueError("headers are not supported")
         self._ws_path = path
 
     def max_inflight_messages_set(self, inflight: int) -> None:
-        """Messages of QoS 1 and 2 that may be unfinished."""
+        """Sets `max_inflight_messages`, 1 to 65,535, from the next connection on."""
         self._options["inflight_maximum"] = inflight
 
     def max_queued_messages_set(self, queue_size: int) -> Client:
-        """Messages that may wait to be sent; 0 stands for a million."""
+        """Sets how many messages may wait to be sent, from the next connection on; 0 stands for a million. Raises
+        `ValueError` below 0."""
         if queue_size < 0:
             raise ValueError("Invalid queue size.")
         self._options["queue_messages_max"] = queue_size or 1_000_000
         return self
 
     def reconnect_delay_set(self, min_delay: int = 1, max_delay: int = 120) -> None:
-        """Seconds before the first and the longest wait before connecting again."""
+        """Sets the first and the longest wait before connecting again, in seconds, from the next connection on."""
         self._delays = (float(min_delay), float(max_delay))
 
     def manual_ack_set(self, on: bool) -> None:
-        """Whether messages are acknowledged by `ack`."""
+        """Sets whether the program acknowledges messages of QoS 1 and 2 by `ack`, and not the end of `on_message`."""
         self._manual_ack = on
 
     def enable_bridge_mode(self) -> None:
-        """Not supported: it has no clean form before 5.0, and there `no_local` does it."""
+        """Not supported, raises `NotImplementedError`: it has no clean form before 5.0, and there `no_local` does it."""
         raise NotImplementedError("bridge mode is not supported")
 
     def enable_logger(self, logger: logging.Logger | None = None) -> None:
-        """Where log lines go."""
+        """Sends the few log lines to this logger; by default to that of the module."""
         self._logger = logger or logging.getLogger(__name__)
 
     def disable_logger(self) -> None:
-        """Nowhere."""
+        """Sends log lines to no logger."""
         self._logger = None
 
     # ----------------------------------------------------------- connection
@@ -419,8 +435,13 @@ class Client:
         clean_start: bool | int = MQTT_CLEAN_START_FIRST_ONLY,
         properties: Properties | None = None,
     ) -> MQTTErrorCode:
-        """Connects and returns when CONNECT has been sent; `on_connect` tells the answer. Raises an `OSError` where nobody
-        listens."""
+        """Connects and returns when CONNECT has been sent, within 10 seconds; `on_connect` tells the answer.
+
+        Raises:
+            ConnectError: Nobody listens there or the like; it is an `OSError`.
+            Timeout: 10 seconds were not enough; it is an `OSError` too.
+            ValueError: No host, a port or a keep alive out of range, or properties before 5.0.
+        """
         self.connect_async(host, port, keepalive, bind_address, bind_port, clean_start, properties)
         return self.reconnect()
 
@@ -434,7 +455,8 @@ class Client:
         clean_start: bool | int = MQTT_CLEAN_START_FIRST_ONLY,
         properties: Properties | None = None,
     ) -> None:
-        """Connects when `loop_start` or `loop_forever` is called."""
+        """Takes the same as `connect`, and connects when `loop_start` or `loop_forever` is called. `bind_port` is not used.
+        Raises `ValueError` as `connect` does."""
         if not host:
             raise ValueError("Invalid host.")
         if port <= 0 and self._transport != "unix":
@@ -451,7 +473,7 @@ class Client:
         self._options.update(keywords_of(properties, CONNECT_KEYWORDS))
 
     def reconnect(self) -> MQTTErrorCode:
-        """Connects once more."""
+        """Connects once more, to the host that was given before. Returns and raises as `connect` does."""
         if not self._host:
             raise ValueError("Invalid host.")
         core = self._make()
@@ -486,7 +508,8 @@ class Client:
         )
 
     def disconnect(self, reasoncode: ReasonCode | None = None, properties: Properties | None = None) -> MQTTErrorCode:
-        """Says goodbye when everything was sent; `on_disconnect` tells the end."""
+        """Sends DISCONNECT when everything was sent; `on_disconnect` tells the end. Without a loop it waits for that, at most
+        2 seconds. Returns `MQTT_ERR_NO_CONN` when the client is stopped."""
         self._disconnecting = True
         core = self._core
         if core is None or core.state == "stopped":
@@ -561,7 +584,16 @@ class Client:
         retain: bool = False,
         properties: Properties | None = None,
     ) -> MQTTMessageInfo:
-        """Hands a message over; `on_publish` tells when the server has it."""
+        """Hands a message over and does not wait; `on_publish` tells when the server has it.
+
+        Returns:
+            What becomes of it; its `rc` is `MQTT_ERR_QUEUE_SIZE` when there is no room, and `MQTT_ERR_NO_CONN` when there is
+            no connection: then the message waits for one, but of a client that was never connected or is stopped.
+
+        Raises:
+            ValueError: A topic with wildcards or none, a QoS that is not 0, 1 or 2, or what else MQTT does not allow.
+            TypeError: A payload of another type.
+        """
         if not topic and (properties is None or not hasattr(properties, "TopicAlias")):
             raise ValueError("Invalid topic.")
         if "#" in topic or "+" in topic:
@@ -596,7 +628,20 @@ class Client:
         options: SubscribeOptions | None = None,
         properties: Properties | None = None,
     ) -> tuple[MQTTErrorCode, int | None]:
-        """Subscribes; `on_subscribe` tells the answer."""
+        """Subscribes and does not wait; `on_subscribe` tells the answer.
+
+        Args:
+            topic: A topic filter, a pair of one with its QoS or `SubscribeOptions`, or a list of such pairs.
+            qos: The maximum QoS, 0 (default), 1 or 2.
+            options: In its place `SubscribeOptions` (5.0).
+            properties: `SubscriptionIdentifier` and `UserProperty` (MQTT 5.0, 3.8.2.1).
+
+        Returns:
+            `MQTT_ERR_SUCCESS` and the number of the request, or `MQTT_ERR_NO_CONN` and `None` when the client is stopped.
+
+        Raises:
+            ValueError: No topic filter, or a QoS that is not 0, 1 or 2.
+        """
         wanted = _wanted(topic, qos, options)
         core = self._core
         if core is None or core.state == "stopped":
@@ -613,7 +658,8 @@ class Client:
     def unsubscribe(
         self, topic: str | Sequence[str], properties: Properties | None = None
     ) -> tuple[MQTTErrorCode, int | None]:
-        """Unsubscribes; `on_unsubscribe` tells the answer."""
+        """Unsubscribes from a topic filter or several, and does not wait; `on_unsubscribe` tells the answer. Returns as
+        `subscribe` does; raises `ValueError` without a filter."""
         names = [topic] if isinstance(topic, str) else list(topic)
         if not names or not all(names):
             raise ValueError("Invalid topic.")
@@ -626,7 +672,8 @@ class Client:
         return MQTT_ERR_SUCCESS, mid
 
     def ack(self, mid: int, qos: int) -> MQTTErrorCode:
-        """Acknowledges a message, where `manual_ack` says that the program does."""
+        """Acknowledges the message with this `mid`, where `manual_ack` says that the program does; `qos` is not used. Always
+        `MQTT_ERR_SUCCESS`, also where there is no such message."""
         message = self._unacknowledged.pop(mid, None)
         if message is not None and self._core is not None:
             self._core.acknowledge(message)
@@ -638,14 +685,15 @@ class Client:
         return waiting
 
     def message_callback_add(self, sub: str, callback: Callback) -> None:
-        """Calls this for messages that match a filter, instead of `on_message`."""
+        """Calls `callback` for messages that match the topic filter `sub`, instead of `on_message`. Raises `ValueError`
+        without a filter."""
         if not sub:
             raise ValueError("sub and callback must both be defined.")
         self.message_callback_remove(sub)
         self._filters.append((sub, callback))
 
     def message_callback_remove(self, sub: str) -> None:
-        """Undoes that."""
+        """Takes the callback of this topic filter away; without effect where there is none."""
         self._filters = [(other, callback) for other, callback in self._filters if other != sub]
 
     # ------------------------------------------------------------- callbacks
@@ -809,7 +857,8 @@ class Client:
             self._due.popleft()()
 
     def loop(self, timeout: float = 1.0) -> MQTTErrorCode:
-        """Calls the callbacks for what has happened, waiting at most `timeout` seconds for something."""
+        """Calls the callbacks for what has happened, waiting at most `timeout` seconds (default 1) for something. Returns
+        `MQTT_ERR_CONN_LOST` when the connection was lost meanwhile, `MQTT_ERR_NO_CONN` when the client is stopped."""
         if self._core is None:
             return MQTT_ERR_NO_CONN
         with selectors.DefaultSelector() as selector:
@@ -824,7 +873,7 @@ class Client:
         return MQTT_ERR_SUCCESS if alive else MQTT_ERR_NO_CONN
 
     def loop_start(self) -> MQTTErrorCode:
-        """Calls the callbacks on a thread, until `loop_stop`."""
+        """Calls the callbacks on a thread, until `loop_stop`. Returns `MQTT_ERR_INVAL` when it does already."""
         if self._thread is not None:
             return MQTT_ERR_INVAL
         self._stop = False
@@ -833,7 +882,7 @@ class Client:
         return MQTT_ERR_SUCCESS
 
     def loop_stop(self) -> MQTTErrorCode:
-        """Ends that thread."""
+        """Ends the thread of `loop_start`, and waits for it. Returns `MQTT_ERR_INVAL` when there is none."""
         thread = self._thread
         if thread is None:
             return MQTT_ERR_INVAL
@@ -845,7 +894,8 @@ class Client:
         return MQTT_ERR_SUCCESS
 
     def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
-        """Calls the callbacks until the client has disconnected."""
+        """Calls the callbacks until the client has disconnected. `timeout` is not used. With `retry_first_connection` it goes
+        on trying where the first attempt to connect fails; else that raises as `connect` does."""
         self._stop = False
         return self._run(retry_first_connection)
 
