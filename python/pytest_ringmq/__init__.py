@@ -41,7 +41,13 @@ CAPTURED_MAX = 100_000
 
 @dataclass(eq=False)
 class CapturedMessage:
-    """A message as a test sees it. Equal to whatever has the same topic, payload and userdata, pytest-mqtt's too."""
+    """A message as a test sees it. Equal to whatever has the same topic, payload and userdata, pytest-mqtt's too.
+
+    Attributes:
+        topic: The topic name.
+        payload: Bytes; text where payloads are decoded (`capmqtt_decode_utf8`).
+        userdata: Always `None`; pytest-mqtt has it.
+    """
 
     topic: str
     payload: str | bytes
@@ -88,7 +94,7 @@ class CapturedMessages:
 
     @property
     def messages(self) -> list[CapturedMessage]:
-        """All messages so far, in the order in which they came."""
+        """All messages so far, in the order in which they came; at most 100,000 wait for the test to look."""
         while self._take(0):
             pass
         return self._messages
@@ -99,8 +105,16 @@ class CapturedMessages:
         return [(message.topic, message.payload, message.userdata) for message in self.messages]
 
     def publish(self, topic: str, payload: str | bytes | bytearray | float | None = None, **options: Any) -> object:
-        """Publishes from the test; options as for `ringmq.Broker.publish`. When it returns, every subscriber's session
-        has the message."""
+        """Publishes from the test. When it returns, every subscriber's session has the message.
+
+        Args:
+            topic: The topic name.
+            payload: Numbers are sent as text, `None` (default) as nothing.
+            **options: QoS, retain and all else, as for `ringmq.Broker.publish`, which says what is raised, too.
+
+        Returns:
+            A `ringmq.Published`.
+        """
         if payload is None:
             payload = b""
         elif isinstance(payload, int | float):
@@ -108,11 +122,15 @@ class CapturedMessages:
         return self._broker.publish(topic, payload, **options)
 
     def wait_for(self, filter: str, payload: str | bytes | None = None, timeout: float = 5.0) -> CapturedMessage:
-        """The first message that no `wait_for` has given yet, whose topic matches a topic filter, and which says
-        `payload` where that is given.
+        """The first message that no `wait_for` has given yet, whose topic matches a topic filter (MQTT 5.0, 4.7), and which
+        says `payload` where that is given.
 
-        Raises:
-            AssertionError: None came within `timeout` seconds; says what came instead.
+        Args:
+            filter: The topic filter, with or without wildcards.
+            payload: Bytes, or text that stands for its UTF-8.
+            timeout: Seconds to wait; default 5.
+
+        A test in which none comes in time fails, and is shown what came instead.
         """
         from ringmq._topics import matches
 
@@ -137,11 +155,11 @@ class CapturedMessages:
         pytest.fail(f"no message on {filter}{said} within {timeout} s; what came last:\n{seen or '  nothing'}")
 
     def clear(self) -> None:
-        """Forgets what came so far."""
+        """Forgets what came so far, also what no `wait_for` has given."""
         self.messages.clear()
 
     def close(self) -> None:
-        """Captures nothing any more."""
+        """Captures nothing any more; the fixture does so when the test ends."""
         self._subscription.close()
 
 
@@ -198,7 +216,8 @@ def _password_file(folder: Path, users: dict[str, str]) -> Path:
 
 @pytest.fixture(scope="session")
 def mqtt_ca_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The authority's certificate (PEM), made for this run; beside it are the broker's certificate and its key."""
+    """The file with the authority's certificate (PEM), made for this run; beside it are the broker's certificate and its
+    key, `server.pem` and `server.key`."""
     from ringmq import _ringmq
 
     folder = tmp_path_factory.mktemp("ringmq")
@@ -243,7 +262,8 @@ def _mqtt_packets(request: pytest.FixtureRequest) -> Iterator[None]:
 def mqtt_broker(
     request: pytest.FixtureRequest, _mqtt_packets: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ringmq.Broker]:
-    """A running broker without clients, sessions and retained messages."""
+    """A running `ringmq.Broker` without clients, sessions and retained messages, on a free port of this machine: the one of
+    this process, or one of the test's own with the options of its marker `ringmq`."""
     import ringmq
     from ringmq import _ringmq
 
@@ -288,7 +308,7 @@ def mqtt_client(request: pytest.FixtureRequest, mqtt_broker: ringmq.Broker) -> I
 
 @pytest.fixture
 def capmqtt(request: pytest.FixtureRequest, mqtt_broker: ringmq.Broker) -> Iterator[CapturedMessages]:
-    """Everything that is published at `mqtt_broker`, from before the test begins."""
+    """Everything that is published at `mqtt_broker`, from before the test begins, as `CapturedMessages`."""
     decode = (
         bool(getattr(request.config.option, "capmqtt_decode_utf8", False))
         or bool(getattr(request.node.getparent(pytest.Module).obj, "capmqtt_decode_utf8", False))
@@ -301,7 +321,7 @@ def capmqtt(request: pytest.FixtureRequest, mqtt_broker: ringmq.Broker) -> Itera
 
 @pytest.fixture
 def mosquitto(mqtt_broker: ringmq.Broker) -> tuple[str, int]:
-    """Where `mqtt_broker` listens, as pytest-mqtt says it. Its fixture lives for the session, this one for the test."""
+    """Host and port of `mqtt_broker`, as pytest-mqtt says it. Its fixture lives for the session, this one for the test."""
     return "127.0.0.1", mqtt_broker.port
 
 

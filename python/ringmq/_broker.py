@@ -61,12 +61,14 @@ class Clock:
         """Lets this much time pass at once for sessions that expire, messages that expire, wills with a delay and logins
         that end, and returns when what is due has happened.
 
-        Clients stay connected, unless `keep_alive` says that all of them have been silent meanwhile. Time of the rest of
-        the program, and of clients, goes on as it did.
+        `days`, `hours`, `minutes` and `seconds` are added up, to at most ten years. Clients stay connected, unless
+        `keep_alive` says that all of them have been silent meanwhile. Time of the rest of the program, and of clients, goes
+        on as it did.
 
         Raises:
-            ValueError: A time below 0.
-            Timeout: The broker did not answer within `timeout` seconds.
+            ValueError: A time below 0 or of more than ten years.
+            Timeout: The broker did not answer within `timeout` seconds; default 5.
+            StoppedError: It does not run.
         """
         passed = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
         self._broker.advance_clock(passed, keep_alive, timeout)
@@ -173,16 +175,20 @@ class Broker(_ringmq.Broker):
             raise ConfigError("authorize does not know who is anonymous: give authenticate as well")
 
     def run_hooks_on(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Runs hooks that are coroutine functions on this loop, from the next start on."""
+        """Runs hooks that are coroutine functions on `loop`, from the next start on."""
         self._loop = loop
 
     @property
     def url(self) -> str:
-        """The first listener as clients write it, such as `mqtt://127.0.0.1:41373`."""
+        """The first listener as clients write it, such as `mqtt://127.0.0.1:41373`.
+
+        Raises:
+            StoppedError: It does not run.
+        """
         return self.urls[0]
 
     def reload(self, **options: Unpack[BrokerOptions]) -> list[str]:
-        """Goes on with these options, all or nothing: users, permissions, certificates, bounds and listeners, and all files
+        """Goes on with these `options`, all or nothing: users, permissions, certificates, bounds and listeners, and all files
         are read anew. Who is connected stays. What is not given has its default again, so give what was given at first;
         `authenticate` and `authorize` stay.
 
@@ -225,13 +231,18 @@ class Broker(_ringmq.Broker):
         """The retained messages that match a filter, by topic and in the order of topics.
 
         Raises:
-            SubscribeError: It is no filter.
-            Timeout: The broker did not answer within `timeout` seconds.
+            SubscribeError: `filter` is no topic filter (MQTT 5.0, 4.7).
+            Timeout: The broker did not answer within `timeout` seconds; default 5.
+            StoppedError: It does not run.
         """
         return {message.topic: message for message in self.retained_messages(filter, timeout)}
 
     def stats(self) -> dict[str, int]:
-        """Everything the broker counts, by name."""
+        """Everything the broker counts, by name, since it started.
+
+        Raises:
+            StoppedError: It does not run.
+        """
         return self.counters()
 
     def start(self) -> None:
@@ -240,6 +251,8 @@ class Broker(_ringmq.Broker):
         Raises:
             ConfigError: A file it reads is wrong.
             StartError: The machine does not give what it needs; says what to do.
+            Error: It runs already.
+            ForkError: A broker was started before the process forked.
         """
         with self._starting:
             if self.is_running:

@@ -39,10 +39,14 @@ class ClientOptions(TypedDict, total=False):
     keep_alive: int
     """0 to 65,535, 0 turns it off; default 60."""
     username: str | None
+    """User Name of CONNECT (MQTT 5.0, 3.1.3.5); default none."""
     password: str | bytes | None
+    """Password of CONNECT, at most 65,535 bytes (MQTT 5.0, 3.1.3.6); text is sent as UTF-8. Default none; only 5.0 allows
+    one without a user name."""
     scram: bool
     """Whether the password is proved by SCRAM-SHA-256 (RFC 7677) and not sent. 5.0."""
     will: Will | None
+    """What the server publishes when the connection ends without DISCONNECT (MQTT 5.0, 3.1.2.5); default nothing."""
     receive_maximum: int
     """Messages of QoS 1 and 2 that the server may have unacknowledged, 1 to 65,535 (default). 5.0."""
     maximum_packet_size: int
@@ -50,9 +54,13 @@ class ClientOptions(TypedDict, total=False):
     topic_alias_maximum: int
     """Topic aliases that the server may use, 0 (default) to 65,535. 5.0."""
     request_response_information: bool
+    """Whether the server is asked for Response Information; default false. 5.0."""
     request_problem_information: bool
+    """Whether the server may send reason strings and user properties with errors; default true. 5.0."""
     user_properties: Pairs | None
+    """User properties of CONNECT, names and values of at most 65,535 bytes each; default none. 5.0."""
     authentication_method: str | None
+    """Authentication Method of CONNECT (MQTT 5.0, 4.12); default none. 5.0."""
     tls: bool
     """Whether TLS is spoken; a URL with `mqtts:` or `wss:` says so too."""
     ca_file: str | PathLike[str] | None
@@ -68,6 +76,7 @@ class ClientOptions(TypedDict, total=False):
     tls_version_min: str
     """`"1.2"` (default) or `"1.3"`."""
     websocket_path: str | None
+    """Has WebSocket spoken, and is the path to ask for, with its query; that of a `ws:` URL by default."""
     bind: str | None
     """Local IP address to connect from."""
     connect_timeout: float
@@ -75,16 +84,28 @@ class ClientOptions(TypedDict, total=False):
     response_timeout: float
     """For CONNACK and PINGRESP; default 10."""
     publish_timeout: float
+    """Without effect: `publish` has a `timeout` of its own."""
     request_timeout: float
+    """Without effect: what waits for an answer has a `timeout` of its own."""
     reconnect: bool | tuple[float, float] | None
     """Whether to connect again by itself, or the first and the longest wait before; default from 0.5 to 30."""
     republish: bool
+    """Whether messages that the server had not acknowledged are published as new when it has lost the session; default
+    true."""
     resubscribe: bool
+    """Whether subscriptions are made again when the server has lost the session; default true."""
     inflight_maximum: int
+    """Messages of QoS 1 and 2 that may be unacknowledged by the server; default 1,000 in 5.0, where its Receive Maximum
+    bounds it too, and 20 in 3.x."""
     queue_messages_max: int
+    """Messages that may wait to be sent; default 10,000."""
     queue_bytes_max: int
+    """Bytes of messages that wait or are unacknowledged; default 67,108,864. A single message may be larger."""
     queue_qos0_offline: bool
+    """Whether messages of QoS 0 wait for a connection when there is none, and are not refused; default true."""
     receive_queue_messages_max: int
+    """Received messages that may wait for the program before nothing more is read from the connection; default 1,000.
+    What one read of at most 64 KiB brings may come on top."""
     acknowledge: str
     """`"take"` (default) acknowledges a message when the program takes it or its callback returns, `"receipt"` when it
     arrives, `"manual"` when `acknowledge` is called."""
@@ -167,13 +188,17 @@ class Client(_ringmq.Client):
 
         Raises:
             ConnectError: It could not be made, or the server refused it; `reason` has its reason code.
-            Timeout: `timeout` seconds were not enough.
+            Timeout: `timeout` seconds were not enough; default 30.
         """
         super().connect(timeout)
         self._begun()
 
     def start(self) -> None:
-        """Begins to connect in the background, and goes on trying. What is asked of the client meanwhile waits."""
+        """Begins to connect in the background, and goes on trying. What is asked of the client meanwhile waits.
+
+        Raises:
+            ConnectError: The options make no valid CONNECT, or there is no thread to be had.
+        """
         super().start()
         self._begun()
 
@@ -221,7 +246,8 @@ class Client(_ringmq.Client):
                 _log_exception("on_event")
 
     def next_event(self, timeout: float = 5.0) -> Event | None:
-        """The next event of the connection; `None` when none came within `timeout` seconds. The last 256 are kept."""
+        """The next event of the connection; `None` when none came within `timeout` seconds (default 5), and when the client
+        is stopped. The last 256 are kept."""
         try:
             found = super().event(timeout)
         except StoppedError:
@@ -243,10 +269,14 @@ class Client(_ringmq.Client):
         """Subscribes and waits for the answer: a reason code for each filter, the granted QoS or an error.
 
         Args:
-            filters: A filter, several, or filters with a QoS each.
-            qos: 0, 1 or 2, of filters that have none of their own.
-            no_local, retain_as_published, retain_handling, subscription_identifier, user_properties: MQTT 5.0, 3.8.
-            timeout: Seconds.
+            filters: A topic filter, several, or filters with a QoS each (MQTT 5.0, 4.7).
+            qos: The maximum QoS, 0, 1 or 2 (default), of filters that have none of their own.
+            no_local: Whether own messages do not come back (MQTT 5.0, 3.8.3.1).
+            retain_as_published: Whether messages keep the RETAIN flag with which they were published (3.8.3.1).
+            retain_handling: When retained messages come (3.8.3.1): 0 now, 1 unless there was such a subscription, 2 never.
+            subscription_identifier: Comes with each message of these filters (3.8.2.1.2), 1 to 268,435,455.
+            user_properties: User properties of SUBSCRIBE (3.8.2.1.3), names and values.
+            timeout: Seconds to wait for SUBACK; default 30.
 
         Raises:
             RequestError: The request is wrong, or more than the server allows.
@@ -264,7 +294,16 @@ class Client(_ringmq.Client):
         user_properties: Pairs | None = None,
         timeout: float = 30.0,
     ) -> list[ReasonCode]:
-        """Unsubscribes and waits for the answer: a reason code for each filter. Raises as `subscribe` does."""
+        """Unsubscribes and waits for the answer: a reason code for each filter (MQTT 5.0, 3.11.3).
+
+        Args:
+            filters: A topic filter or several, as they were subscribed to.
+            user_properties: User properties of UNSUBSCRIBE (3.10.2.1.2), names and values.
+            timeout: Seconds to wait for UNSUBACK; default 30.
+
+        Raises:
+            RequestError, Timeout, StoppedError: As for `subscribe`.
+        """
         names = [filters] if isinstance(filters, str) else list(filters)
         return [ReasonCode(code) for code in super().send_unsubscribe(names, user_properties, timeout)]
 
@@ -277,12 +316,18 @@ class Client(_ringmq.Client):
         user_properties: Pairs | None = None,
         timeout: float = 30.0,
     ) -> None:
-        """Waits until everything was sent and answered, says goodbye and stops, within `timeout` seconds.
+        """Waits until everything was sent and answered, sends DISCONNECT and stops, within `timeout` seconds (default 30).
 
-        What is not finished by then is dropped. `reason` 4 has the will published. Without effect when it is stopped.
+        What is not finished by then is dropped. Without effect when it is stopped.
+
+        Args:
+            reason: The reason code of DISCONNECT (MQTT 5.0, 3.14.2.1); 4 has the will published. Default 0.
+            session_expiry_interval: Seconds that the session outlives the connection from now on (3.14.2.2.2).
+            reason_string: Words for the server's log (3.14.2.2.3).
+            user_properties: User properties of DISCONNECT (3.14.2.2.4), names and values.
 
         Raises:
-            RequestError: A goodbye that MQTT does not allow.
+            RequestError: A DISCONNECT that MQTT does not allow.
             Timeout: Something was not finished.
         """
         try:
@@ -333,8 +378,17 @@ class Client(_ringmq.Client):
                 return
 
     def publish_all(self, messages: Iterable[tuple[str, Payload]], *, qos: int = 0, timeout: float = 30.0) -> None:
-        """Publishes all and waits until the server has all of them, at most `timeout` seconds. Raises as `publish` and
-        `Receipt.wait` do."""
+        """Publishes all and waits until the server has all of them.
+
+        Args:
+            messages: Pairs of topic and payload, from any iterable.
+            qos: 0 (default), 1 or 2, of all of them.
+            timeout: Seconds for all together; default 30.
+
+        Raises:
+            QueueFullError, ValueError, TypeError: As for `publish`.
+            RequestError, Timeout, StoppedError: As for `publish` and `Receipt.wait`; the other messages were handed over.
+        """
         until = time.monotonic() + timeout
         for receipt in self.publish_many(messages, qos=qos, timeout=timeout):
             receipt.wait(timeout=max(0.0, until - time.monotonic()))

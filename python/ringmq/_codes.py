@@ -8,7 +8,7 @@ __all__ = ["PacketType", "QoS", "ReasonCode", "RetainHandling"]
 
 
 class QoS(IntEnum):
-    """Quality of service (MQTT 5.0, 4.3)."""
+    """Quality of service (MQTT 5.0, 4.3); wherever a QoS is given, the number does as well."""
 
     AT_MOST_ONCE = 0
     AT_LEAST_ONCE = 1

@@ -13,7 +13,12 @@ __all__ = ["Connected", "Disconnected", "Event", "ResubscribeRefused", "Stopped"
 
 @dataclass(frozen=True)
 class Connected:
-    """The server accepted a connection. `session_present`: whether it had kept the session."""
+    """The server accepted a connection (CONNACK; MQTT 5.0, 3.2).
+
+    Attributes:
+        session_present: Whether it had kept the session.
+        assigned_client_id: The ClientID that it assigned; `None` where the client has one of its own.
+    """
 
     session_present: bool
     assigned_client_id: str | None = None
@@ -21,7 +26,13 @@ class Connected:
 
 @dataclass(frozen=True)
 class Disconnected:
-    """A connection ended, or an attempt to connect failed. `retry_in`: seconds until the next attempt, `None` without one."""
+    """A connection ended, or an attempt to connect failed.
+
+    Attributes:
+        error: Why.
+        was_connected: Whether the server had accepted the connection.
+        retry_in: Seconds until the next attempt; `None` when there is none.
+    """
 
     error: ConnectError
     was_connected: bool
@@ -30,7 +41,12 @@ class Disconnected:
 
 @dataclass(frozen=True)
 class ResubscribeRefused:
-    """The server had lost the session, and did not grant this subscription again."""
+    """The server had lost the session, and did not grant a subscription again.
+
+    Attributes:
+        filter: The topic filter of that subscription.
+        reason: The reason code of SUBACK (MQTT 5.0, 3.9.3), 0x80 or above.
+    """
 
     filter: str
     reason: ReasonCode
@@ -38,12 +54,17 @@ class ResubscribeRefused:
 
 @dataclass(frozen=True)
 class Stopped:
-    """The last event. `error`: why connecting again would not help; `None` after a disconnect of one's own."""
+    """The last event.
+
+    Attributes:
+        error: Why connecting again would not help; `None` after a disconnect of one's own.
+    """
 
     error: Error | None = None
 
 
 Event: TypeAlias = Connected | Disconnected | ResubscribeRefused | Stopped
+"""What `on_event` is called with, and `next_event` gives."""
 
 
 def make(name: str, fields: dict[str, object]) -> Event | None:

@@ -42,8 +42,9 @@ class Faults:
     """What goes wrong on purpose between a broker and its clients.
 
     Each of the methods adds a fault for packets of one type (all when it is `None`), of the client with
-    the ClientID `client`, that go `to` the `"broker"` or the `"client"`, and for the first `times` of them. A packet has
-    the first fault that is for it. Clients that are connected have them, too. Packets of more than 1 MiB have none.
+    the ClientID `client`, that go `to` the `"broker"` or the `"client"`, and for the first `times` of them; what is `None`
+    does not choose. A packet has the first fault that is for it. Clients that are connected have them, too. Packets of more
+    than 1 MiB have none. `all` is what the extension module knows of them.
     """
 
     def __init__(self) -> None:
@@ -73,7 +74,7 @@ class Faults:
         to: Literal["broker", "client"] | None = None,
         times: int | None = None,
     ) -> Fault:
-        """Packets do not arrive."""
+        """Packets do not arrive. `packet`, `client`, `to` and `times` choose which: see the class."""
         return self._add("drop", packet, client, to, times)
 
     def duplicate(
@@ -84,7 +85,7 @@ class Faults:
         to: Literal["broker", "client"] | None = None,
         times: int | None = None,
     ) -> Fault:
-        """Packets arrive twice."""
+        """Packets arrive twice. `packet`, `client`, `to` and `times` choose which: see the class."""
         return self._add("duplicate", packet, client, to, times)
 
     def delay(
@@ -97,7 +98,15 @@ class Faults:
         times: int | None = None,
     ) -> Fault:
         """Packets arrive so much later, and so does everything behind them. At most 4 MiB of a connection are late: beyond
-        it the broker takes it for broken. What is under way when a connection ends does not arrive."""
+        it the broker takes it for broken. What is under way when a connection ends does not arrive.
+
+        Args:
+            seconds: How much, from 0 on, in steps of a millisecond.
+            packet, client, to, times: Choose which: see the class.
+
+        Raises:
+            ValueError: A time below 0.
+        """
         return self._add("delay", packet, client, to, times, seconds)
 
     def reset(
@@ -108,13 +117,19 @@ class Faults:
         to: Literal["broker", "client"] | None = None,
         times: int | None = None,
     ) -> Fault:
-        """Instead of the packet comes a reset of the connection (RST)."""
+        """Instead of the packet comes a reset of the connection (RST). `packet`, `client`, `to` and `times` choose which: see
+        the class."""
         return self._add("reset", packet, client, to, times)
 
     def refuse(
         self, reason: ReasonCode = ReasonCode.SERVER_UNAVAILABLE, *, client: str | None = None, times: int | None = None
     ) -> Fault:
         """Connections are refused with this reason code, or with the return code of 3.x that comes closest.
+
+        Args:
+            reason: A reason code of CONNACK from 0x80 on (MQTT 5.0, 3.2.2.2); default 0x88 Server unavailable.
+            client: The ClientID of those who are refused; `None` for everybody.
+            times: How many connections; `None` for all.
 
         Raises:
             ValueError: The code does not refuse.

@@ -35,7 +35,14 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ConnectQuestion:
-    """A client wants to connect. `address`: `ADDRESS:PORT`, `None` behind a Unix socket."""
+    """A client wants to connect.
+
+    Attributes:
+        client_id: Its ClientID, as it gave it or as the broker has assigned it.
+        username: Its user name; `None` where it gives none.
+        password: Its password; `None` where it gives none.
+        address: `ADDRESS:PORT`; `None` behind a Unix socket.
+    """
 
     client_id: str
     username: str | None
@@ -45,7 +52,14 @@ class ConnectQuestion:
 
 @dataclass(frozen=True)
 class AccessQuestion:
-    """A client wants to publish to a topic, or to subscribe to a filter (the whole of it, `$share/.../` included)."""
+    """A client wants to publish to a topic, or to subscribe to a filter.
+
+    Attributes:
+        client_id: Its ClientID.
+        username: The user name that counts; `None` where it has none.
+        action: `"publish"` or `"subscribe"`.
+        topic: The topic name, or the whole topic filter, `$share/.../` included.
+    """
 
     client_id: str
     username: str | None
@@ -55,7 +69,13 @@ class AccessQuestion:
 
 @dataclass(frozen=True)
 class ClientConnected:
-    """A client has connected. `username`: the one that counts. `address`: `ADDRESS:PORT`, `None` behind a Unix socket."""
+    """A client has connected.
+
+    Attributes:
+        client_id: Its ClientID.
+        username: The user name that counts; `None` where it has none.
+        address: `ADDRESS:PORT`; `None` behind a Unix socket.
+    """
 
     client_id: str
     username: str | None
@@ -64,8 +84,14 @@ class ClientConnected:
 
 @dataclass(frozen=True)
 class ClientDisconnected:
-    """A client that had connected is gone. `reason`: that of DISCONNECT, whoever sent it, also where 3.x does not send it;
-    `None` when the connection was lost without one."""
+    """A client that had connected is gone.
+
+    Attributes:
+        client_id: Its ClientID.
+        username: The user name that counted; `None` where it had none.
+        reason: The reason code of DISCONNECT (MQTT 5.0, 3.14.2.1), whoever sent it, also where 3.x does not send it;
+            `None` when the connection was lost without one.
+    """
 
     client_id: str
     username: str | None
@@ -74,7 +100,14 @@ class ClientDisconnected:
 
 @dataclass(frozen=True)
 class PublishQuestion:
-    """A client that may do so publishes a message, or connects with it as its will."""
+    """A client that may do so publishes a message, or connects with it as its will.
+
+    Attributes:
+        client_id: Its ClientID.
+        username: The user name that counts; `None` where it has none.
+        message: What it publishes.
+        is_will: Whether it is the will of a client that connects.
+    """
 
     client_id: str
     username: str | None

@@ -45,11 +45,19 @@ class Session:
 
     def kick(self, timeout: float = 5.0) -> bool:
         """Disconnects the client, which is told 0x98 Administrative action; its will is published, and its session stays
-        as long as it outlives a connection. False when there is no such session any more."""
+        as long as it outlives a connection.
+
+        Returns:
+            False when there is no such session any more.
+
+        Raises:
+            Timeout: The broker did not answer within `timeout` seconds; default 5.
+            StoppedError: The broker does not run.
+        """
         return self._broker.kick(self.client_id, False, timeout)
 
     def end(self, timeout: float = 5.0) -> bool:
-        """As `kick`, and the session ends."""
+        """As `kick`, and the session ends; `timeout`, answer and what it raises are the same."""
         return self._broker.kick(self.client_id, True, timeout)
 
 

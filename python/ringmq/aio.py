@@ -103,14 +103,16 @@ class _Source(Generic[T]):
 
 
 class Subscription(AsyncIterator[Message]):
-    """A subscription in the process, to be iterated. It ends with its broker, or by `close` or `async with`."""
+    """A subscription in the process, made by `Broker.subscribe`, to be iterated over for messages. It ends with its broker,
+    or by `close` or the end of an `async with`."""
 
     def __init__(self, subscription: _ringmq.Subscription) -> None:
         self._subscription = subscription
         self._messages = _Source(subscription.poll)
 
     async def get(self, timeout: float | None = None) -> Message:
-        """The next message, within `timeout` seconds if that is given.
+        """Takes the next message, waiting for it at most `timeout` seconds; by default as long as it takes. That acknowledges
+        it, unless `unacknowledged_max` was given.
 
         Raises:
             TimeoutError: None came in time.
@@ -126,11 +128,11 @@ class Subscription(AsyncIterator[Message]):
             raise StopAsyncIteration from None
 
     def acknowledge(self, message: Message) -> bool:
-        """Acknowledges a message, as `ringmq.Subscription.acknowledge` does."""
+        """Acknowledges a `message`, as `ringmq.Subscription.acknowledge` does; answers the same."""
         return self._subscription.acknowledge(message)
 
     def close(self) -> None:
-        """Ends it; messages that were not read are dropped."""
+        """Ends it; messages that were not read are dropped. Without effect when it is closed."""
         self._subscription.close()
 
     async def __aenter__(self) -> Self:
@@ -146,7 +148,11 @@ class Subscription(AsyncIterator[Message]):
 
 
 class Broker:
-    """As `ringmq.Broker`, for asyncio. What does not wait is at `sync`."""
+    """As `ringmq.Broker`, for asyncio.
+
+    Attributes:
+        sync: The `ringmq.Broker` below, for all that does not wait, such as `sync.clients`.
+    """
 
     def __init__(
         self,
@@ -177,17 +183,17 @@ class Broker:
 
     @property
     def url(self) -> str:
-        """The first listener as clients write it."""
+        """The first listener as clients write it, as `ringmq.Broker.url`."""
         return self.sync.url
 
     @property
     def urls(self) -> list[str]:
-        """All listeners as clients write them."""
+        """All listeners as clients write them, as `ringmq.Broker.urls`."""
         return self.sync.urls
 
     @property
     def port(self) -> int:
-        """The port of the first TCP listener."""
+        """The port of the first TCP listener, as `ringmq.Broker.port`."""
         return self.sync.port
 
     async def start(self) -> None:
@@ -209,7 +215,8 @@ class Broker:
         timeout: float = 5.0,
         **properties: Unpack[PublishProperties],
     ) -> Published:
-        """Publishes to all sessions that match, and ends when each has taken the message. As `ringmq.Broker.publish`."""
+        """Publishes a message from this program, and ends when every session that matches has taken it. Arguments, answer
+        and what it raises as for `ringmq.Broker.publish`; besides, `Timeout` at once while the broker takes no more."""
         pending = self.sync.publish_later(topic, payload, qos=qos, retain=retain, timeout=timeout, **properties)
         return await _wait(pending.poll)
 
@@ -225,7 +232,7 @@ class Broker:
         timeout: float = 5.0,
     ) -> Subscription:
         """Subscribes, as `ringmq.Broker.subscribe` does: at once, which takes some 100 microseconds; every publish from
-        then on arrives."""
+        then on arrives. Arguments and what it raises are the same."""
         return Subscription(
             self.sync.subscribe(
                 *filters,
@@ -265,7 +272,12 @@ class Client(AsyncIterator[Message]):
         self._messages = _Source(self._core.poll)
 
     async def connect(self) -> None:
-        """Connects; ends when the server has accepted. Raises `ConnectError`."""
+        """Connects; ends when the server has accepted the connection. `asyncio.timeout` bounds it, and so do the options
+        `connect_timeout` and `response_timeout`.
+
+        Raises:
+            ConnectError: It could not be made, or the server refused it; `reason` has its reason code.
+        """
         pending = self._core.connect_later()
         try:
             await _wait(pending.poll)
@@ -276,17 +288,17 @@ class Client(AsyncIterator[Message]):
 
     @property
     def state(self) -> str:
-        """`"connecting"`, `"connected"` or `"stopped"`."""
+        """`"connecting"`, `"connected"` or `"stopped"`, as `ringmq.Client.state`."""
         return self._core.state
 
     @property
     def client_id(self) -> str:
-        """The ClientID, as it was given or assigned."""
+        """The ClientID in use, as `ringmq.Client.client_id`."""
         return self._core.client_id
 
     @property
     def session_present(self) -> bool:
-        """Whether the server had kept the session."""
+        """Whether the server had kept the session, as `ringmq.Client.session_present`."""
         return self._core.session_present
 
     async def publish(
@@ -298,11 +310,16 @@ class Client(AsyncIterator[Message]):
         retain: bool = False,
         **properties: Unpack[PublishProperties],
     ) -> ReasonCode:
-        """Publishes and ends with the server's answer; at QoS 0 when the message has gone out.
+        """Publishes a message: waits for room in the queue, as long as it takes, and ends with the server's answer; at QoS 0
+        when the message was sent. Arguments as for `ringmq.Client.publish`.
+
+        Returns:
+            The reason code, as of `ringmq.Receipt.wait`.
 
         Raises:
-            RequestError: The message is wrong, or the server refused it.
-            StoppedError: The client is stopped.
+            RequestError: The message breaks a rule of MQTT or is more than the server allows, or the server refused it.
+            StoppedError: The client is not connected, nor connecting.
+            ValueError, OverflowError, TypeError: As for `ringmq.Client.publish`.
         """
         receipt = await self.start_publish(topic, payload, qos=qos, retain=retain, **properties)
         return ReasonCode(await _wait(receipt.poll))
@@ -316,7 +333,8 @@ class Client(AsyncIterator[Message]):
         retain: bool = False,
         **properties: Unpack[PublishProperties],
     ) -> _ringmq.Receipt:
-        """Hands a message over and ends when there was room for it. The receipt tells the server's answer."""
+        """Hands a message over and ends when there was room for it, as long as that takes. The receipt tells the server's
+        answer. Arguments and what it raises as for `publish`."""
         pending = self._core.publish_later(topic, payload, qos=qos, retain=retain, **properties)
         receipt: _ringmq.Receipt = await _wait(pending.poll)
         return receipt
@@ -332,7 +350,8 @@ class Client(AsyncIterator[Message]):
         subscription_identifier: int | None = None,
         user_properties: Pairs | None = None,
     ) -> list[ReasonCode]:
-        """Subscribes, as `ringmq.Client.subscribe` does."""
+        """Subscribes, and ends with the server's answer. Arguments, answer and what it raises as for
+        `ringmq.Client.subscribe`; `asyncio.timeout` bounds it."""
         request = wanted(filters, qos, no_local, retain_as_published, retain_handling)
         pending = self._core.subscribe_later(request, subscription_identifier, user_properties)
         codes: list[int] = await _wait(pending.poll)
@@ -341,23 +360,33 @@ class Client(AsyncIterator[Message]):
     async def unsubscribe(
         self, filters: str | Sequence[str], *, user_properties: Pairs | None = None
     ) -> list[ReasonCode]:
-        """Unsubscribes, as `ringmq.Client.unsubscribe` does."""
+        """Unsubscribes, and ends with the server's answer. Arguments, answer and what it raises as for
+        `ringmq.Client.unsubscribe`; `asyncio.timeout` bounds it."""
         names = [filters] if isinstance(filters, str) else list(filters)
         codes: list[int] = await _wait(self._core.unsubscribe_later(names, user_properties).poll)
         return [ReasonCode(code) for code in codes]
 
     async def get(self, timeout: float | None = None) -> Message:
-        """The next message, within `timeout` seconds if that is given. Raises `TimeoutError`, `StoppedError`."""
+        """Takes the next message, waiting for it at most `timeout` seconds; by default as long as it takes.
+
+        Raises:
+            TimeoutError: None came in time.
+            StoppedError: The client is stopped, and all its messages were taken; or it was never connected.
+        """
         async with asyncio.timeout(timeout):
             return await self._messages.next()
 
     def acknowledge(self, message: Message, reason: int = 0) -> bool:
-        """Acknowledges a message, where the option `acknowledge` is `"manual"`. False when it is too late: the connection
-        it came by is gone, and the server sends it again."""
+        """Acknowledges a message, where the option `acknowledge` is `"manual"`. Arguments, answer and what it raises as for
+        `ringmq.Client.acknowledge`."""
         return self._core.acknowledge(message, reason)
 
     async def flush(self) -> None:
-        """Ends when everything was sent and answered."""
+        """Ends when everything was sent and answered.
+
+        Raises:
+            StoppedError: The client is stopped.
+        """
         await _wait(self._core.flush_later().poll)
 
     async def disconnect(
@@ -368,7 +397,8 @@ class Client(AsyncIterator[Message]):
         reason_string: str | None = None,
         user_properties: Pairs | None = None,
     ) -> None:
-        """Waits until everything was sent and answered, says goodbye and stops. Without effect when it is stopped."""
+        """Waits until everything was sent and answered, sends DISCONNECT and stops. Without effect when it is stopped.
+        Arguments and what it raises as for `ringmq.Client.disconnect`; `asyncio.timeout` bounds it."""
         _shutdown.unregister(self)
         try:
             pending = self._core.disconnect_later(
@@ -385,7 +415,7 @@ class Client(AsyncIterator[Message]):
             raise
 
     def stop(self) -> None:
-        """Closes the connection without waiting for anything."""
+        """Closes the connection without waiting for anything; messages that were not sent are dropped."""
         _shutdown.unregister(self)
         self._core.forget()
 
