@@ -34,6 +34,11 @@ def run(*command, timeout=120, **options):
     return done.stdout
 
 
+def cxx(compiler):
+    """The C++ compiler beside a C compiler."""
+    return "g++" if compiler == "gcc" else f"{compiler}++"
+
+
 @dataclass
 class Installed:
     """The library at a prefix."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import debian_packages
 import pytest
-from conftest import EXAMPLES, INSTALL, ROOT, STRICT, Installed, built_library, run
+from conftest import EXAMPLES, INSTALL, ROOT, STRICT, Installed, built_library, cxx, run
 
 SYMBOLS = Path(__file__).parent / "symbols.txt"
 HEADER = ROOT / "include" / "ringmq.h"
@@ -22,11 +22,6 @@ OUTPUTS = {
                            r"room = kitchen\nstopped, 0 clients cut off\n",
 }
 C_EXAMPLES = sorted(path.stem for path in EXAMPLES.glob("*.c"))
-
-
-def cxx(compiler):
-    """The C++ compiler beside a C compiler."""
-    return "g++" if compiler == "gcc" else f"{compiler}++"
 
 
 def check(installed, name, program):
