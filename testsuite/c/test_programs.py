@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import socket
 import subprocess
 
 import pytest
@@ -34,6 +35,24 @@ def test_auth_hook(installed, program):
     assert process.returncode == 0
     assert said.splitlines() == ["connect : no", "connect : no", "connect : yes", "subscribe anna/#: yes",
                                  "subscribe bert/#: no", "publish anna/x: yes", "publish bert/x: no", "stopped"]
+
+
+def test_no_signal(installed, program, tmp_path):
+    """A client whose server is gone connects again. The program was not prepared for SIGPIPE, and does not end by it."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "server"))
+        listener.listen()
+        listener.settimeout(20)
+        with subprocess.Popen([program(EXAMPLES / "sensor_client.c"), f"unix:{tmp_path / 'server'}"],
+                              env=installed.environment) as sensor:
+            with listener.accept()[0] as client:
+                client.recv(1000)
+                client.sendall(b"\x20\x03\x00\x00\x00")
+                # What the client writes from now on is an error at once, and it has nothing to read.
+                client.shutdown(socket.SHUT_RD)
+                listener.accept()[0].close()
+            assert sensor.poll() is None
+            sensor.kill()
 
 
 def test_misuse(installed, program):

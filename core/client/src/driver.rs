@@ -13,9 +13,10 @@ use ringmq_net::{Broken, ClientDoor, Layer, Layers};
 use ringmq_proto::peer::Goodbye;
 use ringmq_proto::time::Mono;
 use ringmq_wire::ReasonCode;
+use rustix::net::SendFlags;
 use socket2::Socket;
 use std::collections::{BTreeSet, HashMap};
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Read};
 use std::net::{Shutdown, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -644,7 +645,7 @@ fn send(
         let sealed = layers.seal(&output);
         // Before the greeting is over there may be nothing to send although the machine has something.
         let Some(piece) = sealed.pieces().next() else { return Ok(is_empty) };
-        match stream.write(piece) {
+        match write(stream, piece) {
             Ok(bytes) => match layers.sent(bytes) {
                 0 => {}
                 done => state.peer.output_taken(now, done),
@@ -657,6 +658,11 @@ fn send(
             Err(error) => return Err(ConnectError::transport(error)),
         }
     }
+}
+
+/// Writes once. A program that is not Rust's own has no reason to ignore SIGPIPE, and must not end by it.
+fn write(stream: &Socket, piece: &[u8]) -> io::Result<usize> {
+    Ok(rustix::net::send(stream, piece, SendFlags::NOSIGNAL)?)
 }
 
 fn broken_error(broken: Broken) -> ConnectError {
