@@ -667,8 +667,9 @@ ringmq_status ringmq_client_acknowledge(const ringmq_client *client,
                                         const ringmq_message *message);
 
 // Waits until everything has been sent and answered, at most `timeout_ms` milliseconds (less than 0: for ever), says
-// goodbye, and stops. What is not finished by then is dropped. It may be called at any time, by any thread; whoever waits
-// for something of the client is told RINGMQ_STOPPED.
+// goodbye, and stops. What is not finished by then is dropped. When it returns the goodbye has gone out, for which it waits
+// two seconds more at most. It may be called at any time, by any thread; whoever waits for something of the client is told
+// RINGMQ_STOPPED.
 //
 // Errors: RINGMQ_STOPPED when it had stopped before, RINGMQ_TIMEOUT when something was dropped.
 ringmq_status ringmq_client_disconnect(const ringmq_client *client,

@@ -654,8 +654,9 @@ pub unsafe extern "C" fn ringmq_client_acknowledge(
 }
 
 /// Waits until everything has been sent and answered, at most `timeout_ms` milliseconds (less than 0: for ever), says
-/// goodbye, and stops. What is not finished by then is dropped. It may be called at any time, by any thread; whoever waits
-/// for something of the client is told RINGMQ_STOPPED.
+/// goodbye, and stops. What is not finished by then is dropped. When it returns the goodbye has gone out, for which it waits
+/// two seconds more at most. It may be called at any time, by any thread; whoever waits for something of the client is told
+/// RINGMQ_STOPPED.
 ///
 /// Errors: RINGMQ_STOPPED when it had stopped before, RINGMQ_TIMEOUT when something was dropped.
 ///
@@ -678,7 +679,7 @@ pub unsafe extern "C" fn ringmq_client_disconnect(
             if client.left.swap(true, Ordering::AcqRel) {
                 return Err(Failure::stopped());
             }
-            client.inner.stop(&Goodbye::default())?;
+            client.inner.stop_and_wait(&Goodbye::default())?;
             client.ready.ring();
             client.events.ring();
             Ok(flushed?)

@@ -55,6 +55,19 @@ def test_no_signal(installed, program, tmp_path):
             sensor.kill()
 
 
+def test_the_goodbye_goes_out(installed, program):
+    """A program that ends behind ringmq_client_disconnect has said goodbye: its will is not published."""
+    sensor = program(EXAMPLES / "sensor_client.c")
+    with subprocess.Popen([program(PROGRAMS / "embedded.c")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                          env=installed.environment) as broker:
+        port = int(broker.stdout.readline())
+        for _ in range(20):
+            installed.run(sensor, f"mqtt://127.0.0.1:{port}")
+        said, _ = broker.communicate(timeout=30)
+    assert said.count("sensor/1=4.5") == 20
+    assert "sensor/1/state=lost" not in said
+
+
 def test_misuse(installed, program):
     """Every wrong use that can be told has its status, on one thread and on eight at once."""
     assert installed.run(program(PROGRAMS / "misuse.c")) == "0 calls said another thing\n"

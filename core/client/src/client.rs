@@ -272,6 +272,15 @@ impl Client {
             let done = state.connection != ConnectionState::Connected || state.is_flushed();
             done.then_some(())
         })?;
+        self.stop_and_wait(goodbye)
+    }
+
+    /// Like [`Self::stop`], and waits until the goodbye has gone out, so that the program may end; at most two
+    /// seconds.
+    ///
+    /// # Errors
+    /// As for [`Self::stop`], and called in a callback.
+    pub fn stop_and_wait(&self, goodbye: &Goodbye) -> Result<(), Error> {
         self.stop(goodbye)?;
         let grace = Some(Instant::now() + Duration::from_secs(2));
         self.shared.wait(News::Changed, grace, |state| state.stopped.is_some().then_some(()))?;
