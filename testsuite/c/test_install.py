@@ -21,7 +21,9 @@ OUTPUTS = {
     "embedded_broker_cpp": r"listening on mqtt://127\.0\.0\.1:\d+\npublished to 1\nhome/kitchen: 21\.5\n"
                            r"room = kitchen\nstopped, 0 clients cut off\n",
 }
+OUTPUTS["sensor_client_cpp"] = OUTPUTS["sensor_client"]
 C_EXAMPLES = sorted(path.stem for path in EXAMPLES.glob("*.c"))
+CPP_EXAMPLES = sorted(path.stem for path in EXAMPLES.glob("*.cpp"))
 
 
 def check(installed, name, program):
@@ -46,11 +48,12 @@ def test_c_examples(installed, tmp_path, compiler, name, language, static):
 
 
 @pytest.mark.parametrize("language", ["c++17", "c++20"])
-def test_cpp_example(installed, tmp_path, compiler, language):
-    """The C++ header, and the example of it."""
-    program = installed.compile(EXAMPLES / "embedded_broker.cpp", tmp_path / "program", f"-std={language}",
+@pytest.mark.parametrize("name", CPP_EXAMPLES)
+def test_cpp_examples(installed, tmp_path, compiler, name, language):
+    """The C++ header, and the examples of it."""
+    program = installed.compile(EXAMPLES / f"{name}.cpp", tmp_path / "program", f"-std={language}",
                                 compiler=cxx(compiler))
-    check(installed, "embedded_broker_cpp", program)
+    check(installed, f"{name}_cpp", program)
 
 
 def test_make(installed, tmp_path):

@@ -1,14 +1,18 @@
 """Programs that use the C library: what it says to wrong use, what it leaves behind, and what it does to memory."""
 
+import json
 import re
 import runpy
 import socket
 import subprocess
 
+import certificates
 import pytest
-from conftest import EXAMPLES, PROGRAMS, ROOT, run
+from conftest import EXAMPLES, PROGRAMS, ROOT, cxx, run
 
 from raw_client import Peer
+
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
 @pytest.fixture
@@ -88,9 +92,39 @@ def test_nothing_is_left(installed, program):
 @pytest.mark.parametrize("sanitized", [False, True], ids=["plain", "sanitized"])
 def test_everything(installed, program, driver, sanitized):
     """Each part of the library, also in a program with gcc's sanitizers, which look for leaks at its end."""
-    flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"] if sanitized else []
-    built = program(PROGRAMS / "everything.c", *flags, static=sanitized)
+    built = program(PROGRAMS / "everything.c", *(SANITIZERS if sanitized else []), static=sanitized)
     assert installed.run(built, driver) == "done\n"
+
+
+@pytest.mark.parametrize("language", ["c++17", "c++20"])
+def test_everything_in_cpp(installed, tmp_path, compiler, language):
+    """Each member of ringmq.hpp."""
+    certificates.make(tmp_path)
+    built = installed.compile(PROGRAMS / "everything.cpp", tmp_path / "program", f"-std={language}", "-Wshadow",
+                              "-Wconversion", compiler=cxx(compiler))
+    assert installed.run(built, "auto", tmp_path) == "done\n"
+
+
+def test_everything_in_cpp_sanitized(installed, tmp_path):
+    """The same with gcc's sanitizers."""
+    certificates.make(tmp_path)
+    built = installed.compile(PROGRAMS / "everything.cpp", tmp_path / "program", "-std=c++17", "-g", *SANITIZERS,
+                              compiler="g++", static=True)
+    for driver in ("auto", "epoll"):
+        assert installed.run(built, driver, tmp_path) == "done\n"
+
+
+def test_everything_in_cpp_is_everything(installed, tmp_path):
+    """There is no function in ringmq.hpp that this program does not call: gcc counts."""
+    certificates.make(tmp_path)
+    built = installed.compile(PROGRAMS / "everything.cpp", tmp_path / "program", "-std=c++17", "--coverage",
+                              "-fkeep-inline-functions", compiler="g++")
+    installed.run(built, "epoll", tmp_path, cwd=tmp_path)
+    data = next(tmp_path.glob("*.gcda"))
+    counted = json.loads(run("gcov", "--json-format", "--stdout", "--demangled-names", data, cwd=tmp_path))
+    functions = [function for file in counted["files"] if file["file"].endswith("ringmq.hpp") for function in file["functions"]]
+    assert len(functions) > 100
+    assert [function["demangled_name"] for function in functions if not function["execution_count"]] == []
 
 
 def test_memcheck(installed, program):
