@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use crate::error::{Failure, ringmq_error, ringmq_status};
+use crate::handle;
 
 /// The longest wait: ten years.
 const WAIT_MAX: Duration = Duration::from_secs(10 * 365 * 86_400);
@@ -28,7 +29,7 @@ pub(crate) unsafe fn enter(
     let status = failure.status;
     if !error.is_null() {
         // SAFETY: the caller's.
-        unsafe { error.write(Box::into_raw(Box::new(failure.into()))) };
+        unsafe { error.write(handle::give(failure.into())) };
     }
     status
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::c_char;
 
+use crate::handle::{self, Object, Origin};
 use crate::text::ringmq_str;
 
 /// What came of a call. Numbers are never given another meaning, and new ones may come: take what is not known for a
@@ -92,6 +93,32 @@ impl From<Failure> for ringmq_error {
     }
 }
 
+impl Object for ringmq_error {
+    const NAME: &'static str = "error";
+    /// It has no threads behind it, and can be read in the child of a fork as well.
+    fn origin(&self) -> Origin {
+        Origin::here()
+    }
+}
+
+/// Reads an error. `absent` is said for NULL, and `gone` for one that was freed, where that is seen.
+///
+/// # Safety
+/// As for `ringmq_error_status`.
+unsafe fn look<R>(
+    error: *const ringmq_error,
+    absent: R,
+    gone: R,
+    read: impl FnOnce(&ringmq_error) -> R,
+) -> R {
+    // SAFETY: the caller's.
+    match unsafe { handle::hold(error) } {
+        Ok(error) => read(&error),
+        Err(failure) if failure.status == ringmq_status::RINGMQ_NULL => absent,
+        Err(_) => gone,
+    }
+}
+
 /// What went wrong as a number; RINGMQ_OK for NULL.
 ///
 /// # Safety
@@ -99,7 +126,7 @@ impl From<Failure> for ringmq_error {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ringmq_error_status(error: *const ringmq_error) -> ringmq_status {
     // SAFETY: the caller's.
-    unsafe { error.as_ref() }.map_or(ringmq_status::RINGMQ_OK, |error| error.status)
+    unsafe { look(error, ringmq_status::RINGMQ_OK, ringmq_status::RINGMQ_HANDLE, |error| error.status) }
 }
 
 /// What went wrong in words, as a text that ends with a zero. It lives as long as the error; for NULL it is empty.
@@ -109,9 +136,8 @@ pub unsafe extern "C" fn ringmq_error_status(error: *const ringmq_error) -> ring
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ringmq_error_message(error: *const ringmq_error) -> *const c_char {
     // SAFETY: the caller's.
-    match unsafe { error.as_ref() } {
-        Some(error) => error.message.as_ptr().cast(),
-        None => c"".as_ptr(),
+    unsafe {
+        look(error, c"".as_ptr(), c"this error was freed".as_ptr(), |error| error.message.as_ptr().cast())
     }
 }
 
@@ -122,7 +148,7 @@ pub unsafe extern "C" fn ringmq_error_message(error: *const ringmq_error) -> *co
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ringmq_error_reason_code(error: *const ringmq_error) -> i32 {
     // SAFETY: the caller's.
-    unsafe { error.as_ref() }.map_or(-1, |error| error.reason)
+    unsafe { look(error, -1, -1, |error| error.reason) }
 }
 
 /// Frees an error; NULL is allowed.
@@ -131,10 +157,8 @@ pub unsafe extern "C" fn ringmq_error_reason_code(error: *const ringmq_error) ->
 /// `error` is NULL or an error that was not freed, and nobody uses it any more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ringmq_error_free(error: *mut ringmq_error) {
-    if !error.is_null() {
-        // SAFETY: the caller's; it came from a box.
-        drop(unsafe { Box::from_raw(error) });
-    }
+    // SAFETY: the caller's.
+    unsafe { handle::end(error) };
 }
 
 /// The name of a status, such as "RINGMQ_TIMEOUT"; it is the library's.

@@ -396,18 +396,82 @@ static void after_the_stop(const ringmq_broker *broker, const ringmq_subscriptio
     ringmq_config_free(config);
 }
 
-/* Of a build with debug assertions. */
-static void after_the_free(void)
+/* What follows is of a build with debug assertions: it sees an object of which all references were given back, of each
+ * kind, and to give it back once more does nothing. */
+static void broker_after_the_free(void)
 {
     uint16_t port;
     ringmq_broker *broker = start();
+    ringmq_subscription *subscription = subscribe(broker);
+    ringmq_publish message = to(RINGMQ_STR("a/b"));
+    const ringmq_message *received = NULL;
+    ringmq_message_view view;
+    EXPECT(RINGMQ_OK, ringmq_broker_publish(broker, &message, NULL, NULL));
+    EXPECT(RINGMQ_OK, ringmq_subscription_receive(subscription, 5000, &received, NULL));
+    ringmq_message_free(received);
+    EXPECT(RINGMQ_HANDLE, ringmq_message_read(received, &view));
+    ringmq_message_free(received);
+    ringmq_subscription_free(subscription);
+    EXPECT(RINGMQ_HANDLE, ringmq_subscription_receive(subscription, 0, &received, NULL));
+    ringmq_subscription_free(subscription);
     ringmq_broker_free(broker);
     EXPECT(RINGMQ_HANDLE, ringmq_broker_port(broker, &port));
     EXPECT(RINGMQ_HANDLE, ringmq_broker_ref(broker));
+    EXPECT(RINGMQ_HANDLE, ringmq_broker_stop(broker, NULL, NULL));
     ringmq_broker_free(broker);
     ringmq_config *config = ringmq_config_new();
     EXPECT(RINGMQ_HANDLE, ringmq_broker_port((const ringmq_broker *)config, &port));
     ringmq_config_free(config);
+    EXPECT(RINGMQ_HANDLE, ringmq_broker_start(config, &broker, NULL));
+    ringmq_config_free(config);
+}
+
+static void client_after_the_free(void)
+{
+    ringmq_publish message = to(RINGMQ_STR("a/b"));
+    ringmq_client_options *options = NULL;
+    ringmq_client *client = NULL;
+    ringmq_receipt *receipt = NULL;
+    EXPECT(RINGMQ_OK, ringmq_client_options_new(RINGMQ_STR("mqtt://127.0.0.1:1"), &options, NULL));
+    EXPECT(RINGMQ_OK, ringmq_client_start(options, &client, NULL));
+    ringmq_client_options_free(options);
+    EXPECT(RINGMQ_HANDLE, ringmq_client_start(options, &client, NULL));
+    ringmq_client_options_free(options);
+    EXPECT(RINGMQ_OK, ringmq_client_publish(client, &message, &receipt, NULL));
+    ringmq_receipt_free(receipt);
+    EXPECT(RINGMQ_HANDLE, ringmq_receipt_wait(receipt, 0, NULL, NULL));
+    ringmq_receipt_free(receipt);
+    ringmq_client_free(client);
+    EXPECT(RINGMQ_HANDLE, ringmq_client_publish(client, &message, NULL, NULL));
+    EXPECT(RINGMQ_HANDLE, ringmq_client_disconnect(client, 0, NULL));
+    ringmq_client_free(client);
+}
+
+static void small_things_after_the_free(void)
+{
+    ringmq_fault fault = RINGMQ_FAULT_INIT;
+    ringmq_questions *questions = NULL;
+    ringmq_error *error = NULL;
+    uint64_t missed;
+    ringmq_faults *faults = ringmq_faults_new();
+    ringmq_faults_free(faults);
+    EXPECT(RINGMQ_HANDLE, ringmq_faults_add(faults, &fault, NULL));
+    ringmq_faults_free(faults);
+    ringmq_properties *properties = ringmq_properties_new();
+    ringmq_properties_free(properties);
+    EXPECT(RINGMQ_HANDLE, ringmq_properties_add_number(properties, 1, 1, NULL));
+    ringmq_properties_free(properties);
+    EXPECT(RINGMQ_OK, ringmq_questions_new(RINGMQ_ASK_CONNECT, 0, &questions, NULL));
+    ringmq_questions_free(questions);
+    EXPECT(RINGMQ_HANDLE, ringmq_questions_missed(questions, &missed));
+    ringmq_questions_free(questions);
+    EXPECT(RINGMQ_INVALID, ringmq_questions_new(0, 0, &questions, &error));
+    EXPECT(RINGMQ_INVALID, ringmq_error_status(error));
+    ringmq_error_free(error);
+    EXPECT(RINGMQ_HANDLE, ringmq_error_status(error));
+    if (strcmp(ringmq_error_message(error), "this error was freed") != 0 || ringmq_error_reason_code(error) != -1)
+        EXPECT(RINGMQ_OK, RINGMQ_HANDLE);
+    ringmq_error_free(error);
 }
 
 static void on_one_thread(void)
@@ -480,7 +544,9 @@ int main(void)
 {
     ringmq_broker *broker = start();
     on_one_thread();
-    after_the_free();
+    broker_after_the_free();
+    client_after_the_free();
+    small_things_after_the_free();
     after_a_fork(broker);
     at_once(on_its_own, NULL);
     at_once(on_what_is_shared, broker);
