@@ -134,7 +134,8 @@ def test_everything_in_cpp_is_everything(installed, tmp_path):
 
 
 def test_memcheck(installed, program):
-    """No wrong access, and nothing lost. By readiness, because valgrind does not know io_uring."""
+    """No wrong access, and nothing lost. By readiness: valgrind lets one thread run at a time, does not know that
+    io_uring_enter waits, and so lets no other run that could end the wait."""
     valgrind, environment = runpy.run_path(str(ROOT / "bench" / "instructions"))["find_valgrind"]()
     command = [valgrind, "--quiet", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite",
                "--show-leak-kinds=definite", f"--suppressions={PROGRAMS.parent / 'valgrind.supp'}", "--num-callers=40"]

@@ -64,7 +64,8 @@ def order(folder):
 
 @pytest.fixture(scope="session")
 def build(tmp_path_factory):
-    """`build(source)` makes a program, each only once. The compiler of C++ links, because the runtime is C++."""
+    """`build(source)` makes a program, each only once for tests of one group. The compiler of C++ links, because the
+    runtime is C++."""
     @functools.cache
     def built(source):
         folder = tmp_path_factory.mktemp(source.stem)
@@ -88,12 +89,14 @@ def run(build):
     return built_and_run
 
 
+@pytest.mark.xdist_group("everything")
 @pytest.mark.parametrize("driver", ["auto", "epoll"])
 def test_everything(run, driver):
     """Each part of the library."""
     assert run(PROGRAMS / "everything.c", driver) == (0, "done\n")
 
 
+@pytest.mark.xdist_group("cycles")
 @pytest.mark.parametrize("driver", ["auto", "epoll"])
 def test_cycles(run, driver):
     """Brokers, subscriptions and clients that come and go."""
@@ -101,11 +104,13 @@ def test_cycles(run, driver):
     assert code == 0 and len(said.splitlines()) == 6, said
 
 
+@pytest.mark.xdist_group("misuse")
 def test_misuse(run):
     """What wrong use can be told apart is refused without a wrong access, on eight threads too."""
     assert run(PROGRAMS / "misuse.c") == (0, "0 calls said another thing\n")
 
 
+@pytest.mark.xdist_group("wrong")
 @pytest.mark.parametrize("what", ["leak", "overflow"] if SANITIZER == "address" else ["race"])
 def test_what_is_wrong_is_found(run, what):
     """In the library's own code, so it is part of what is watched."""
