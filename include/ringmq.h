@@ -246,7 +246,8 @@ typedef struct {
     int64_t timeout_ms;
     // What goes with it, or NULL; copied.
     const ringmq_properties *properties;
-    // With this the payload is not copied: it stays where it is until this is called, also when publishing fails.
+    // With this a payload of more than 2,048 bytes is not copied. It stays where it is until this is called: once nobody
+    // needs it any more, for a small one at once, and also when publishing fails.
     ringmq_release release;
     // What `release` is called with.
     void *owner;

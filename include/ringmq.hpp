@@ -201,8 +201,9 @@ public:
     }
 };
 
-// A payload that is not copied: it goes along as it is, and what owns it is destroyed when nobody needs it any more, by
-// any thread. That must not block and must not call the library. It may be published again and again.
+// A payload that is not copied (inside the process one of up to 2,048 bytes is): it goes along as it is, and what owns it
+// is destroyed when nobody needs it any more, by any thread. That must not block and must not call the library. It may be
+// published again and again.
 class shared_payload {
 public:
     explicit shared_payload(std::string &&text) : shared_payload(std::make_shared<const std::string>(std::move(text))) {}
@@ -284,6 +285,8 @@ struct subscribe_options {
     std::uint32_t identifier = 0;
     std::size_t queue_max = 1000;
     milliseconds timeout = five_seconds;
+    // Messages of QoS 1 and 2 that may be unacknowledged; 0 when taking them acknowledges them. In the process only.
+    std::uint16_t unacknowledged_max = 0;
 };
 
 // Topic filters, which are lent.
@@ -353,6 +356,7 @@ inline ringmq_subscribe how(const filters &filters, const subscribe_options &opt
     how.qos = static_cast<std::uint8_t>(options.qos);
     how.retain_handling = static_cast<std::uint8_t>(options.retain_handling);
     how.retain_as_published = options.retain_as_published;
+    how.unacknowledged_max = options.unacknowledged_max;
     how.subscription_identifier = options.identifier;
     how.queue_max = options.queue_max;
     how.timeout_ms = options.timeout.count();
@@ -393,6 +397,10 @@ public:
     // Appends what is there, at most `count`, without waiting; how many those were.
     std::size_t drain(std::vector<message> &messages, std::size_t count) const {
         return detail::drain(ringmq_subscription_drain, get(), messages, count);
+    }
+    // Where unacknowledged_max was given; false when there is nothing to acknowledge.
+    bool acknowledge(const message &message) const {
+        return detail::found(ringmq_subscription_acknowledge(get(), message.get()));
     }
     // Readable while there may be something to drain.
     int descriptor() const { return detail::descriptor(ringmq_subscription_descriptor, get()); }
@@ -651,6 +659,10 @@ public:
     // that all have been silent meanwhile.
     void advance_clock(milliseconds by, bool keep_alive = false, milliseconds timeout = five_seconds) const {
         detail::call(ringmq_broker_advance_clock, get(), static_cast<std::uint64_t>(by.count()), keep_alive, wait(timeout));
+    }
+    // Takes over a connected stream socket, as if its listener of this number had accepted it.
+    void adopt(int socket, std::size_t listener = 0) const {
+        detail::call(ringmq_broker_adopt, get(), static_cast<std::int32_t>(socket), listener);
     }
     broker share() const {
         detail::check(ringmq_broker_ref(get()));

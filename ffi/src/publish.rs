@@ -34,7 +34,8 @@ pub struct ringmq_publish {
     pub timeout_ms: i64,
     /// What goes with it, or NULL; copied.
     pub properties: *const ringmq_properties,
-    /// With this the payload is not copied: it stays where it is until this is called, also when publishing fails.
+    /// With this a payload of more than 2,048 bytes is not copied. It stays where it is until this is called: once nobody
+    /// needs it any more, for a small one at once, and also when publishing fails.
     pub release: ringmq_release,
     /// What `release` is called with.
     pub owner: *mut c_void,

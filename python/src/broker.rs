@@ -520,7 +520,8 @@ impl Broker {
                 break;
             }
             py.check_signals()?;
-            py.detach(|| batch.publish(handle, &options, timeout, chunk.drain(..).collect()));
+            let messages = std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK));
+            py.detach(|| batch.publish(handle, &options, timeout, messages));
         }
         while !batch.waiting.is_empty() {
             py.check_signals()?;

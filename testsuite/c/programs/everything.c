@@ -169,6 +169,7 @@ static void acknowledge(const ringmq_broker *broker)
 static void adopt(const ringmq_broker *broker, const ringmq_questions *questions)
 {
     static const unsigned char hello[] = {0x10, 12, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 60, 0, 0};
+    static const unsigned char goodbye[] = {0xe0, 0};
     unsigned char answer[4];
     ringmq_error *error = NULL;
     ringmq_question *question = NULL;
@@ -184,6 +185,9 @@ static void adopt(const ringmq_broker *broker, const ringmq_questions *questions
            "no CONNACK");
     check(ringmq_questions_take(questions, TIMEOUT_MS, &question, &error), &error);
     ringmq_question_free(question);
+    /* Its session is over when the broker has closed the other end. */
+    demand(send(ends[0], goodbye, sizeof goodbye, 0) == (ssize_t)sizeof goodbye, "not sent");
+    demand(recv(ends[0], answer, sizeof answer, 0) == 0, "no end");
     close(ends[0]);
 }
 

@@ -6,7 +6,9 @@
 #include <fstream>
 #include <iostream>
 #include <poll.h>
+#include <sys/socket.h>
 #include <thread>
+#include <unistd.h>
 
 #include <ringmq.hpp>
 
@@ -161,6 +163,30 @@ void batches(const ringmq::broker &broker) {
     fails(RINGMQ_STOPPED, [&subscription] { static_cast<void>(subscription.receive()); });
 }
 
+void by_hand(const ringmq::broker &broker) {
+    ringmq::subscribe_options options;
+    options.unacknowledged_max = 1;
+    const ringmq::subscription subscription = broker.subscribe("hand", options);
+    broker.publish("hand", "1", at(1));
+    broker.publish("hand", "2", at(1));
+    const std::optional<ringmq::message> first = subscription.receive(patience);
+    demand(first && !subscription.receive(20ms), "the second waits");
+    demand(subscription.acknowledge(*first) && !subscription.acknowledge(*first), "a message is acknowledged once");
+    demand(subscription.receive(patience)->payload().text() == "2", "the second comes");
+}
+
+void adopted(const ringmq::broker &broker) {
+    fails(RINGMQ_INVALID, [&broker] { broker.adopt(-1); });
+    int ends[2];
+    demand(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0, "no socket pair");
+    fails(RINGMQ_INVALID, [&] { broker.adopt(ends[1], 99); });
+    broker.adopt(ends[1]);
+    const unsigned char nonsense[] = {0xff, 0xff};
+    unsigned char answer = 0;
+    demand(send(ends[0], nonsense, sizeof nonsense, 0) == 2 && recv(ends[0], &answer, 1, 0) == 0, "it is closed");
+    close(ends[0]);
+}
+
 void filters(const ringmq::broker &broker) {
     const std::string text = "e";
     for (const ringmq::filters &filters : {ringmq::filters("e"), ringmq::filters(std::string_view("e")), ringmq::filters(text),
@@ -273,6 +299,8 @@ void everything_of_a_broker(const std::string &driver, const std::string &folder
     payloads_that_are_lent(broker);
     batches(broker);
     filters(broker);
+    by_hand(broker);
+    adopted(broker);
     clients(broker);
     administer(broker, config);
     secure_client(broker, folder);
