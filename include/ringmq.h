@@ -524,7 +524,7 @@ ringmq_status ringmq_broker_advance_clock(const ringmq_broker *broker,
 // Hands a connected stream socket (TCP, Unix, one end of a socketpair) to a broker, which goes on with it as with one that
 // its listener of this number, from 0, has accepted: TLS or WebSocket where the listener has them, its settings and bounds.
 // On success the broker owns the descriptor and closes it in the end; otherwise it stays the caller's. It becomes
-// non-blocking, for others that share it too.
+// non-blocking, for others that share it too, and perhaps also when it is not taken.
 //
 // Errors: RINGMQ_INVALID when it is no such socket or there is no such listener, RINGMQ_BUSY, RINGMQ_STOPPED.
 ringmq_status ringmq_broker_adopt(const ringmq_broker *broker,
@@ -943,7 +943,8 @@ ringmq_status ringmq_subscription_drain(const ringmq_subscription *subscription,
                                         size_t *count);
 
 // Acknowledges a message of a subscription with `unacknowledged_max`; in any order, from any thread. RINGMQ_ABSENT when
-// there is nothing to acknowledge: its QoS is 0, it was acknowledged before, or the subscription acknowledges by taking.
+// there is nothing to acknowledge: its QoS is 0, it was acknowledged before, the subscription acknowledges by taking or has
+// ended. A shared subscription that ends gives messages of QoS 1 that are not acknowledged to another of its group.
 ringmq_status ringmq_subscription_acknowledge(const ringmq_subscription *subscription,
                                               const ringmq_message *message);
 

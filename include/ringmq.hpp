@@ -9,6 +9,7 @@
 #define RINGMQ_HPP
 
 #include <atomic>
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -201,6 +202,23 @@ public:
     }
 };
 
+namespace detail {
+
+// What goes along when its object is moved, and does not stay behind.
+template <typename T> struct leaving : T {
+    leaving() noexcept : T{} {}
+    leaving(T value) noexcept : T(value) {}
+    leaving(const leaving &) noexcept = default;
+    leaving(leaving &&from) noexcept : T(std::exchange(static_cast<T &>(from), T{})) {}
+    leaving &operator=(const leaving &) noexcept = default;
+    leaving &operator=(leaving &&from) noexcept {
+        static_cast<T &>(*this) = std::exchange(static_cast<T &>(from), T{});
+        return *this;
+    }
+};
+
+} // namespace detail
+
 // A payload that is not copied (inside the process one of up to 2,048 bytes is): it goes along as it is, and what owns it
 // is destroyed when nobody needs it any more, by any thread. That must not block and must not call the library. It may be
 // published again and again.
@@ -222,7 +240,7 @@ public:
     }
 
 private:
-    bytes data_;
+    detail::leaving<bytes> data_;
     std::shared_ptr<const void> owner_;
 };
 
@@ -266,7 +284,7 @@ public:
     }
 
 private:
-    ringmq_message_view view_{};
+    detail::leaving<ringmq_message_view> view_;
 };
 
 // How a message is published.
@@ -285,7 +303,8 @@ struct subscribe_options {
     std::uint32_t identifier = 0;
     std::size_t queue_max = 1000;
     milliseconds timeout = five_seconds;
-    // Messages of QoS 1 and 2 that may be unacknowledged; 0 when taking them acknowledges them. In the process only.
+    // Messages of QoS 1 and 2 that may be unacknowledged; 0 when taking them acknowledges them. In the process only. A
+    // shared subscription gives those of QoS 1 to another of its group when it ends.
     std::uint16_t unacknowledged_max = 0;
 };
 
@@ -373,10 +392,11 @@ std::optional<message> receive(Function function, T *object, milliseconds timeou
 
 template <typename Function, typename T>
 std::size_t drain(Function function, T *object, std::vector<message> &messages, std::size_t count) {
-    std::vector<const ringmq_message *> taken(count);
-    messages.reserve(messages.size() + count);
+    std::vector<const ringmq_message *> taken(std::min<std::size_t>(count, 1024));
+    if (messages.capacity() < messages.size() + taken.size())
+        messages.reserve(std::max(messages.size() + taken.size(), 2 * messages.capacity()));
     std::size_t length = 0;
-    const ringmq_status status = function(object, taken.data(), count, &length);
+    const ringmq_status status = function(object, taken.data(), taken.size(), &length);
     if (status != RINGMQ_TIMEOUT)
         check(status);
     for (std::size_t index = 0; index < length; index++)
@@ -394,11 +414,11 @@ public:
     std::optional<message> receive(milliseconds timeout = for_ever) const {
         return detail::receive(ringmq_subscription_receive, get(), timeout);
     }
-    // Appends what is there, at most `count`, without waiting; how many those were.
+    // Appends what is there, at most `count` and 1,024, without waiting; how many those were.
     std::size_t drain(std::vector<message> &messages, std::size_t count) const {
         return detail::drain(ringmq_subscription_drain, get(), messages, count);
     }
-    // Where unacknowledged_max was given; false when there is nothing to acknowledge.
+    // Where unacknowledged_max was given; false when there is nothing to acknowledge, as when it has ended.
     bool acknowledge(const message &message) const {
         return detail::found(ringmq_subscription_acknowledge(get(), message.get()));
     }
@@ -446,7 +466,7 @@ public:
     }
 
 private:
-    ringmq_question_view view_{};
+    detail::leaving<ringmq_question_view> view_;
 };
 
 // Where the questions of brokers are taken out.
@@ -660,7 +680,8 @@ public:
     void advance_clock(milliseconds by, bool keep_alive = false, milliseconds timeout = five_seconds) const {
         detail::call(ringmq_broker_advance_clock, get(), static_cast<std::uint64_t>(by.count()), keep_alive, wait(timeout));
     }
-    // Takes over a connected stream socket, as if its listener of this number had accepted it.
+    // Takes over a connected stream socket, as if its listener of this number had accepted it. When this throws, it is still
+    // the caller's, but perhaps non-blocking.
     void adopt(int socket, std::size_t listener = 0) const {
         detail::call(ringmq_broker_adopt, get(), static_cast<std::int32_t>(socket), listener);
     }
@@ -744,7 +765,7 @@ public:
     }
 
 private:
-    ringmq_event_view view_{};
+    detail::leaving<ringmq_event_view> view_;
 };
 
 // A client. It connects by itself, and again whenever it has to; when it is destroyed it says goodbye at once, and what was

@@ -495,7 +495,7 @@ pub unsafe extern "C" fn ringmq_broker_advance_clock(
 /// Hands a connected stream socket (TCP, Unix, one end of a socketpair) to a broker, which goes on with it as with one that
 /// its listener of this number, from 0, has accepted: TLS or WebSocket where the listener has them, its settings and bounds.
 /// On success the broker owns the descriptor and closes it in the end; otherwise it stays the caller's. It becomes
-/// non-blocking, for others that share it too.
+/// non-blocking, for others that share it too, and perhaps also when it is not taken.
 ///
 /// Errors: RINGMQ_INVALID when it is no such socket or there is no such listener, RINGMQ_BUSY, RINGMQ_STOPPED.
 ///

@@ -679,10 +679,10 @@ pub unsafe extern "C" fn ringmq_client_disconnect(
             if client.left.swap(true, Ordering::AcqRel) {
                 return Err(Failure::stopped());
             }
-            client.inner.stop_and_wait(&Goodbye::default())?;
+            let stopped = client.inner.stop_and_wait(&Goodbye::default());
             client.ready.ring();
             client.events.ring();
-            Ok(flushed?)
+            Ok(flushed.and(stopped)?)
         })
     }
 }

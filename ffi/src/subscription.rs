@@ -268,7 +268,8 @@ impl ringmq_subscription {
 }
 
 /// Acknowledges a message of a subscription with `unacknowledged_max`; in any order, from any thread. RINGMQ_ABSENT when
-/// there is nothing to acknowledge: its QoS is 0, it was acknowledged before, or the subscription acknowledges by taking.
+/// there is nothing to acknowledge: its QoS is 0, it was acknowledged before, the subscription acknowledges by taking or has
+/// ended. A shared subscription that ends gives messages of QoS 1 that are not acknowledged to another of its group.
 ///
 /// # Safety
 /// `subscription` is NULL or a subscription; `message` is NULL or a message of it.
@@ -280,8 +281,9 @@ pub unsafe extern "C" fn ringmq_subscription_acknowledge(
     // SAFETY: the caller's, for this and all below.
     unsafe {
         enter(std::ptr::null_mut(), || {
-            let (_subscription, message) = (handle::hold(subscription)?, handle::hold(message)?);
-            let acknowledged = message.as_local().is_some_and(ringmq::ReceivedMessage::acknowledge);
+            let (subscription, message) = (handle::hold(subscription)?, handle::hold(message)?);
+            let acknowledged =
+                message.as_local().is_some_and(|message| subscription.inner.acknowledge(message));
             let absent = || Failure::new(ringmq_status::RINGMQ_ABSENT, "there is nothing to acknowledge");
             acknowledged.then_some(()).ok_or_else(absent)
         })

@@ -212,12 +212,15 @@ class Subscription:
         """
     def acknowledge(self, message: Message) -> bool:
         """Acknowledges a message that was taken, where `unacknowledged_max` was given: there is room for one more.
-        Acknowledgements may come in any order. What a shared subscription has not acknowledged when it ends goes to
-        another of its group.
+        Acknowledgements may come in any order. What a shared subscription has not acknowledged at QoS 1 when it ends goes
+        to another of its group.
 
         Returns:
-            Whether there was something to acknowledge: false at QoS 0, for a message that was acknowledged before, and
-            where taking it has done so.
+            Whether there was something to acknowledge: false at QoS 0, for a message that was acknowledged before or is
+            another subscription's, where taking it has done so, and when the subscription has ended.
+
+        Raises:
+            ForkError: In a child of a fork.
         """
     def close(self) -> None:
         """Ends the session; messages that were not read are dropped, and who waits for one gets `StoppedError`. Without
@@ -566,7 +569,7 @@ class Broker:
                 granted or none.
             qos: The maximum QoS, 0 to 2 (MQTT 5.0, 3.8.3.1). Default 2: as published.
             maxlen: Messages that may wait in the session, at least 1, default 1,000; besides, as many again, at most
-                128, may have been handed over to the reader. Beyond it publishers of QoS 1 and 2 are held back, at most
+                512, may have been handed over to the reader. Beyond it publishers of QoS 1 and 2 are held back, at most
                 until their timeout, and messages of QoS 0 are dropped and counted.
             retain_handling: When retained messages come (MQTT 5.0, 3.8.3.1): 0 now (default), 1 unless there was such a
                 subscription, 2 never.

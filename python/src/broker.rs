@@ -540,7 +540,7 @@ impl Broker {
     ///         granted or none.
     ///     qos: The maximum QoS, 0 to 2 (MQTT 5.0, 3.8.3.1). Default 2: as published.
     ///     maxlen: Messages that may wait in the session, at least 1, default 1,000; besides, as many again, at most
-    ///         128, may have been handed over to the reader. Beyond it publishers of QoS 1 and 2 are held back, at most
+    ///         512, may have been handed over to the reader. Beyond it publishers of QoS 1 and 2 are held back, at most
     ///         until their timeout, and messages of QoS 0 are dropped and counted.
     ///     retain_handling: When retained messages come (MQTT 5.0, 3.8.3.1): 0 now (default), 1 unless there was such a
     ///         subscription, 2 never.

@@ -149,14 +149,22 @@ impl Subscription {
         }
     }
     /// Acknowledges a message that was taken, where `unacknowledged_max` was given: there is room for one more.
-    /// Acknowledgements may come in any order. What a shared subscription has not acknowledged when it ends goes to
-    /// another of its group.
+    /// Acknowledgements may come in any order. What a shared subscription has not acknowledged at QoS 1 when it ends goes
+    /// to another of its group.
     ///
     /// Returns:
-    ///     Whether there was something to acknowledge: false at QoS 0, for a message that was acknowledged before, and
-    ///     where taking it has done so.
-    fn acknowledge(&self, message: &Message) -> bool {
-        message.as_local().is_some_and(ringmq::ReceivedMessage::acknowledge)
+    ///     Whether there was something to acknowledge: false at QoS 0, for a message that was acknowledged before or is
+    ///     another subscription's, where taking it has done so, and when the subscription has ended.
+    ///
+    /// Raises:
+    ///     ForkError: In a child of a fork.
+    fn acknowledge(&self, py: Python<'_>, message: &Message) -> PyResult<bool> {
+        let Some(message) = message.as_local() else { return Ok(false) };
+        let inner = self.inner.read().map_err(|_| errors::poisoned())?.clone();
+        Ok(match &inner {
+            Some(inner) => inner.get(py)?.acknowledge(message),
+            None => false,
+        })
     }
     /// Ends the session; messages that were not read are dropped, and who waits for one gets `StoppedError`. Without
     /// effect when it is closed.

@@ -201,10 +201,13 @@ fn what_is_acknowledged_by_hand_bounds_what_is_taken() {
     assert!(first[1].clone().acknowledge() && !first[1].acknowledge(), "once, whichever copy");
     assert_eq!(by_hand.recv(SOON).unwrap().payload(), b"2");
     assert!(first[0].acknowledge());
-    assert_eq!(by_hand.recv(SOON).unwrap().payload(), b"3");
+    let last = by_hand.recv(SOON).unwrap();
+    assert_eq!(last.payload(), b"3");
     assert!(!taking.recv(SOON).unwrap().acknowledge(), "taking it was enough");
+    assert!(!taking.acknowledge(&last), "it is another's");
+    by_hand.close();
+    assert!(!last.acknowledge() && !by_hand.acknowledge(&last), "its session has ended");
     drop(by_hand);
-    first[0].acknowledge();
     assert_eq!(handle.publish("a", "6", quick()).unwrap().matched, 1, "the broker goes on");
 }
 

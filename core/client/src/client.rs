@@ -279,12 +279,13 @@ impl Client {
     /// seconds.
     ///
     /// # Errors
-    /// As for [`Self::stop`], and called in a callback.
+    /// As for [`Self::stop`], called in a callback, and [`Error::Timeout`] when it has not gone out by then.
     pub fn stop_and_wait(&self, goodbye: &Goodbye) -> Result<(), Error> {
         self.stop(goodbye)?;
         let grace = Some(Instant::now() + Duration::from_secs(2));
-        self.shared.wait(News::Changed, grace, |state| state.stopped.is_some().then_some(()))?;
-        Ok(())
+        self.shared
+            .wait(News::Changed, grace, |state| state.stopped.is_some().then_some(()))?
+            .ok_or(Error::Timeout)
     }
 
     /// Says goodbye at once, behind what has been sent already, and stops, without waiting for either.

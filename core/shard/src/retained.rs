@@ -447,9 +447,11 @@ impl Shard {
         messages: Vec<Rc<Message>>,
     ) {
         let Some(home) = self.sessions.at_mut(id) else { return };
+        let holds = home.holds();
         let Some(reading) = &mut home.reading else { return };
         let Some(page) = reading.page.take_if(|page| page.serial == serial) else { return };
-        if page.overrun {
+        // What is held is not noted yet, and would come behind a newer copy of its topic.
+        if page.overrun || holds {
             return self.mark_dirty(id);
         }
         let Some(read) = home.session.reads.front().cloned() else { return };
@@ -485,8 +487,10 @@ impl Shard {
         if !message.retain() {
             return;
         }
-        if let Some(reading) = self.sessions.at_mut(id).and_then(|home| home.reading.as_mut()) {
-            reading.note(message.topic(), message.stamp());
+        // A session that came back notes before it asks for its next page.
+        let reads = |home: &&mut Home| !home.session.reads.is_empty() && home.attached != Attached::Nobody;
+        if let Some(home) = self.sessions.at_mut(id).filter(reads) {
+            home.reading.get_or_insert_default().note(message.topic(), message.stamp());
         }
     }
 

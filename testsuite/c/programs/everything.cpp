@@ -172,7 +172,17 @@ void by_hand(const ringmq::broker &broker) {
     const std::optional<ringmq::message> first = subscription.receive(patience);
     demand(first && !subscription.receive(20ms), "the second waits");
     demand(subscription.acknowledge(*first) && !subscription.acknowledge(*first), "a message is acknowledged once");
-    demand(subscription.receive(patience)->payload().text() == "2", "the second comes");
+    std::optional<ringmq::message> second = subscription.receive(patience);
+    demand(second && second->payload().text() == "2", "the second comes");
+    ringmq::message moved = std::move(*second);
+    demand(second->topic().empty() && second->payload().size == 0, "nothing stays behind");
+    *second = std::move(moved);
+    demand(moved.topic().empty() && second->topic() == "hand", "it came back");
+    subscription.close();
+    demand(!subscription.acknowledge(*second), "the subscription has ended");
+    ringmq::shared_payload payload(std::string("x"));
+    const ringmq::shared_payload other = std::move(payload);
+    demand(payload.data().size == 0 && other.data().size == 1, "a payload moves");
 }
 
 void adopted(const ringmq::broker &broker) {

@@ -52,10 +52,14 @@ impl ReceivedMessage {
     }
     /// Acknowledges it, where the subscription was made with
     /// [`SubscribeOptions::unacknowledged_max`](crate::SubscribeOptions::unacknowledged_max): there is room for one more.
-    /// Whether there was something to acknowledge: it is not of QoS 0, and neither it nor a copy of it was acknowledged
-    /// before. Acknowledgements may come in any order.
+    /// Whether there was something to acknowledge: it is not of QoS 0, neither it nor a copy of it was acknowledged before,
+    /// and its subscription has not ended. Acknowledgements may come in any order.
     pub fn acknowledge(&self) -> bool {
         self.receipt.as_ref().is_some_and(|receipt| receipt.give())
+    }
+    /// Whether it came to the subscription with these receipts.
+    pub(super) fn is_of(&self, receipts: &Arc<Receipts>) -> bool {
+        self.receipt.as_ref().is_some_and(|receipt| receipt.is_of(receipts))
     }
     /// Its topic name.
     #[must_use]
@@ -241,8 +245,7 @@ pub(super) struct Sink {
 
 impl Sink {
     /// The side that puts in; with receipts, what it put in is to be acknowledged.
-    pub fn new(queue: Arc<Queue>, receipts: Option<Receipts>) -> Self {
-        let receipts = receipts.map(Arc::new);
+    pub fn new(queue: Arc<Queue>, receipts: Option<Arc<Receipts>>) -> Self {
         Self { queue, receipts, blocks: Blocks::default(), arrived: Vec::new(), room: 0 }
     }
     /// How much the queue takes in this turn; false when that is nothing.
@@ -259,6 +262,9 @@ impl Sink {
     }
     fn wake(&mut self, ended: bool) {
         self.room = 0;
+        if let Some(receipts) = self.receipts.as_ref().filter(|_| ended) {
+            receipts.end();
+        }
         let wakers = {
             let mut state = lock(&self.queue.state);
             hand_over(&mut state, &mut self.arrived);

@@ -24,6 +24,8 @@ struct State {
     acknowledged: Vec<PacketId>,
     /// The shard was told and has not asked since.
     told: bool,
+    /// The session has ended.
+    ended: bool,
 }
 
 impl Receipts {
@@ -48,13 +50,22 @@ impl Receipts {
         into.append(&mut state.acknowledged);
     }
 
-    fn add(&self, packet_id: PacketId) {
+    /// Nothing can be acknowledged any more: what was not is another's, or nobody's.
+    pub fn end(&self) {
+        lock(&self.state).ended = true;
+    }
+
+    fn add(&self, packet_id: PacketId) -> bool {
         let mut state = lock(&self.state);
+        if state.ended {
+            return false;
+        }
         state.acknowledged.push(packet_id);
         if !std::mem::replace(&mut state.told, true) {
             drop(state);
             self.entrance.push_reserved(self.shard, LocalInput::Room { local: self.local });
         }
+        true
     }
 }
 
@@ -70,13 +81,13 @@ impl Receipt {
     pub fn new(receipts: &Arc<Receipts>, packet_id: PacketId) -> Arc<Self> {
         Arc::new(Self { receipts: Arc::clone(receipts), packet_id, given: AtomicBool::new(false) })
     }
-    /// Acknowledges it. Whether that was not done yet.
+    /// Acknowledges it. Whether that was not done yet, and the session still goes on.
     pub fn give(&self) -> bool {
-        let first = !self.given.swap(true, Ordering::Relaxed);
-        if first {
-            self.receipts.add(self.packet_id);
-        }
-        first
+        !self.given.swap(true, Ordering::Relaxed) && self.receipts.add(self.packet_id)
+    }
+    /// Whether it is one of these.
+    pub fn is_of(&self, receipts: &Arc<Receipts>) -> bool {
+        Arc::ptr_eq(&self.receipts, receipts)
     }
 }
 

@@ -183,6 +183,7 @@ impl std::error::Error for RecvError {}
 pub struct Subscription {
     entrance: Arc<Entrance>,
     queue: Arc<Queue>,
+    receipts: Option<Arc<Receipts>>,
     local: LocalId,
     shard: ShardId,
     granted: Vec<Qos>,
@@ -190,6 +191,7 @@ pub struct Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
+        self.receipts.iter().for_each(|receipts| receipts.end());
         self.entrance.push_reserved(self.shard, LocalInput::Close { local: self.local });
     }
 }
@@ -208,13 +210,14 @@ impl Subscription {
         let local = entrance.new_local();
         let queue = Queue::new(options.maxlen.min(HANDED_OVER_MAX));
         let queue_messages_max = u32::try_from(options.maxlen).unwrap_or(u32::MAX);
-        let receipts = options.unacknowledged_max.map(|max| Receipts::new(entrance, shard, local, max));
-        let sink = Box::new(Sink::new(Arc::clone(&queue), receipts));
+        let receipts =
+            options.unacknowledged_max.map(|max| Arc::new(Receipts::new(entrance, shard, local, max)));
+        let sink = Box::new(Sink::new(Arc::clone(&queue), receipts.clone()));
         let open = LocalInput::Open { local, sink, queue_messages_max };
         enter(entrance, shard, open, deadline)?;
         // From here on dropping `subscription` ends the session, whatever the answer is.
         let mut subscription =
-            Self { entrance: Arc::clone(entrance), queue, local, shard, granted: Vec::new() };
+            Self { entrance: Arc::clone(entrance), queue, receipts, local, shard, granted: Vec::new() };
         let codes = subscription.subscribe(&filters, options, deadline)?;
         subscription.granted = granted(&filters, &codes)?;
         Ok(subscription)
@@ -272,10 +275,15 @@ impl Subscription {
             () => Err(RecvError::Ended),
         }
     }
+    /// Acknowledges a message of this subscription, as [`ReceivedMessage::acknowledge`] does; false for one of another.
+    pub fn acknowledge(&self, message: &ReceivedMessage) -> bool {
+        self.receipts.as_ref().is_some_and(|receipts| message.is_of(receipts) && message.acknowledge())
+    }
     /// Ends the session; whoever reads is told that it has ended, and messages that were not read are dropped. Dropping
     /// the subscription does the same, once nobody reads.
     pub fn close(&self) {
         self.queue.close();
+        self.receipts.iter().for_each(|receipts| receipts.end());
         self.entrance.push_reserved(self.shard, LocalInput::Close { local: self.local });
     }
     /// All messages until the session ends; waits for each.
