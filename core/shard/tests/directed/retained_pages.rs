@@ -323,3 +323,38 @@ fn until_suback(world: &mut World, reader: NetId) -> Vec<crate::harness::SeenPub
     }
     publishes(seen)
 }
+
+/// More topics come live than are remembered while a session reads: some may come twice then, none is missing, and no
+/// topic goes back to an older message.
+#[test]
+fn more_live_topics_than_are_remembered_cost_repetitions_only() {
+    let mut setup = Setup::new(2, 9);
+    setup.settings.retained_page_messages = 3;
+    setup.settings.queue_messages_max = 100_000;
+    let mut world = World::new(&setup);
+    fill(&mut world, 300);
+    let writer = world.join(0, &Hello::new(Version::V5, "writer 2"));
+    let reader = world.join(1, &Hello::new(Version::V5, "reader"));
+    world.send(reader, &packets::subscribe(Version::V5, 1, &[("d/#", with_qos(0))], None));
+    let mut got = until_suback(&mut world, reader);
+    let count = 6_000;
+    for number in 0..count {
+        let later = Post::new(&format!("d/later/{number}"), format!("later {number}"), 0, 0).retained();
+        world.send(writer, &later.encode(Version::V5));
+        if number % 100 == 0 {
+            let again = Post::new("d/0/0", format!("0:{}", number / 100 + 1), 0, 0).retained();
+            world.send(writer, &again.encode(Version::V5));
+        }
+        world.step();
+    }
+    got.extend(read_all(&mut world, reader));
+    let mut newest = BTreeMap::new();
+    for publish in got.iter().filter(|publish| publish.topic == "d/0/0") {
+        note(&mut newest, &publish.payload, publish.retain, 9);
+    }
+    assert_eq!(newest[&0], 60, "the last is there");
+    let topics: std::collections::BTreeSet<_> = got.iter().map(|publish| &publish.topic).collect();
+    assert_eq!(topics.len(), 300 + count);
+    let copies = got.iter().filter(|publish| publish.topic != "d/0/0").count();
+    assert!(copies > 299 + count, "it was more than is remembered");
+}
