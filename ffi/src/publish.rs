@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use ringmq::{PropertiesBuffer, PublishError, PublishOptions, Qos};
 
 use crate::entry::{Growing, check_place, wait};
@@ -196,15 +196,20 @@ pub struct ringmq_batch_message {
     pub payload: ringmq_bytes,
 }
 
-/// Copies of messages of a batch. Messages in a row with the same topic share it, and small payloads one block: the
-/// broker copies those once more, so the block does not stay.
+/// Copies of messages of a batch. Messages in a row with the same topic share it. Small payloads share one block, as the
+/// broker copies them once more and does not keep it; larger ones, which it does not copy, share short blocks.
 ///
 /// # Safety
 /// What they point to is there.
 unsafe fn owned(messages: &[ringmq_batch_message]) -> Result<Vec<(Arc<str>, Bytes)>, Failure> {
-    /// Bytes of a payload that shares a block.
-    const SMALL_BYTES_MAX: usize = 1 << 10;
-    let mut block = Vec::new();
+    /// Bytes of a block that stays while one of its messages does.
+    const SHARED_BLOCK_BYTES: usize = 4 << 10;
+    /// Bytes of a payload that has its own memory.
+    const OWN_BYTES_MIN: usize = SHARED_BLOCK_BYTES / 2;
+    let small =
+        messages.iter().map(|m| m.payload.length).filter(|&bytes| bytes <= ringmq::BATCH_COPIED_BYTES_MAX);
+    let mut block = BytesMut::with_capacity(small.sum());
+    let mut shared = BytesMut::new();
     let mut topic: Arc<str> = Arc::default();
     let mut copies = Vec::with_capacity(messages.len());
     for message in messages {
@@ -213,15 +218,21 @@ unsafe fn owned(messages: &[ringmq_batch_message]) -> Result<Vec<(Arc<str>, Byte
         if *topic != *name {
             topic = name.into();
         }
-        let large = (payload.len() > SMALL_BYTES_MAX).then(|| Bytes::copy_from_slice(payload));
-        let start = block.len();
-        block.extend_from_slice(if large.is_some() { &[] } else { payload });
-        copies.push((Arc::clone(&topic), large, start..block.len()));
+        let copy = match payload.len() {
+            OWN_BYTES_MIN.. => Bytes::copy_from_slice(payload),
+            bytes => {
+                let is_small = bytes <= ringmq::BATCH_COPIED_BYTES_MAX;
+                if !is_small && shared.capacity() < bytes {
+                    shared = BytesMut::with_capacity(SHARED_BLOCK_BYTES);
+                }
+                let place = if is_small { &mut block } else { &mut shared };
+                place.extend_from_slice(payload);
+                place.split().freeze()
+            }
+        };
+        copies.push((Arc::clone(&topic), copy));
     }
-    let block = Bytes::from(block);
-    let whole =
-        |(topic, large, range): (_, Option<Bytes>, _)| (topic, large.unwrap_or_else(|| block.slice(range)));
-    Ok(copies.into_iter().map(whole).collect())
+    Ok(copies)
 }
 
 /// Publishes messages one after the other, with few answers for many.

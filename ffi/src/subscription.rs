@@ -1,7 +1,6 @@
 //! Subscriptions inside the process: sessions without a socket.
 
 use std::num::NonZeroU16;
-use std::sync::Mutex;
 use std::task::{Context, Poll};
 
 use ringmq::{RecvError, RetainHandling, SubscribeError, SubscribeOptions, Subscription};
@@ -64,8 +63,6 @@ impl Growing for ringmq_subscribe {
 pub struct ringmq_subscription {
     inner: Subscription,
     ready: Ready,
-    /// Held by whoever drains, so that of two one does not sleep on what the other has left.
-    draining: Mutex<()>,
     origin: Origin,
 }
 
@@ -124,12 +121,7 @@ pub unsafe extern "C" fn ringmq_broker_subscribe(
             check_place(subscription, "subscription")?;
             let filters = how.filters()?;
             let inner = broker.with(|broker| Ok(broker.subscribe(filters, how.options()?)?))?;
-            let made = ringmq_subscription {
-                inner,
-                ready: Ready::default(),
-                draining: Mutex::default(),
-                origin: Origin::here(),
-            };
+            let made = ringmq_subscription { inner, ready: Ready::default(), origin: Origin::here() };
             put(subscription, handle::give(made), "subscription")
         })
     }
@@ -230,40 +222,45 @@ pub unsafe extern "C" fn ringmq_subscription_drain(
             let subscription = handle::hold(subscription)?;
             check_place(messages, "messages")?;
             check_place(count, "count")?;
-            let taken = subscription.drain(capacity)?;
-            put(count, taken.len(), "count")?;
-            for (index, message) in taken.into_iter().enumerate() {
-                messages.add(index).write(ringmq_message::give(Source::Local(message)));
-            }
-            Ok(())
+            let mut taken = 0;
+            subscription.drain(capacity, |message| {
+                messages.add(taken).write(ringmq_message::give(Source::Local(message)));
+                taken += 1;
+            })?;
+            put(count, taken, "count")
         })
     }
 }
 
 impl ringmq_subscription {
-    fn drain(&self, capacity: usize) -> Result<Vec<ringmq::ReceivedMessage>, Failure> {
-        let _one = self.draining.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut taken = Vec::new();
+    /// Gives what is there to `each`. Several threads may drain: each looks only after it has quietened the descriptor, and
+    /// before it returns it has either seen the queue empty and asked to be rung, or rings. So nobody sleeps on what another
+    /// has left, and no lock is needed.
+    fn drain(&self, capacity: usize, mut each: impl FnMut(ringmq::ReceivedMessage)) -> Result<(), Failure> {
         self.ready.quiet();
-        let outcome = self.inner.try_recv_many(capacity, &mut taken);
-        let Some(waker) = self.ready.waker() else { return outcome.map(|()| taken).map_err(Failure::from) };
+        let outcome = self.inner.try_recv_many(capacity, &mut each);
+        let Some(waker) = self.ready.waker() else { return outcome.map(drop).map_err(Failure::from) };
+        let mut taken = outcome.unwrap_or_default();
         let mut context = Context::from_waker(&waker);
-        while taken.len() < capacity {
+        while taken < capacity {
             match self.inner.poll_next(&mut context) {
-                Poll::Ready(Some(message)) => taken.push(message),
+                Poll::Ready(Some(message)) => {
+                    each(message);
+                    taken += 1;
+                }
                 // From now on the next one rings.
-                Poll::Pending => return if taken.is_empty() { Err(Failure::timeout()) } else { Ok(taken) },
-                Poll::Ready(None) if taken.is_empty() => {
+                Poll::Pending => return if taken == 0 { Err(Failure::timeout()) } else { Ok(()) },
+                Poll::Ready(None) if taken == 0 => {
                     // Whoever waits sees it every time.
                     self.ready.ring();
-                    return self.inner.try_recv().map(|message| vec![message]).map_err(Failure::from);
+                    return self.inner.try_recv().map(each).map_err(Failure::from);
                 }
                 Poll::Ready(None) => break,
             }
         }
         // There may be more.
         self.ready.ring();
-        Ok(taken)
+        Ok(())
     }
 }
 

@@ -122,7 +122,7 @@ impl Subscription {
         let inner = inner.get(py)?;
         let mut more = Vec::new();
         // That there is no more, or that it has ended, is told by the next call.
-        let _ = inner.try_recv_many(max - 1, &mut more);
+        let _ = inner.try_recv_many(max - 1, |message| more.push(message));
         for message in more {
             list.append(Message::local(message))?;
         }

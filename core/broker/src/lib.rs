@@ -44,8 +44,8 @@ pub use config::{
 };
 pub use guard::{DoorRules, Guard, GuardError, GuardOptions};
 pub use handle::{
-    BATCH_MAX, Handle, Messages, OpenError, PendingPublish, PublishError, PublishOptions, Published,
-    ReceivedMessage, RecvError, SubscribeError, SubscribeOptions, Subscription,
+    BATCH_COPIED_BYTES_MAX, BATCH_MAX, Handle, Messages, OpenError, PendingPublish, PublishError,
+    PublishOptions, Published, ReceivedMessage, RecvError, SubscribeError, SubscribeOptions, Subscription,
 };
 pub use random::random_bytes;
 pub use reload::ReloadReport;

@@ -154,7 +154,7 @@ struct Payloads(mpsc::Sender<Bytes>);
 
 impl LocalSink for Payloads {
     fn push(&mut self, delivery: &LocalDelivery<'_>) -> bool {
-        self.0.send(Bytes::copy_from_slice(delivery.message.payload())).is_ok()
+        self.0.send(Bytes::copy_from_slice(delivery.payload)).is_ok()
     }
     fn flush(&mut self) {}
     fn end(&mut self) {}

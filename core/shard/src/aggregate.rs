@@ -130,6 +130,13 @@ impl Shard {
         self.aggregates.insert(Aggregate { origin, remaining: 1, held, tally, retained })
     }
 
+    /// The answers to an aggregate of which nothing is open but its opener's own part; then it may serve again.
+    pub(crate) fn aggregate_again(&mut self, id: AggregateId) -> Option<Tally> {
+        let aggregate = self.aggregates.at_mut(id)?;
+        let alone = aggregate.remaining == 1 && !aggregate.held && aggregate.retained.is_none();
+        alone.then(|| std::mem::take(&mut aggregate.tally))
+    }
+
     /// One more part.
     pub(crate) fn aggregate_part(&mut self, id: AggregateId) {
         if let Some(aggregate) = self.aggregates.at_mut(id) {

@@ -233,7 +233,7 @@ impl Shard {
     ) {
         let straight = publication.may_go_straight(now);
         let packet = publication.packet().filter(|_| straight && !self.settings.log_packets);
-        let (mut sent, mut queued) = (0, false);
+        let (mut sent, mut handed_over, mut queued) = (0, 0, false);
         for at in 0..scratch.matches.len() {
             let mut m = scratch.matches[at];
             if queued {
@@ -250,6 +250,11 @@ impl Shard {
                 sent += 1;
                 continue;
             }
+            if straight && !m.more_ids && self.hand_over_straight(now, (m.session, m.qos, m.id), publication)
+            {
+                handed_over += 1;
+                continue;
+            }
             queued = true;
             let message = Rc::clone(publication.message(&mut self.messages));
             let entry = Entry { message, qos: m.qos, retain: m.retain, ids: scratch.ids(at), shared: None };
@@ -258,8 +263,10 @@ impl Shard {
         }
         if sent > 0 {
             self.count_sent(sent, publication.payload_bytes());
-            let sent = sent as u32;
-            self.aggregate_add(aggregate, Tally { matched: sent, taken: sent, ..Tally::default() });
+        }
+        let taken = sent as u32 + handed_over;
+        if taken > 0 {
+            self.aggregate_add(aggregate, Tally { matched: taken, taken, ..Tally::default() });
         }
     }
 
@@ -602,10 +609,31 @@ impl Shard {
     pub(crate) fn publish_or_defer(&mut self, now: Now, message: Rc<Message>, origin: Origin, hold: u64) {
         let needs_answer = message.qos() > Qos::AtMostOnce || matches!(origin, Origin::Local(_));
         let origin = needs_answer.then(|| self.aggregate_open(origin));
-        let deferred = Deferred { message, origin, hold };
-        if !self.deferred.is_empty() || !self.start_deferred(now, &deferred) {
-            self.deferred.push_back(deferred);
+        if self.start_or_defer(now, Publication::of(&message), origin, hold)
+            && let Some(origin) = origin
+        {
+            self.aggregate_answer(now, origin, Tally::default());
         }
+    }
+
+    /// Starts a publish, or puts it behind those that wait. True when it has started; then its opener's part of the
+    /// aggregate is still to be answered.
+    pub(crate) fn start_or_defer(
+        &mut self,
+        now: Now,
+        mut publication: Publication<'_>,
+        origin: Option<AggregateId>,
+        hold: u64,
+    ) -> bool {
+        let starts = self.deferred.is_empty()
+            && self.may_publish(publication.qos)
+            && self.publish(now, &mut publication, origin, hold);
+        if !starts {
+            let message = Rc::clone(publication.message(&mut self.messages));
+            self.deferred.push_back(Deferred { message, origin, hold });
+        }
+        publication.end(&mut self.messages);
+        starts
     }
 
     /// Starts what was deferred, in order, as far as there is room.

@@ -19,7 +19,7 @@ impl Shard {
     pub(crate) fn mark_dirty(&mut self, id: SessionId) {
         match self.sessions.at(id).map(|home| home.attached) {
             Some(Attached::Link(conn)) => self.mark_link_dirty(conn),
-            Some(Attached::Local(local)) => self.dirty_locals.push(local),
+            Some(Attached::Local(local)) => self.mark_local_dirty(local),
             Some(Attached::Nobody) | None => {}
         }
     }

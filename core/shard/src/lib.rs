@@ -59,6 +59,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io::IoSlice;
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use ringmq_proto::time::{Mono, Now};
 use ringmq_route::{Interest, InterestScratch, InterestWriter, SubscriptionTree};
@@ -155,9 +156,12 @@ pub struct Shard {
     sessions: Slots<SessionId, Home>,
     /// The sessions by ClientID, which stands in the session alone.
     by_client: HashTable<SessionId>,
-    locals: HashMap<LocalId, Local>,
+    /// Numbers of this process's own: nobody chooses them, and a fast hash does.
+    locals: HashMap<LocalId, Local, FixedState>,
     /// Messages that were published at one go and are not complete. As many as holds and long matches keep open.
-    batches: HashMap<LocalTicket, LocalBatch>,
+    batches: HashMap<LocalTicket, LocalBatch, FixedState>,
+    /// Those that are being published.
+    batch_under_way: Option<(LocalTicket, LocalBatch)>,
     tunnels: HashMap<(ShardId, ConnId), TunnelEnd>,
     tree: SubscriptionTree<Subscriber>,
     interest: InterestWriter,
@@ -232,8 +236,9 @@ impl Shard {
             byte_rates: byte_rates::ByteRates::default(),
             sessions: Slots::new(),
             by_client: HashTable::new(),
-            locals: HashMap::new(),
-            batches: HashMap::new(),
+            locals: HashMap::default(),
+            batches: HashMap::default(),
+            batch_under_way: None,
             tunnels: HashMap::new(),
             tree: SubscriptionTree::new(seed),
             interest: InterestWriter::new(Arc::clone(&common.interest), id.index()),

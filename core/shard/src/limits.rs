@@ -17,6 +17,10 @@ pub const ADMIN_PAGE_BYTES: usize = 1 << 20;
 /// Messages of this program that are published at one go; each takes about a microsecond.
 pub const LOCAL_BATCH_MAX: usize = 256;
 
+/// Bytes of a payload of such a message from which handles that get it share its memory, and keep alive what it is a part
+/// of: whoever makes it sees to it that this is not much more.
+pub const LOCAL_BATCH_SHARED_BYTES_MIN: usize = 257;
+
 /// What a publish that is not allowed means where its acknowledgement cannot say so: at QoS 0, and before 5.0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DenyPublish {

@@ -2,12 +2,11 @@
 //! messages leave through its [`LocalSink`]; neither waits.
 
 use std::num::NonZeroU16;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use ringmq_wire::message::Message;
-use ringmq_wire::{PacketId, PropertiesBuffer, Qos, ReasonCode, SubscriptionOptions};
+use ringmq_wire::{PacketId, Properties, PropertiesBuffer, Qos, ReasonCode, SubscriptionOptions};
 
 use crate::admin::{AdminAnswer, AdminQuestion};
 use crate::input::ShardId;
@@ -34,8 +33,14 @@ pub struct LocalTicket(pub u64);
 /// A message on its way out of a handle's session.
 #[derive(Debug)]
 pub struct LocalDelivery<'a> {
-    /// The message, still shared with other sessions of the shard.
-    pub message: &'a Rc<Message>,
+    /// Its topic name.
+    pub topic: &'a str,
+    /// The properties that go on to subscribers, in the publisher's order.
+    pub properties: Properties<'a>,
+    /// What it says.
+    pub payload: &'a [u8],
+    /// The same, where it can be kept without a copy.
+    pub shared_payload: Option<&'a Bytes>,
     /// QoS it is delivered with.
     pub qos: Qos,
     /// By what its taker acknowledges it, where it does and the QoS is not 0.
@@ -46,6 +51,24 @@ pub struct LocalDelivery<'a> {
     pub subscription_ids: &'a [u32],
     /// Seconds until it expires.
     pub expiry_left_seconds: Option<u32>,
+}
+
+impl<'a> LocalDelivery<'a> {
+    /// A message at QoS 0, without RETAIN and identifiers, that does not expire.
+    #[must_use]
+    pub fn of(message: &'a Message) -> Self {
+        Self {
+            topic: message.topic(),
+            properties: message.properties(),
+            payload: message.payload(),
+            shared_payload: message.large_payload(),
+            qos: Qos::AtMostOnce,
+            packet_id: None,
+            retain: false,
+            subscription_ids: &[],
+            expiry_left_seconds: None,
+        }
+    }
 }
 
 /// Takes messages out of a handle's session, on the shard's core; must not block.
@@ -69,7 +92,8 @@ pub trait LocalSink {
 pub struct LocalMessage {
     /// Topic name; checked by the shard, once for messages in a row that share it.
     pub topic: Arc<str>,
-    /// Payload.
+    /// Payload. Of [`LOCAL_BATCH_SHARED_BYTES_MIN`](crate::limits::LOCAL_BATCH_SHARED_BYTES_MIN) bytes and more its memory
+    /// may be kept by who gets it.
     pub payload: Bytes,
 }
 

@@ -3,9 +3,10 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use ringmq_wire::message::{Message, MessageParts, Payload};
+use ringmq_wire::message::{INLINE_PAYLOAD_BYTES_MAX, Message, MessageParts, Payload};
 use ringmq_wire::{Properties, Publish, Qos, Version};
 
+use crate::local::LocalDelivery;
 use crate::message_pool::MessagePool;
 use crate::output::REFERENCE_BYTES_MIN;
 
@@ -32,6 +33,8 @@ pub struct Publication<'a> {
     payload: &'a [u8],
     /// The payload where a message may keep it without a copy.
     kept: Option<Bytes>,
+    /// The payload where a handle may keep it without a copy.
+    shared: Option<&'a Bytes>,
     message: Option<Rc<Message>>,
     /// The packet, where a subscriber may get the very same, and its version.
     packet: Option<(&'a [u8], Version)>,
@@ -51,6 +54,35 @@ impl<'a> Publication<'a> {
             properties: publish.properties,
             payload: publish.payload,
             kept: None,
+            shared: None,
+            message: None,
+            packet: None,
+        }
+    }
+
+    /// What a handle of this process publishes. Its payload can be kept without a copy; from `shared_bytes_min` on handles
+    /// that get it at once do so.
+    pub fn of_handle(
+        topic: &'a str,
+        (qos, retain): (Qos, bool),
+        properties: Properties<'a>,
+        payload: &'a Bytes,
+        shared_bytes_min: usize,
+    ) -> Self {
+        // A small one is copied into a message anyway.
+        let kept = (payload.len() > INLINE_PAYLOAD_BYTES_MAX).then(|| payload.clone());
+        Self {
+            shared: Some(payload).filter(|payload| payload.len() >= shared_bytes_min),
+            topic,
+            qos,
+            retain,
+            publisher: 0,
+            stamp: 0,
+            expires_at: None,
+            topic_hash: None,
+            properties,
+            payload,
+            kept,
             message: None,
             packet: None,
         }
@@ -69,6 +101,7 @@ impl<'a> Publication<'a> {
             properties: message.properties(),
             payload: message.payload(),
             kept: None,
+            shared: None,
             message: Some(Rc::clone(message)),
             packet: None,
         }
@@ -118,6 +151,26 @@ impl<'a> Publication<'a> {
                 stamp: self.stamp,
             })
         })
+    }
+
+    /// What a handle gets that subscribed to it. A message is made for it only where it carries properties or what is
+    /// large and lies in a packet.
+    pub fn local_delivery(&mut self, pool: &mut MessagePool) -> LocalDelivery<'_> {
+        let is_small = self.payload.len() <= INLINE_PAYLOAD_BYTES_MAX;
+        if self.message.is_none() && self.properties.raw().is_empty() && (is_small || self.shared.is_some()) {
+            return LocalDelivery {
+                topic: self.topic,
+                properties: self.properties,
+                payload: self.payload,
+                shared_payload: self.shared,
+                qos: Qos::AtMostOnce,
+                packet_id: None,
+                retain: false,
+                subscription_ids: &[],
+                expiry_left_seconds: None,
+            };
+        }
+        LocalDelivery::of(self.message(pool))
     }
 
     /// The message, if somebody needed one.

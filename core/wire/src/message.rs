@@ -182,8 +182,8 @@ impl Message {
     }
 
     /// What it says, to be kept, unless it lies in the message's own block.
-    pub fn large_payload(&self) -> Option<Bytes> {
-        self.large.clone()
+    pub const fn large_payload(&self) -> Option<&Bytes> {
+        self.large.as_ref()
     }
 
     /// Whether the payload lies in the message's own block.

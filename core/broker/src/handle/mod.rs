@@ -11,6 +11,9 @@ mod subscription;
 
 pub(crate) use answers::Answers;
 pub(crate) use entrance::Entrance;
-pub use publisher::{BATCH_MAX, Handle, OpenError, PendingPublish, PublishError, PublishOptions, Published};
+pub use publisher::{
+    BATCH_COPIED_BYTES_MAX, BATCH_MAX, Handle, OpenError, PendingPublish, PublishError, PublishOptions,
+    Published,
+};
 pub use queue::ReceivedMessage;
 pub use subscription::{Messages, RecvError, SubscribeError, SubscribeOptions, Subscription};

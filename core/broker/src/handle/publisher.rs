@@ -18,6 +18,8 @@ use crate::AdminError;
 
 /// Messages that can be published at one go.
 pub const BATCH_MAX: usize = ringmq_shard::limits::LOCAL_BATCH_MAX;
+/// Bytes up to which the payload of a message of those is copied.
+pub const BATCH_COPIED_BYTES_MAX: usize = ringmq_shard::limits::LOCAL_BATCH_SHARED_BYTES_MIN - 1;
 /// How long a request may take when nobody says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Room for the answer to arrive after the shard's own deadline has passed.
@@ -347,8 +349,9 @@ impl Handle {
     }
 
     /// Hands several messages in at one go, in this order and with the same options, waiting until `deadline` for the
-    /// shard to take them. Messages in a row whose topics are the same `Arc` cost least. The answer has the sums, and of what went wrong the first; the others are published all the
-    /// same.
+    /// shard to take them. Messages in a row whose topics are the same `Arc` cost least. Payloads of more than
+    /// [`BATCH_COPIED_BYTES_MAX`] bytes are not copied: subscriptions of this program share their memory. The answer has the
+    /// sums, and of what went wrong the first; the others are published all the same.
     ///
     /// # Errors
     /// [`PublishError`] for what can be told at once; then nothing is published. More than [`BATCH_MAX`] messages, or

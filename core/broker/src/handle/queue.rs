@@ -1,14 +1,14 @@
 //! The bounded queue between a subscription's session and whoever reads it. The shard's side puts in and
 //! never waits; a full queue makes the shard keep the messages by its own rules until there is room again.
 
-use std::collections::VecDeque;
 use std::num::NonZeroU16;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use crossbeam_queue::SegQueue;
 use ringmq_shard::{LocalDelivery, LocalSink};
 use ringmq_wire::{PacketId, Properties, PropertiesBuffer, Qos};
 
@@ -33,11 +33,10 @@ pub struct ReceivedMessage {
 
 impl ReceivedMessage {
     fn new(delivery: &LocalDelivery<'_>, receipt: Option<Arc<Receipt>>, blocks: &mut Blocks) -> Self {
-        let message = delivery.message;
         let mut properties = PropertiesBuffer::new();
-        properties.push_raw(message.properties());
-        let (topic, large) = (message.topic().as_bytes(), message.large_payload());
-        let text = blocks.cut(topic, if large.is_some() { &[] } else { message.payload() });
+        properties.push_raw(delivery.properties);
+        let (topic, large) = (delivery.topic.as_bytes(), delivery.shared_payload.cloned());
+        let text = blocks.cut(topic, if large.is_some() { &[] } else { delivery.payload });
         Self {
             text,
             topic_bytes: topic.len(),
@@ -137,98 +136,164 @@ pub(super) enum Taken {
     Ended,
 }
 
+/// Who sleeps until something comes.
 #[derive(Default)]
-struct State {
-    messages: VecDeque<ReceivedMessage>,
-    ended: bool,
-    /// The shard was refused and waits to be told of room.
-    refused: bool,
+struct Sleepers {
+    threads: usize,
     wakers: Vec<Waker>,
 }
 
-/// The queue itself, owned by both sides.
+/// The queue itself, owned by both sides. Neither taking nor putting in waits for the other side: a reader that the kernel
+/// has stopped at any place does not stop the shard. Whoever goes to sleep takes a lock, and so does the shard's side when
+/// somebody sleeps.
 pub(super) struct Queue {
-    state: Mutex<State>,
-    arrived: Condvar,
+    messages: SegQueue<ReceivedMessage>,
     messages_max: usize,
+    /// Nothing more comes.
+    ended: AtomicBool,
+    /// Nobody reads any more.
+    closed: AtomicBool,
+    /// The shard was refused and waits to be told of room.
+    refused: AtomicBool,
+    /// Somebody may sleep.
+    sleeps: AtomicBool,
+    sleepers: Mutex<Sleepers>,
+    arrived: Condvar,
 }
 
 impl Queue {
     /// An empty queue for `messages_max` messages, at least 1.
     pub fn new(messages_max: usize) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), arrived: Condvar::new(), messages_max })
+        Arc::new(Self {
+            messages: SegQueue::new(),
+            messages_max,
+            ended: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
+            sleeps: AtomicBool::new(false),
+            sleepers: Mutex::default(),
+            arrived: Condvar::new(),
+        })
     }
     /// Messages waiting.
     pub fn len(&self) -> usize {
-        lock(&self.state).messages.len()
+        self.messages.len()
     }
     /// Takes the next message without waiting.
     pub fn take(&self) -> Taken {
-        self.take_from(&mut lock(&self.state))
+        if let Some(message) = self.pop() {
+            return Taken::Message { message: Box::new(message), room: self.claim_room() };
+        }
+        if !self.ended.load(Ordering::Acquire) {
+            return Taken::Nothing;
+        }
+        // The last messages may have come between the two looks.
+        match self.pop() {
+            Some(message) => Taken::Message { message: Box::new(message), room: false },
+            None => Taken::Ended,
+        }
     }
     /// Nobody wants more of it: what waits is dropped, and whoever reads is told that it has ended.
     pub fn close(&self) {
-        let wakers = {
-            let mut state = lock(&self.state);
-            state.messages.clear();
-            state.ended = true;
-            self.wake(&mut state)
-        };
-        wakers.into_iter().for_each(wake);
+        self.closed.store(true, Ordering::Release);
+        self.ended.store(true, Ordering::Release);
+        while self.messages.pop().is_some() {}
+        self.wake();
     }
-    /// Takes up to `max` messages without waiting, behind what `into` has. Whether the session has ended and nothing is
-    /// left, and whether the shard waits to hear of the room that was made.
-    pub fn take_many(&self, max: usize, into: &mut Vec<ReceivedMessage>) -> (bool, bool) {
-        let mut state = lock(&self.state);
-        let count = max.min(state.messages.len());
-        into.extend(state.messages.drain(..count));
-        (state.ended && state.messages.is_empty(), self.claim_room_in(&mut state))
+    /// Gives up to `max` messages to `each` without waiting. Whether the session has ended and nothing is left, and whether
+    /// the shard waits to hear of the room that was made.
+    pub fn take_many(&self, max: usize, each: impl FnMut(ReceivedMessage)) -> (bool, bool) {
+        std::iter::from_fn(|| self.pop()).take(max).for_each(each);
+        let ended = self.ended.load(Ordering::Acquire);
+        let nothing_left = self.messages.is_empty() || self.closed.load(Ordering::Acquire);
+        (ended && nothing_left, self.claim_room())
     }
     /// Takes the next message, waiting at most until `deadline`.
     pub fn take_until(&self, deadline: Instant) -> Taken {
-        let mut state = lock(&self.state);
         loop {
-            let taken = self.take_from(&mut state);
+            let taken = self.take();
             let left = deadline.saturating_duration_since(Instant::now());
             if !matches!(taken, Taken::Nothing) || left == Duration::ZERO {
                 return taken;
             }
-            state = self.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            let mut sleepers = self.about_to_sleep();
+            if self.messages.is_empty() && !self.ended.load(Ordering::Acquire) {
+                sleepers.threads += 1;
+                sleepers =
+                    self.arrived.wait_timeout(sleepers, left).unwrap_or_else(PoisonError::into_inner).0;
+                sleepers.threads -= 1;
+            }
         }
     }
     /// Takes the next message; with nothing there the context is woken when something comes.
     pub fn poll(&self, context: &mut Context<'_>) -> Poll<Taken> {
-        let mut state = lock(&self.state);
-        match self.take_from(&mut state) {
-            Taken::Nothing => {
-                if !state.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
-                    state.wakers.push(context.waker().clone());
-                }
-                Poll::Pending
+        match self.take() {
+            Taken::Nothing => {}
+            taken => return Poll::Ready(taken),
+        }
+        {
+            let mut sleepers = self.about_to_sleep();
+            if !sleepers.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+                sleepers.wakers.push(context.waker().clone());
             }
+        }
+        match self.take() {
+            Taken::Nothing => Poll::Pending,
             taken => Poll::Ready(taken),
         }
     }
 
-    fn take_from(&self, state: &mut State) -> Taken {
-        match state.messages.pop_front() {
-            Some(message) => {
-                let room = self.claim_room_in(state);
-                Taken::Message { message: Box::new(message), room }
-            }
-            None if state.ended => Taken::Ended,
-            None => Taken::Nothing,
+    fn pop(&self) -> Option<ReceivedMessage> {
+        if self.closed.load(Ordering::Acquire) {
+            return None;
         }
+        self.messages.pop()
     }
     /// The shard is told once half of the queue is free, so that it is told once per half and not per message.
-    fn claim_room_in(&self, state: &mut State) -> bool {
-        let claimed = state.refused && state.messages.len() <= self.messages_max / 2;
-        state.refused &= !claimed;
-        claimed
+    fn claim_room(&self) -> bool {
+        // Either this sees that the shard was refused, or the shard sees the room.
+        fence(Ordering::SeqCst);
+        self.refused.load(Ordering::Relaxed)
+            && self.half_is_free()
+            && self.refused.swap(false, Ordering::SeqCst)
     }
-    fn wake(&self, state: &mut State) -> Vec<Waker> {
-        self.arrived.notify_all();
-        std::mem::take(&mut state.wakers)
+    fn half_is_free(&self) -> bool {
+        self.messages.len() <= self.messages_max / 2
+    }
+    /// From here on whoever puts something in and does not see that somebody sleeps has put it in before: the sleeper is
+    /// to look once more.
+    fn about_to_sleep(&self) -> MutexGuard<'_, Sleepers> {
+        let sleepers = lock(&self.sleepers);
+        self.sleeps.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        sleepers
+    }
+    fn wake(&self) {
+        fence(Ordering::SeqCst);
+        if !self.sleeps.load(Ordering::Relaxed) {
+            return;
+        }
+        let wakers = {
+            let mut sleepers = lock(&self.sleepers);
+            self.sleeps.store(false, Ordering::Relaxed);
+            if sleepers.threads > 0 {
+                self.arrived.notify_all();
+            }
+            std::mem::take(&mut sleepers.wakers)
+        };
+        wakers.into_iter().for_each(wake);
+    }
+    /// How many messages more it takes. When there is no room its readers are to tell when there is some.
+    fn ask_for_room(&self) -> usize {
+        let room = || self.messages_max.saturating_sub(self.messages.len());
+        let free = room();
+        if free > 0 {
+            return free;
+        }
+        self.refused.store(true, Ordering::Relaxed);
+        // As in `claim_room`: whoever made the room did not know yet that somebody waits for it.
+        fence(Ordering::SeqCst);
+        if self.half_is_free() && self.refused.swap(false, Ordering::SeqCst) { room() } else { 0 }
     }
 }
 
@@ -237,49 +302,23 @@ pub(super) struct Sink {
     queue: Arc<Queue>,
     receipts: Option<Arc<Receipts>>,
     blocks: Blocks,
-    /// What arrived in this turn and is not in the queue yet: one lock for all of it.
-    arrived: Vec<ReceivedMessage>,
-    /// How much more of it the queue has room for; it was asked when the first came.
+    /// Whether something arrived in this turn.
+    arrived: bool,
+    /// How much more the queue has room for in this turn; it was asked when the first came.
     room: usize,
 }
 
 impl Sink {
     /// The side that puts in; with receipts, what it put in is to be acknowledged.
     pub fn new(queue: Arc<Queue>, receipts: Option<Arc<Receipts>>) -> Self {
-        Self { queue, receipts, blocks: Blocks::default(), arrived: Vec::new(), room: 0 }
+        Self { queue, receipts, blocks: Blocks::default(), arrived: false, room: 0 }
     }
-    /// How much the queue takes in this turn; false when that is nothing.
-    fn ask_for_room(&mut self) -> bool {
-        let mut state = lock(&self.queue.state);
-        if state.ended {
-            // The session's end is under way.
-            self.room = usize::MAX;
-            return true;
-        }
-        self.room = self.queue.messages_max.saturating_sub(state.messages.len() + self.arrived.len());
-        state.refused |= self.room == 0;
-        self.room > 0
-    }
-    fn wake(&mut self, ended: bool) {
-        self.room = 0;
-        if let Some(receipts) = self.receipts.as_ref().filter(|_| ended) {
+    fn finish(&mut self) {
+        if let Some(receipts) = &self.receipts {
             receipts.end();
         }
-        let wakers = {
-            let mut state = lock(&self.queue.state);
-            hand_over(&mut state, &mut self.arrived);
-            state.ended |= ended;
-            self.queue.wake(&mut state)
-        };
-        wakers.into_iter().for_each(wake);
-    }
-}
-
-/// Behind the end, which its reader may have brought about, nothing is read any more.
-fn hand_over(state: &mut State, arrived: &mut Vec<ReceivedMessage>) {
-    match state.ended {
-        true => arrived.clear(),
-        false => state.messages.extend(arrived.drain(..)),
+        self.queue.ended.store(true, Ordering::Release);
+        self.queue.wake();
     }
 }
 
@@ -293,29 +332,37 @@ impl LocalSink for Sink {
         }
     }
     fn push(&mut self, delivery: &LocalDelivery<'_>) -> bool {
-        if self.room == 0 && !self.ask_for_room() {
+        // Behind the end, which its reader may have brought about, nothing is read any more: the session's end is under way.
+        if self.queue.ended.load(Ordering::Acquire) {
+            return true;
+        }
+        if self.room == 0 {
+            self.room = self.queue.ask_for_room();
+        }
+        if self.room == 0 {
             return false;
         }
         self.room -= 1;
+        self.arrived = true;
         let receipt = self.receipts.as_ref().zip(delivery.packet_id).map(|(all, id)| Receipt::new(all, id));
-        self.arrived.push(ReceivedMessage::new(delivery, receipt, &mut self.blocks));
+        self.queue.messages.push(ReceivedMessage::new(delivery, receipt, &mut self.blocks));
         true
     }
     fn flush(&mut self) {
-        if !self.arrived.is_empty() {
-            self.wake(false);
-        }
         self.room = 0;
+        if std::mem::take(&mut self.arrived) {
+            self.queue.wake();
+        }
     }
     fn end(&mut self) {
-        self.wake(true);
+        self.finish();
     }
 }
 
 impl Drop for Sink {
     /// A shard that goes away without a word ends the session too.
     fn drop(&mut self) {
-        self.wake(true);
+        self.finish();
     }
 }
 
@@ -351,8 +398,6 @@ impl Drop for Watch {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
-
     use ringmq_wire::message::{Message, MessageParts, Payload};
 
     use super::*;
@@ -364,7 +409,7 @@ mod tests {
     }
 
     fn push(sink: &mut Sink, payload: &str) -> bool {
-        let message = Rc::new(Message::new(MessageParts {
+        let message = Message::new(MessageParts {
             topic: "a/b",
             qos: Qos::AtLeastOnce,
             retain: false,
@@ -373,14 +418,11 @@ mod tests {
             expires_at: None,
             publisher: 0,
             stamp: 0,
-        }));
+        });
         sink.push(&LocalDelivery {
-            message: &message,
             qos: Qos::AtLeastOnce,
-            packet_id: None,
-            retain: false,
             subscription_ids: &[7],
-            expiry_left_seconds: None,
+            ..LocalDelivery::of(&message)
         })
     }
 
@@ -415,9 +457,114 @@ mod tests {
         let waker = Waker::from(Arc::clone(&woken));
         assert!(queue.poll(&mut Context::from_waker(&waker)).is_pending());
         assert!(push(&mut sink, "1") && push(&mut sink, "2") && !push(&mut sink, "3"));
-        assert_eq!((queue.len(), woken.0.load(Ordering::SeqCst)), (0, false), "the turn goes on");
+        assert_eq!((queue.len(), woken.0.load(Ordering::SeqCst)), (2, false), "the turn goes on");
         sink.flush();
         assert_eq!((queue.len(), woken.0.load(Ordering::SeqCst)), (2, true));
+    }
+
+    /// A queue of three, a shard that waits for word of room when it is refused, and two readers of different kinds: every
+    /// message arrives once, each reader has them in order, and nobody is left waiting for what nobody tells.
+    #[test]
+    fn two_readers_and_a_refused_shard_never_wait_for_each_other() {
+        const MESSAGES: u64 = 30_000;
+        let far = || Instant::now() + Duration::from_secs(60);
+        let queue = Queue::new(3);
+        let (tell, told) = std::sync::mpsc::channel();
+        let numbers: Vec<Vec<u64>> = std::thread::scope(|scope| {
+            let reader = |many: bool| {
+                let (queue, tell) = (Arc::clone(&queue), tell.clone());
+                scope.spawn(move || {
+                    let mut numbers = Vec::new();
+                    let number = |message: &ReceivedMessage| {
+                        std::str::from_utf8(message.payload()).unwrap().parse().unwrap()
+                    };
+                    loop {
+                        match queue.take_until(far()) {
+                            Taken::Message { message, room } => {
+                                numbers.push(number(&message));
+                                room.then(|| tell.send(()).unwrap());
+                            }
+                            Taken::Ended => return numbers,
+                            Taken::Nothing => panic!("nothing came for a minute"),
+                        }
+                        if many {
+                            let (_, room) = queue.take_many(2, |message| numbers.push(number(&message)));
+                            room.then(|| tell.send(()).unwrap());
+                        }
+                    }
+                })
+            };
+            let readers = [reader(false), reader(true)];
+            let mut sink = Sink::new(Arc::clone(&queue), None);
+            for number in 0..MESSAGES {
+                while !push(&mut sink, &number.to_string()) {
+                    sink.flush();
+                    told.recv_timeout(Duration::from_secs(60)).expect("it was told of room");
+                }
+                if number % 5 == 0 {
+                    sink.flush();
+                }
+            }
+            drop(sink);
+            readers.map(|reader| reader.join().unwrap()).into()
+        });
+        assert!(numbers.iter().all(|numbers| numbers.is_sorted()));
+        let mut all = numbers.concat();
+        all.sort_unstable();
+        assert!(all.into_iter().eq(0..MESSAGES));
+    }
+
+    /// Each message is waited for before the next comes, and the last comes with the end.
+    #[test]
+    fn a_reader_sleeps_through_no_message_and_no_end() {
+        const MESSAGES: usize = 20;
+        for _ in 0..1_000 {
+            let queue = Queue::new(3);
+            let (tell, told) = std::sync::mpsc::channel();
+            std::thread::scope(|scope| {
+                let reader = Arc::clone(&queue);
+                let reader = scope.spawn(move || {
+                    let mut count = 0;
+                    loop {
+                        match reader.take_until(Instant::now() + Duration::from_secs(60)) {
+                            Taken::Message { .. } => count += 1,
+                            Taken::Ended => return count,
+                            Taken::Nothing => panic!("nothing came for a minute"),
+                        }
+                        let _ = tell.send(());
+                    }
+                });
+                let mut sink = Sink::new(queue, None);
+                for _ in 1..MESSAGES {
+                    assert!(put(&mut sink, "x"));
+                    told.recv_timeout(Duration::from_secs(60)).expect("it came");
+                }
+                assert!(push(&mut sink, "last"));
+                drop(sink);
+                assert_eq!(reader.join().unwrap(), MESSAGES);
+            });
+        }
+    }
+
+    /// Threads that sleep over an empty queue wake at its end, whoever brings it about.
+    #[test]
+    fn the_end_wakes_all_who_sleep() {
+        for by_reader in [false, true] {
+            let queue = Queue::new(3);
+            let sink = Sink::new(Arc::clone(&queue), None);
+            std::thread::scope(|scope| {
+                let sleep = || queue.take_until(Instant::now() + Duration::from_secs(60));
+                let sleepers = [scope.spawn(sleep), scope.spawn(sleep)];
+                while lock(&queue.sleepers).threads < 2 {
+                    std::thread::yield_now();
+                }
+                if by_reader {
+                    queue.close();
+                }
+                drop(sink);
+                assert!(sleepers.into_iter().all(|sleeper| matches!(sleeper.join(), Ok(Taken::Ended))));
+            });
+        }
     }
 
     #[derive(Default)]

@@ -258,18 +258,25 @@ impl Subscription {
     pub fn try_recv(&self) -> Result<ReceivedMessage, RecvError> {
         self.judge(self.queue.take())
     }
-    /// Takes the messages that are there, up to `max`, and puts them behind what `into` has: one lock for all of them.
+    /// Gives the messages that are there, up to `max`, to `each`, without a lock. How many they were.
     ///
     /// # Errors
     /// [`RecvError`] when there was none.
-    pub fn try_recv_many(&self, max: usize, into: &mut Vec<ReceivedMessage>) -> Result<(), RecvError> {
-        let before = into.len();
-        let (ended, room) = self.queue.take_many(max, into);
+    pub fn try_recv_many(
+        &self,
+        max: usize,
+        mut each: impl FnMut(ReceivedMessage),
+    ) -> Result<usize, RecvError> {
+        let mut count = 0;
+        let (ended, room) = self.queue.take_many(max, |message| {
+            count += 1;
+            each(message);
+        });
         if room {
             self.entrance.push_reserved(self.shard, LocalInput::Room { local: self.local });
         }
         match () {
-            () if into.len() > before || max == 0 => Ok(()),
+            () if count > 0 || max == 0 => Ok(count),
             () if !ended => Err(RecvError::Timeout),
             () if self.entrance.answers().ending() == Some(Ending::Failed) => Err(RecvError::Failed),
             () => Err(RecvError::Ended),

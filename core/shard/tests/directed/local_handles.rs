@@ -235,6 +235,33 @@ fn several_messages_at_one_go_have_one_answer_with_the_sums() {
     }
 }
 
+/// What goes past the queue must not overtake what stands in it: the sink gets room while a turn goes on, before the shard
+/// hears of it.
+#[test]
+fn what_comes_behind_a_full_sink_waits_for_what_is_queued() {
+    let mut world = World::new(&Setup::new(1, 13));
+    open(&mut world, 0, 1, 100, 100);
+    let reader = open(&mut world, 0, 2, 2, 100);
+    listen(&mut world, 0, 2, "t");
+    for number in 1..=4 {
+        say(&mut world, 0, 1, number, "t", &number.to_string(), 1000);
+    }
+    assert_eq!(texts(&reader), ["1", "2"]);
+    reader.lock().unwrap().room = 100;
+    for number in 5..=6 {
+        say(&mut world, 0, 1, number, "t", &number.to_string(), 1000);
+    }
+    world.give(0, Input::Local(LocalInput::Room { local: LocalId(2) }));
+    world.run();
+    say(&mut world, 0, 1, 7, "t", "7", 1000);
+    assert_eq!(texts(&reader), ["1", "2", "3", "4", "5", "6", "7"]);
+    for number in 1..=7 {
+        let published =
+            LocalOutcome::Published { reason: ReasonCode::SUCCESS, matched: 1, dropped: 0, full: None };
+        assert_eq!(outcome(&mut world, number), published);
+    }
+}
+
 #[test]
 fn handles_are_no_clients_where_clients_are_counted() {
     let mut setup = Setup::new(1, 9);

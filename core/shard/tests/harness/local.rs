@@ -40,9 +40,8 @@ impl LocalSink for Sink {
         if basket.messages.len() >= basket.room {
             return false;
         }
-        let message = delivery.message;
         let row =
-            (message.topic().to_owned(), message.payload().to_vec(), delivery.qos.value(), delivery.retain);
+            (delivery.topic.to_owned(), delivery.payload.to_vec(), delivery.qos.value(), delivery.retain);
         basket.messages.push(row);
         basket.packet_ids.push(delivery.packet_id);
         true
