@@ -206,9 +206,12 @@ unsafe fn owned(messages: &[ringmq_batch_message]) -> Result<Vec<(Arc<str>, Byte
     const SHARED_BLOCK_BYTES: usize = 4 << 10;
     /// Bytes of a payload that has its own memory.
     const OWN_BYTES_MIN: usize = SHARED_BLOCK_BYTES / 2;
-    let small =
-        messages.iter().map(|m| m.payload.length).filter(|&bytes| bytes <= ringmq::BATCH_COPIED_BYTES_MAX);
-    let mut block = BytesMut::with_capacity(small.sum());
+    let is_small = |bytes: usize| bytes <= ringmq::BATCH_COPIED_BYTES_MAX;
+    let sum_where = |fits: &dyn Fn(usize) -> bool| {
+        messages.iter().map(|message| message.payload.length).filter(|&bytes| fits(bytes)).sum::<usize>()
+    };
+    let mut block = BytesMut::with_capacity(sum_where(&is_small));
+    let mut to_come = sum_where(&|bytes| !is_small(bytes) && bytes < OWN_BYTES_MIN);
     let mut shared = BytesMut::new();
     let mut topic: Arc<str> = Arc::default();
     let mut copies = Vec::with_capacity(messages.len());
@@ -221,11 +224,13 @@ unsafe fn owned(messages: &[ringmq_batch_message]) -> Result<Vec<(Arc<str>, Byte
         let copy = match payload.len() {
             OWN_BYTES_MIN.. => Bytes::copy_from_slice(payload),
             bytes => {
-                let is_small = bytes <= ringmq::BATCH_COPIED_BYTES_MAX;
-                if !is_small && shared.capacity() < bytes {
-                    shared = BytesMut::with_capacity(SHARED_BLOCK_BYTES);
+                if !is_small(bytes) {
+                    if shared.capacity() < bytes {
+                        shared = BytesMut::with_capacity(SHARED_BLOCK_BYTES.min(to_come));
+                    }
+                    to_come -= bytes;
                 }
-                let place = if is_small { &mut block } else { &mut shared };
+                let place = if is_small(bytes) { &mut block } else { &mut shared };
                 place.extend_from_slice(payload);
                 place.split().freeze()
             }

@@ -86,7 +86,7 @@ use buffer_pool::BufferPool;
 use counters::ShardCounters;
 use deliver::{Deferred, Scratch, Subscriber};
 use links::{Link, Way};
-use local_session::{Local, LocalBatch};
+use local_session::{Local, LocalBatches};
 use mesh::peers::Peers;
 use message_pool::MessagePool;
 use reading::Reading;
@@ -158,10 +158,7 @@ pub struct Shard {
     by_client: HashTable<SessionId>,
     /// Numbers of this process's own: nobody chooses them, and a fast hash does.
     locals: HashMap<LocalId, Local, FixedState>,
-    /// Messages that were published at one go and are not complete. As many as holds and long matches keep open.
-    batches: HashMap<LocalTicket, LocalBatch, FixedState>,
-    /// Those that are being published.
-    batch_under_way: Option<(LocalTicket, LocalBatch)>,
+    batches: LocalBatches,
     tunnels: HashMap<(ShardId, ConnId), TunnelEnd>,
     tree: SubscriptionTree<Subscriber>,
     interest: InterestWriter,
@@ -237,8 +234,7 @@ impl Shard {
             sessions: Slots::new(),
             by_client: HashTable::new(),
             locals: HashMap::default(),
-            batches: HashMap::default(),
-            batch_under_way: None,
+            batches: LocalBatches::default(),
             tunnels: HashMap::new(),
             tree: SubscriptionTree::new(seed),
             interest: InterestWriter::new(Arc::clone(&common.interest), id.index()),

@@ -1,8 +1,10 @@
 //! In-process handles: each is a session of this shard whose messages leave through its sink.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use foldhash::fast::FixedState;
 use ringmq_proto::session::{Change, Entry};
 use ringmq_proto::time::Now;
 use ringmq_wire::{
@@ -51,8 +53,17 @@ pub struct Local {
     dirty: bool,
 }
 
+/// Messages that were published at one go and are not complete.
+#[derive(Default)]
+pub struct LocalBatches {
+    /// Those that are being published.
+    under_way: Option<(LocalTicket, LocalBatch)>,
+    /// Those of which some wait; as many as holds and long matches keep open.
+    waiting: HashMap<LocalTicket, LocalBatch, FixedState>,
+}
+
 /// Messages that were published at one go.
-pub struct LocalBatch {
+struct LocalBatch {
     left: usize,
     reason: ReasonCode,
     matched: u32,
@@ -182,17 +193,17 @@ impl Shard {
 
     /// A request of a handle is complete; one of a batch when the whole batch is.
     pub(crate) fn local_done(&mut self, ticket: LocalTicket, outcome: LocalOutcome) {
-        if let Some((under_way, batch)) = &mut self.batch_under_way
+        if let Some((under_way, batch)) = &mut self.batches.under_way
             && *under_way == ticket
         {
             return batch.add(outcome);
         }
-        let Some(batch) = self.batches.get_mut(&ticket) else {
+        let Some(batch) = self.batches.waiting.get_mut(&ticket) else {
             return self.effects.push(Effect::LocalDone { ticket, outcome });
         };
         batch.add(outcome);
         if batch.left == 0 {
-            let outcome = self.batches.remove(&ticket).map(LocalBatch::outcome);
+            let outcome = self.batches.waiting.remove(&ticket).map(LocalBatch::outcome);
             self.effects.extend(outcome.map(|outcome| Effect::LocalDone { ticket, outcome }));
         }
     }
@@ -210,7 +221,7 @@ impl Shard {
             return self.effects.push(Effect::LocalDone { ticket, outcome });
         }
         let publisher = self.local_publisher(local, how);
-        self.batch_under_way = Some((ticket, LocalBatch::new(messages.len())));
+        self.batches.under_way = Some((ticket, LocalBatch::new(messages.len())));
         let mut last: Option<(&Arc<str>, Topic<'_>)> = None;
         // One that was answered at once serves the next.
         let mut aggregate = None;
@@ -231,10 +242,10 @@ impl Shard {
         if let Some(unused) = aggregate {
             self.aggregates.remove(unused);
         }
-        if let Some((ticket, batch)) = self.batch_under_way.take() {
+        if let Some((ticket, batch)) = self.batches.under_way.take() {
             match batch.left {
                 0 => self.effects.push(Effect::LocalDone { ticket, outcome: batch.outcome() }),
-                _ => drop(self.batches.insert(ticket, batch)),
+                _ => drop(self.batches.waiting.insert(ticket, batch)),
             }
         }
     }
@@ -289,7 +300,7 @@ impl Shard {
             self.aggregate_answer(now, aggregate, Tally::default());
             return None;
         };
-        if let Some((_, batch)) = &mut self.batch_under_way {
+        if let Some((_, batch)) = &mut self.batches.under_way {
             batch.count(tally.reason(), tally.matched, tally.dropped + tally.refused, tally.full);
         }
         Some(aggregate)

@@ -23,42 +23,63 @@ pub struct ReceivedMessage {
     topic_bytes: usize,
     /// A payload that is not.
     large: Option<Bytes>,
+    extra: Option<Box<Extra>>,
+    qos: Qos,
+    retain: bool,
+}
+
+/// What most messages come without, so that they are short where they are moved.
+#[derive(Clone, Debug, Default)]
+struct Extra {
     properties: PropertiesBuffer,
     subscription_ids: Vec<u32>,
     expiry_left_seconds: Option<u32>,
-    qos: Qos,
-    retain: bool,
     receipt: Option<Arc<Receipt>>,
+}
+
+impl Extra {
+    fn new(delivery: &LocalDelivery<'_>, receipt: Option<Arc<Receipt>>) -> Option<Box<Self>> {
+        let LocalDelivery { subscription_ids, expiry_left_seconds, .. } = *delivery;
+        let has_none = delivery.properties.raw().is_empty()
+            && subscription_ids.is_empty()
+            && expiry_left_seconds.is_none()
+            && receipt.is_none();
+        if has_none {
+            return None;
+        }
+        let mut properties = PropertiesBuffer::new();
+        properties.push_raw(delivery.properties);
+        let subscription_ids = subscription_ids.to_vec();
+        Some(Box::new(Self { properties, subscription_ids, expiry_left_seconds, receipt }))
+    }
 }
 
 impl ReceivedMessage {
     fn new(delivery: &LocalDelivery<'_>, receipt: Option<Arc<Receipt>>, blocks: &mut Blocks) -> Self {
-        let mut properties = PropertiesBuffer::new();
-        properties.push_raw(delivery.properties);
         let (topic, large) = (delivery.topic.as_bytes(), delivery.shared_payload.cloned());
         let text = blocks.cut(topic, if large.is_some() { &[] } else { delivery.payload });
         Self {
             text,
             topic_bytes: topic.len(),
             large,
-            properties,
-            subscription_ids: delivery.subscription_ids.to_vec(),
-            expiry_left_seconds: delivery.expiry_left_seconds,
+            extra: Extra::new(delivery, receipt),
             qos: delivery.qos,
             retain: delivery.retain,
-            receipt,
         }
+    }
+    fn receipt(&self) -> Option<&Receipt> {
+        self.extra.as_ref()?.receipt.as_deref()
     }
     /// Acknowledges it, where the subscription was made with
     /// [`SubscribeOptions::unacknowledged_max`](crate::SubscribeOptions::unacknowledged_max): there is room for one more.
     /// Whether there was something to acknowledge: it is not of QoS 0, neither it nor a copy of it was acknowledged before,
     /// and its subscription has not ended. Acknowledgements may come in any order.
     pub fn acknowledge(&self) -> bool {
-        self.receipt.as_ref().is_some_and(|receipt| receipt.give())
+        self.receipt().is_some_and(Receipt::give)
     }
     /// Whether it came to the subscription with these receipts.
     pub(super) fn is_of(&self, receipts: &Arc<Receipts>) -> bool {
-        self.receipt.as_ref().is_some_and(|receipt| receipt.is_of(receipts))
+        self.receipt().is_some_and(|receipt| receipt.is_of(receipts))
     }
     /// Its topic name.
     #[must_use]
@@ -78,17 +99,17 @@ impl ReceivedMessage {
     /// The properties the publisher gave it, in the publisher's order.
     #[must_use]
     pub fn properties(&self) -> Properties<'_> {
-        self.properties.as_properties()
+        self.extra.as_ref().map_or(Properties::EMPTY, |extra| extra.properties.as_properties())
     }
     /// Identifiers of the subscriptions it matched.
     #[must_use]
     pub fn subscription_ids(&self) -> &[u32] {
-        &self.subscription_ids
+        self.extra.as_ref().map_or(&[], |extra| &extra.subscription_ids)
     }
     /// Seconds until it expires, as of its delivery.
     #[must_use]
     pub fn expiry_left_seconds(&self) -> Option<u32> {
-        self.expiry_left_seconds
+        self.extra.as_ref()?.expiry_left_seconds
     }
     /// The quality it was delivered with.
     #[must_use]
@@ -143,9 +164,9 @@ struct Sleepers {
     wakers: Vec<Waker>,
 }
 
-/// The queue itself, owned by both sides. Neither taking nor putting in waits for the other side: a reader that the kernel
-/// has stopped at any place does not stop the shard. Whoever goes to sleep takes a lock, and so does the shard's side when
-/// somebody sleeps.
+/// The queue itself, owned by both sides. Taking and putting in need no lock: a reader that the kernel has stopped while it
+/// takes does not stop the shard. Whoever goes to sleep takes a short one, and so does the shard's side when somebody
+/// sleeps.
 pub(super) struct Queue {
     messages: SegQueue<ReceivedMessage>,
     messages_max: usize,
@@ -195,18 +216,18 @@ impl Queue {
     }
     /// Nobody wants more of it: what waits is dropped, and whoever reads is told that it has ended.
     pub fn close(&self) {
-        self.closed.store(true, Ordering::Release);
         self.ended.store(true, Ordering::Release);
+        self.closed.store(true, Ordering::Release);
         while self.messages.pop().is_some() {}
         self.wake();
     }
-    /// Gives up to `max` messages to `each` without waiting. Whether the session has ended and nothing is left, and whether
-    /// the shard waits to hear of the room that was made.
-    pub fn take_many(&self, max: usize, each: impl FnMut(ReceivedMessage)) -> (bool, bool) {
+    /// Gives the messages that are there, up to `max`, to `each`, without waiting; what comes meanwhile is left. Whether the
+    /// session has ended and nothing is left. The caller claims the room.
+    pub fn take_many(&self, max: usize, each: impl FnMut(ReceivedMessage)) -> bool {
+        let max = max.min(self.messages.len());
         std::iter::from_fn(|| self.pop()).take(max).for_each(each);
         let ended = self.ended.load(Ordering::Acquire);
-        let nothing_left = self.messages.is_empty() || self.closed.load(Ordering::Acquire);
-        (ended && nothing_left, self.claim_room())
+        ended && (self.messages.is_empty() || self.closed.load(Ordering::Acquire))
     }
     /// Takes the next message, waiting at most until `deadline`.
     pub fn take_until(&self, deadline: Instant) -> Taken {
@@ -249,8 +270,9 @@ impl Queue {
         }
         self.messages.pop()
     }
-    /// The shard is told once half of the queue is free, so that it is told once per half and not per message.
-    fn claim_room(&self) -> bool {
+    /// Whether the shard is to be told of room: once half of the queue is free, so that it is told once per half and not per
+    /// message. To be asked behind everything that was taken.
+    pub fn claim_room(&self) -> bool {
         // Either this sees that the shard was refused, or the shard sees the room.
         fence(Ordering::SeqCst);
         self.refused.load(Ordering::Relaxed)
@@ -488,8 +510,8 @@ mod tests {
                             Taken::Nothing => panic!("nothing came for a minute"),
                         }
                         if many {
-                            let (_, room) = queue.take_many(2, |message| numbers.push(number(&message)));
-                            room.then(|| tell.send(()).unwrap());
+                            queue.take_many(2, |message| numbers.push(number(&message)));
+                            queue.claim_room().then(|| tell.send(()).unwrap());
                         }
                     }
                 })
@@ -512,6 +534,20 @@ mod tests {
         let mut all = numbers.concat();
         all.sort_unstable();
         assert!(all.into_iter().eq(0..MESSAGES));
+    }
+
+    /// A shard that is as fast as its reader does not keep it for ever.
+    #[test]
+    fn taking_what_is_there_ends_though_more_comes() {
+        let queue = Queue::new(4);
+        let mut sink = Sink::new(Arc::clone(&queue), None);
+        assert!(put(&mut sink, "1") && put(&mut sink, "2"));
+        let mut count = 0;
+        let ended = queue.take_many(usize::MAX, |_| {
+            count += 1;
+            assert!(put(&mut sink, "more"));
+        });
+        assert_eq!((ended, count, queue.len()), (false, 2, 2));
     }
 
     /// Each message is waited for before the next comes, and the last comes with the end.

@@ -258,7 +258,8 @@ impl Subscription {
     pub fn try_recv(&self) -> Result<ReceivedMessage, RecvError> {
         self.judge(self.queue.take())
     }
-    /// Gives the messages that are there, up to `max`, to `each`, without a lock. How many they were.
+    /// Gives the messages that are there, up to `max`, to `each`, which should not take long, and no more of what comes
+    /// meanwhile. Takes no lock. How many they were.
     ///
     /// # Errors
     /// [`RecvError`] when there was none.
@@ -268,13 +269,12 @@ impl Subscription {
         mut each: impl FnMut(ReceivedMessage),
     ) -> Result<usize, RecvError> {
         let mut count = 0;
-        let (ended, room) = self.queue.take_many(max, |message| {
+        let room = TellRoom(self);
+        let ended = self.queue.take_many(max, |message| {
             count += 1;
             each(message);
         });
-        if room {
-            self.entrance.push_reserved(self.shard, LocalInput::Room { local: self.local });
-        }
+        drop(room);
         match () {
             () if count > 0 || max == 0 => Ok(count),
             () if !ended => Err(RecvError::Timeout),
@@ -344,6 +344,18 @@ impl Subscription {
             }
             Taken::Ended => Err(RecvError::Ended),
             Taken::Nothing => Err(RecvError::Timeout),
+        }
+    }
+}
+
+/// Tells the shard of the room that was made, also where whoever took the messages panicked.
+struct TellRoom<'a>(&'a Subscription);
+
+impl Drop for TellRoom<'_> {
+    fn drop(&mut self) {
+        let Self(Subscription { entrance, queue, local, shard, .. }) = self;
+        if queue.claim_room() {
+            entrance.push_reserved(*shard, LocalInput::Room { local: *local });
         }
     }
 }

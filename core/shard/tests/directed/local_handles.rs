@@ -235,6 +235,42 @@ fn several_messages_at_one_go_have_one_answer_with_the_sums() {
     }
 }
 
+/// Of messages at one go those that wait do not take the others along, and each is counted once.
+#[test]
+fn held_messages_between_others_of_a_batch_are_counted_once() {
+    let mut world = World::new(&Setup::new(1, 17));
+    open(&mut world, 0, 1, 100, 100);
+    let (slow, quick) = (open(&mut world, 0, 2, 0, 1), open(&mut world, 0, 3, 100, 100));
+    listen(&mut world, 0, 2, "slow");
+    listen(&mut world, 0, 3, "quick");
+    say(&mut world, 0, 1, 1, "slow", "fills the queue", 0);
+    assert!(matches!(outcome(&mut world, 1), LocalOutcome::Published { matched: 1, dropped: 0, .. }));
+    let topics = ["quick", "slow", "quick", "nobody", "slow", "quick"];
+    let message = |(number, topic): (usize, &&str)| LocalMessage {
+        topic: (*topic).into(),
+        payload: Bytes::from(number.to_string()),
+    };
+    let input = LocalInput::PublishMany {
+        local: LocalId(1),
+        ticket: LocalTicket(2),
+        messages: topics.iter().enumerate().map(message).collect(),
+        qos: Qos::AtLeastOnce,
+        retain: false,
+        properties: PropertiesBuffer::default(),
+        hold: 500,
+    };
+    world.give(0, Input::Local(input));
+    world.run();
+    assert_eq!(texts(&quick), ["0", "2", "5"]);
+    assert!(world.local_done.is_empty(), "two are held");
+    slow.lock().unwrap().room = 2;
+    world.give(0, Input::Local(LocalInput::Room { local: LocalId(2) }));
+    world.run();
+    assert_eq!(texts(&slow), ["fills the queue", "1"]);
+    // The other has gone into the queue, which is as good.
+    assert!(matches!(outcome(&mut world, 2), LocalOutcome::Published { matched: 5, dropped: 0, .. }));
+}
+
 /// What goes past the queue must not overtake what stands in it: the sink gets room while a turn goes on, before the shard
 /// hears of it.
 #[test]
