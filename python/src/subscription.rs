@@ -17,7 +17,7 @@ use crate::wait;
 /// Iterate over it for messages, each as long as it takes. The iteration ends when the broker has stopped or the
 /// option `queue_policy` has ended the session; it raises `StoppedError` when the broker has failed, and for a
 /// subscription that was closed before. Several threads may read; each message goes to one of them. A `with` closes
-/// it at its end. `len` is how many messages were handed over and wait to be read, at most 512; a subscription is
+/// it at its end. `len` is how many messages were handed over and wait to be read, at most 1024; a subscription is
 /// true even when that is 0. What waits for messages raises `ForkError` in a child of a fork.
 #[pyclass(frozen, module = "ringmq._ringmq")]
 pub struct Subscription {

@@ -18,8 +18,8 @@ use super::receipts::Receipts;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Messages that are handed over to the reader before it asks. A burst waits in the session's own queue, whose
 /// bound the reader chose; this many are enough to keep a reader busy while its shard is asked for more, also when it
-/// takes them in batches.
-const HANDED_OVER_MAX: usize = 512;
+/// takes them in batches, and more than one publisher has under way of a batch: that does not go through the session's queue.
+const HANDED_OVER_MAX: usize = 1024;
 
 /// How to subscribe.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ impl SubscribeOptions {
         Self { filter: SubscriptionOptions { qos, ..default.filter }, ..default }
     }
     /// Messages that may wait in the session, at least 1, besides those already handed over to the reader: as
-    /// many again, at most 512. Beyond it publishers are held, at most until their timeout, and QoS 0 messages
+    /// many again, at most 1024. Beyond it publishers are held, at most until their timeout, and QoS 0 messages
     /// are dropped and counted. Default 1000.
     #[must_use]
     pub fn maxlen(mut self, messages: usize) -> Self {
