@@ -468,7 +468,7 @@ def test_one_wrong_message_of_many_keeps_none_of_the_others_back(broker: ringmq.
             broker.publish_many([("a", "1"), ("b/#", "2"), ("c", "3")], qos=1)
         assert [message.text for message in messages.get_many()] == ["1", "3"]
         with pytest.raises(ringmq.QueueFullError):
-            broker.publish_many([("a", str(number)) for number in range(2000)], qos=1, timeout=0.05)
+            broker.publish_many([("a", str(number)) for number in range(2500)], qos=1, timeout=0.05)
         with pytest.raises(TypeError):
             broker.publish_many([("a", 5)])  # type: ignore[list-item]
 
