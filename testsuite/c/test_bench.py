@@ -12,4 +12,4 @@ def test_every_client_is_measured_and_loses_nothing():
     rows = [line.split("|")[1].strip() for line in said.splitlines() if line.startswith("| ")]
     assert [row for row in rows if ", QoS" in row] == [
         f"{name}, QoS {qos}" for qos in (0, 1) for name in ("libringmq", "libmosquitto", "Paho C")]
-    assert len([row for row in rows if row.startswith("in-process")]) == 8
+    assert len([row for row in rows if row.startswith("in-process")]) == 12
