@@ -173,8 +173,8 @@ class BrokerOptions(TypedDict, total=False):
     strict_client_ids: bool
     """Whether MQTT 3.1 ClientIDs over 23 characters are refused. Accepts true, false. Default false."""
     receive_maximum: int
-    """QoS 1 and 2 publishes a client may have unacknowledged towards the broker. Accepts 1 to 65535, in messages. Default
-    1024."""
+    """QoS 1 and 2 publishes a client may have unacknowledged towards the broker; 5.0 is told, what 3.x sends beyond it
+    waits. Accepts 1 to 65535, in messages. Default 1024."""
     inflight_messages_max: int
     """QoS 1 and 2 publishes the broker has unacknowledged towards one client. Accepts 1 to 65535, in messages. Default
     1024."""
@@ -192,7 +192,7 @@ class BrokerOptions(TypedDict, total=False):
     Default 5."""
     hold_messages_max: int
     """Messages held beyond a full queue of one session, over all publishers. Accepts 0 to 4294967295, in messages.
-    Default 1000."""
+    Default 10240."""
     hold_bytes_max: int | str
     """Bytes held beyond a full queue of one session. Accepts 0 to 281474976710656, in bytes. Default 16777216."""
     queue_policy: str
@@ -252,8 +252,8 @@ class BrokerOptions(TypedDict, total=False):
     retained_page_bytes: int | str
     """Bytes of retained messages read from another shard at once. Accepts 1 to 1073741824, in bytes. Default 262144."""
     output_high_water_bytes: int | str
-    """Encoded output per connection above which its queue is not drained further. Accepts 1024 to 1073741824, in bytes.
-    Default 65536."""
+    """Encoded output per connection above which its queue is not drained further; QoS 0 goes past the queue up to four
+    times that. Accepts 1024 to 1073741824, in bytes. Default 65536."""
     mesh_batch_bytes: int | str
     """Size of a batch between shards at which it is sent before the turn's end. Accepts 64 to 1073741824, in bytes.
     Default 65536. A reload does not change it."""

@@ -68,6 +68,8 @@ pub fn assert_bounded(world: &World, handles: u64) {
     let page = settings.retained_page_messages + u32::from(settings.inflight_messages_max);
     let messages = u64::from(settings.queue_messages_max + page);
     at_most("messages queued", world.counter(|c| &c.queued), sessions * messages);
+    let held = u64::from(settings.hold_messages_max);
+    at_most("messages held", world.counter(|c| &c.held), sessions * held);
     let bytes = 2 * settings.queue_bytes_max + settings.retained_page_bytes + MESSAGE_BYTES_MAX;
     at_most("bytes queued", world.counter(|c| &c.queued_bytes), sessions * bytes);
     let subscriptions = world.counter(|c| &c.subscriptions) + world.counter(|c| &c.subscriptions_shared);

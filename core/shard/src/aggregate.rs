@@ -37,7 +37,7 @@ pub struct Tally {
     pub refused: u32,
     /// Retained topics whose message was not kept because there is no room.
     pub unretained: u32,
-    /// The ClientID of one that did not get it.
+    /// The ClientID of one that did not get it, the beginning of a long one.
     pub full: Option<String>,
 }
 

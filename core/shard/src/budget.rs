@@ -17,6 +17,8 @@ const TOLD_BYTES: u64 = 64 << 10;
 const TOLD_PART: u64 = 1024;
 /// A message in a queue or in flight, beside the message itself: its entry, and the room that a growing queue has free.
 const ENTRY_BYTES: u64 = 96;
+/// A message that is held beyond a full queue, beside the message itself: its entry, and what its publisher waits by.
+const HELD_BYTES: u64 = 256;
 /// A subscription: its place in the tree, in the index of all shards and in its session.
 const SUBSCRIPTION_BYTES: u64 = 192;
 /// A retained message's place in the tree of topics.
@@ -125,6 +127,7 @@ impl Shard {
         let subscriptions = counters.subscriptions.value() + counters.subscriptions_shared.value();
         self.messages.ledger().bytes()
             + entries * ENTRY_BYTES
+            + counters.held.value() * HELD_BYTES
             + subscriptions * SUBSCRIPTION_BYTES
             + counters.retained.value() * RETAINED_BYTES
             + counters.unread_bytes.value()

@@ -93,7 +93,7 @@ impl Shard {
                 self.challenge(now, id, response.and_then(|response| response.connect));
                 return Step::Done;
             }
-            Said::Allow if self.must_hear_out(id, &client_id) => return Step::Wait(Park::Hearing),
+            Said::Allow if self.must_hear_out(now, id, &client_id) => return Step::Wait(Park::Hearing),
             Said::Allow if !self.may_still_come(id, &client_id, connect.user_name) => {
                 return self.refuse(now, id, connect, fault::NOT_AUTHORIZED);
             }

@@ -118,6 +118,8 @@ counters! {
     retained_bytes,
     /// Messages queued for sessions now.
     queued,
+    /// Messages held beyond full queues now; their publishers wait.
+    held,
     /// Bytes queued for sessions now.
     queued_bytes,
     /// Messages of QoS 1 and 2 sent to clients and not complete, now.

@@ -12,20 +12,28 @@ use ringmq_wire::message::Message;
 use ringmq_wire::{Qos, SubscriptionOptions};
 
 use crate::aggregate::{AggregateId, Origin, Tally};
+use crate::backlog::Held;
 use crate::input::{ConnId, ShardId};
 use crate::limits::QueuePolicy;
 use crate::mesh::frame::Frame;
 use crate::publication::Publication;
 use crate::reading::MAY_NOT_READ;
-use crate::sessions::{Attached, Held, Home, SessionId};
+use crate::sessions::{Attached, Home, SessionId};
 use crate::shared::GROUP;
 use crate::straight::Image;
 use crate::timer::Timer;
 use crate::{LogLevel, Shard};
 
-/// How far above its high-water mark a connection is filled when its queue is full within a turn: what one
-/// read or one batch brings, in the larger encoding of another version, fits there.
-const RELIEF_FACTOR: usize = 4;
+/// How far above its high-water mark a connection is filled within a turn, by what goes straight at QoS 0 and when its
+/// queue is full: what one read or one batch brings, in the larger encoding of another version, fits there, and in
+/// the queue each of many small messages would cost ten times as much.
+pub const RELIEF_FACTOR: usize = 4;
+/// Held messages of a session that get its queue's policy in one turn when their deadline has come: as much work as a
+/// client's full window.
+const GIVEN_UP_PER_TURN: usize = 1024;
+
+/// Bytes of a ClientID that the answer to a publish has.
+pub const FULL_NAME_BYTES_MAX: usize = 256;
 
 /// What the tree keeps for one subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -410,8 +418,7 @@ impl Shard {
         let full_since = *overflow.full_since.get_or_insert(now.mono);
         is_there
             && full_since.plus(hold) > now.mono
-            && (overflow.held.len() as u32) < messages_max
-            && (overflow.held.is_empty() || overflow.held_bytes + entry.bytes() <= bytes_max)
+            && overflow.held.has_room(entry.bytes(), messages_max, bytes_max)
     }
 
     /// A queue is full in the middle of a turn: what its connection or handle can take goes there now, and
@@ -435,10 +442,10 @@ impl Shard {
 
     fn hold(&mut self, now: Now, id: SessionId, entry: Entry, aggregate: AggregateId, hold: u64) {
         let Some(home) = self.sessions.at_mut(id) else { return };
-        let overflow = home.overflow();
-        overflow.held_bytes += entry.bytes();
         let until = now.mono.plus(hold);
-        overflow.held.push_back(Held { entry, aggregate, until });
+        let is_own = entry.message.publisher() == home.uid;
+        home.overflow().held.push(Held { entry, aggregate, until, is_own });
+        self.counters().held.add(1);
         self.arm_hold(id, until);
         self.aggregate_part(aggregate);
         self.aggregate_hold(aggregate);
@@ -464,24 +471,32 @@ impl Shard {
     ) {
         match self.settings.queue_policy {
             QueuePolicy::Refuse if shared.is_none() => {
-                let full = self.client_id(id).map(str::to_owned);
+                let full = self.full_name(id);
                 self.counters().dropped_queue.add(1);
                 self.aggregate_add(aggregate, Tally { refused: 1, full, ..Tally::default() });
             }
             QueuePolicy::End => {
                 self.drop_full(now, id, Qos::AtLeastOnce, aggregate);
-                self.ending.push(id);
+                if self.ending.last() != Some(&id) {
+                    self.ending.push(id);
+                }
             }
             QueuePolicy::Drop | QueuePolicy::Refuse => self.drop_full(now, id, Qos::AtLeastOnce, aggregate),
         }
     }
 
     fn drop_full(&mut self, now: Now, id: SessionId, qos: Qos, aggregate: Option<AggregateId>) {
-        let full = self.client_id(id).map(str::to_owned);
+        let full = self.full_name(id);
         let counters = self.counters();
         if qos == Qos::AtMostOnce { &counters.dropped_queue_qos0 } else { &counters.dropped_queue }.add(1);
         self.log_drop(now, id);
         self.aggregate_add(aggregate, Tally { dropped: 1, full, ..Tally::default() });
+    }
+
+    /// What the answer to a publish says of a session with a full queue. There may be very many answers at once.
+    fn full_name(&self, id: SessionId) -> Option<String> {
+        let client_id = self.client_id(id)?;
+        Some(client_id[..client_id.floor_char_boundary(FULL_NAME_BYTES_MAX)].to_owned())
     }
 
     /// One line for the first drop of a session, then one for all that came within ten seconds.
@@ -511,11 +526,9 @@ impl Shard {
     /// A connection is not read any more because of what stands behind its publishes: what its own session holds
     /// of its own messages is waited for in vain.
     pub(crate) fn give_up_own(&mut self, now: Now, id: SessionId) {
-        let Some(home) = self.sessions.at(id) else { return };
-        let uid = home.uid;
-        let mut held = home.overflow.iter().flat_map(|overflow| &overflow.held);
-        if held.any(|held| held.entry.message.publisher() == uid) {
-            self.give_up_where(now, id, |held| held.entry.message.publisher() == uid);
+        let overflow = self.sessions.at(id).and_then(|home| home.overflow.as_ref());
+        if overflow.is_some_and(|overflow| overflow.held.has_own()) {
+            self.give_up_where(now, id, |held| held.is_own);
         }
     }
 
@@ -544,15 +557,15 @@ impl Shard {
             let Some(overflow) = self.sessions.at_mut(id).and_then(|home| home.overflow.as_mut()) else {
                 return;
             };
-            let Some(held) = overflow.held.pop_front() else { return };
-            overflow.held_bytes -= bytes;
+            let Some(held) = overflow.held.pop() else { return };
+            self.counters().held.sub(1);
             self.note_live(id, &held.entry.message);
             self.change(id, Change::Queued { entry: held.entry });
             self.aggregate_answer(now, held.aggregate, Tally { taken: 1, ..Tally::default() });
         }
     }
 
-    /// The deadline of held messages has come: those that are due get the queue's policy.
+    /// The deadline of held messages has come: those that are due get the queue's policy, many of them in several turns.
     pub(crate) fn held_due(&mut self, now: Now, id: SessionId) {
         let Some(home) = self.sessions.at_mut(id) else { return };
         let Some(overflow) = &mut home.overflow else { return };
@@ -560,17 +573,19 @@ impl Shard {
             return;
         }
         overflow.armed = None;
-        self.give_up_where(now, id, |held| held.until <= now.mono);
+        let mut left = GIVEN_UP_PER_TURN;
+        self.give_up_where(now, id, |held| {
+            let is_due = held.until <= now.mono && left > 0;
+            left -= usize::from(is_due);
+            is_due
+        });
     }
 
-    fn give_up_where(&mut self, now: Now, id: SessionId, is_due: impl Fn(&Held) -> bool) {
+    fn give_up_where(&mut self, now: Now, id: SessionId, is_due: impl FnMut(&Held) -> bool) {
         let Some(home) = self.sessions.at_mut(id) else { return };
         let Some(overflow) = &mut home.overflow else { return };
-        let (due, kept): (Vec<Held>, Vec<Held>) = overflow.held.drain(..).partition(is_due);
-        let next = kept.iter().map(|held| held.until).min();
-        overflow.held_bytes = kept.iter().map(|h| h.entry.bytes()).sum();
-        overflow.held = kept.into();
-        if let Some(until) = next {
+        let due = overflow.held.take_where(is_due);
+        if let Some(until) = overflow.held.next_deadline() {
             self.arm_hold(id, until);
         }
         self.give_up_held(now, id, due);
@@ -581,11 +596,11 @@ impl Shard {
     pub(crate) fn fail_held(&mut self, id: SessionId) {
         let Some(home) = self.sessions.at_mut(id) else { return };
         let Some(overflow) = &mut home.overflow else { return };
-        let due = std::mem::take(&mut overflow.held);
-        overflow.held_bytes = 0;
+        let shared = overflow.held.take_where(|held| held.entry.shared.is_some());
+        let own = overflow.held.take_where(|_| true);
         overflow.full_since = None;
         let now = self.now;
-        let (shared, own): (Vec<Held>, Vec<Held>) = due.into_iter().partition(|h| h.entry.shared.is_some());
+        self.counters().held.sub(shared.len() as u64);
         for held in shared {
             // Another member may have room: its part of the publish goes back with it.
             if let Some(origin) = held.entry.shared {
@@ -596,6 +611,7 @@ impl Shard {
     }
 
     fn give_up_held(&mut self, now: Now, id: SessionId, due: Vec<Held>) {
+        self.counters().held.sub(due.len() as u64);
         for held in due {
             self.apply_policy(now, id, Some(held.aggregate), held.entry.shared);
             if let Some(origin) = held.entry.shared {

@@ -13,7 +13,7 @@ use crate::{Effect, Shard};
 
 impl Shard {
     /// Whether the CONNECT of `id` has to wait until the connection that its session has was heard out.
-    pub(crate) fn must_hear_out(&mut self, id: ConnId, client_id: &str) -> bool {
+    pub(crate) fn must_hear_out(&mut self, now: Now, id: ConnId, client_id: &str) -> bool {
         let attached = self.session_of(client_id).and_then(|session| self.sessions.at(session));
         let Some((Attached::Link(old), newest)) = attached.map(|home| (home.attached, home.connect_stamp))
         else {
@@ -23,6 +23,7 @@ impl Shard {
         if self.links.at(id).is_none_or(|link| link.heard == Some(old) || link.connect_stamp < newest) {
             return false;
         }
+        self.lift_window(now, old);
         let Some(link) = self.links.at(old).filter(|link| link.conn.is_open() && !link.ended) else {
             return false;
         };

@@ -7,6 +7,7 @@ mod ack;
 pub mod admin;
 mod aggregate;
 pub mod authz;
+mod backlog;
 pub mod budget;
 mod buffer_pool;
 mod byte_rates;
@@ -54,6 +55,7 @@ mod timer;
 mod tunnel;
 mod unread;
 mod wheel;
+mod window;
 
 use std::collections::{HashMap, VecDeque};
 use std::io::IoSlice;

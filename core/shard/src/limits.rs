@@ -69,7 +69,9 @@ pub struct Settings {
     /// How long a publisher's acknowledgement waits for a connected session with a full queue. A session that has
     /// taken nothing for so long is not waited for again until it does.
     pub publish_hold: u64,
-    /// Messages held beyond a full queue of one session, over all publishers.
+    /// Messages held beyond a full queue of one session, over all publishers: as much as ten of them have under way
+    /// at most. A publisher of the session's own shard is stopped by its first; one of another shard hears of it when
+    /// all it had to send is on its way.
     pub hold_messages_max: u32,
     /// Bytes held beyond a full queue of one session.
     pub hold_bytes_max: u64,
@@ -172,7 +174,7 @@ impl Default for Settings {
             queue_messages_max: 1000,
             queue_bytes_max: 16 << 20,
             publish_hold: 5_000,
-            hold_messages_max: 1000,
+            hold_messages_max: 10 * 1024,
             hold_bytes_max: 16 << 20,
             queue_policy: QueuePolicy::Drop,
             park_bytes_max: 64 << 10,

@@ -16,6 +16,7 @@ use crate::sessions::SessionId;
 use crate::slots::slot_id;
 use crate::timer::Timer;
 use crate::wheel::TimerKey;
+use crate::window::Window;
 use crate::{Effect, LogLevel, Shard};
 
 slot_id!(ConnId);
@@ -143,7 +144,8 @@ pub struct Link {
     pub heard: Option<ConnId>,
     /// What it waits for.
     pub park: Option<Park>,
-    /// Its publishes that wait for a full queue or a long match; it publishes nothing more until there are none.
+    /// Its publishes that wait for a full queue or a long match, and one more for a full window; it publishes nothing
+    /// more until there are none.
     pub holds: u32,
     /// Pages that its output took when that was last looked at.
     pub output_pages: u32,
@@ -157,6 +159,8 @@ pub struct Link {
     pub questions: Vec<(Ticket, Said)>,
     /// Acknowledgements in the order of their publishes.
     pub pending: PendingAcks,
+    /// Whether they are kept within a window.
+    pub window: Window,
     /// Whether it has not said yet who it is, and is counted as such.
     pub half_open: bool,
     /// Not read because its address has sent too much.
@@ -199,6 +203,7 @@ impl Link {
             unread_since: now.mono,
             questions: Vec::new(),
             pending: PendingAcks::default(),
+            window: Window::Open,
             half_open: false,
             delayed: false,
             introduced: true,

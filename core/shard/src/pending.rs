@@ -50,6 +50,10 @@ impl PendingAcks {
         let mut acks = self.0.as_mut()?.acks.iter_mut();
         acks.find(|ack| ack.packet_id == packet_id && ack.reason.is_none())
     }
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |owed| owed.acks.len())
+    }
     /// How many are for QoS 1.
     pub fn at_least_once(&self) -> usize {
         self.0.as_ref().map_or(0, |owed| owed.at_least_once)

@@ -19,6 +19,7 @@ use crate::pending::PendingAck;
 use crate::publication::Publication;
 use crate::receive::Step;
 use crate::sessions::SessionId;
+use crate::window::Window;
 use crate::{LogLevel, Shard};
 
 /// One line about denied publishes of a session within so many milliseconds.
@@ -183,6 +184,7 @@ impl Shard {
             let reason = (!routing).then_some(ReasonCode::SUCCESS);
             link.pending.push(PendingAck { packet_id, qos, reason });
             self.send_ready_acks(id);
+            self.close_window(id);
         }
         true
     }
@@ -281,6 +283,7 @@ impl Shard {
             }
         }
         self.send_ready_acks(id);
+        self.close_window(id);
         Ok(())
     }
 
@@ -361,6 +364,7 @@ impl Shard {
             }
         }
         self.aggregate_answer(now, aggregate, Tally::default());
+        self.close_window(id);
         true
     }
 
@@ -425,7 +429,12 @@ impl Shard {
     /// Acknowledgements leave in the order of their publishes [MQTT-4.6.0-2, MQTT-4.6.0-3].
     pub(crate) fn send_ready_acks(&mut self, id: ConnId) {
         while let Some(link) = self.links.at_mut(id) {
-            let Some(reason) = link.pending.front().and_then(|p| p.reason) else { return };
+            let Some(reason) = link.pending.front().and_then(|p| p.reason) else {
+                if link.window == Window::Full {
+                    self.open_window(id);
+                }
+                return;
+            };
             let Some(pending) = link.pending.pop() else { return };
             if !link.conn.is_open() {
                 continue;

@@ -1,19 +1,18 @@
 //! The sessions whose home is this shard: the table, what the shard knows of each beyond MQTT, and the one
 //! way durable changes take.
 
-use std::collections::VecDeque;
 use std::hash::Hasher;
 use std::sync::Arc;
 
-use ringmq_proto::session::{Change, Entry, Session};
+use ringmq_proto::session::{Change, Session};
 use ringmq_proto::time::Mono;
 use ringmq_store::{Body, Command, partition};
 use ringmq_wire::{PacketId, Qos};
 use siphasher::sip::SipHasher13;
 
 use crate::Shard;
-use crate::aggregate::AggregateId;
 use crate::authz::{Identity, Reader};
+use crate::backlog::Backlog;
 use crate::counters::Counter;
 use crate::input::ConnId;
 use crate::local::{LOCAL_PREFIX, LocalId};
@@ -40,16 +39,6 @@ pub enum Attached {
     Link(ConnId),
     /// An in-process handle.
     Local(LocalId),
-}
-
-/// A message beyond a full queue: its publisher's acknowledgement waits.
-pub struct Held {
-    /// The message.
-    pub entry: Entry,
-    /// The publish it belongs to.
-    pub aggregate: AggregateId,
-    /// When the queue's policy is applied.
-    pub until: Mono,
 }
 
 /// A timer of which at most one means anything.
@@ -81,10 +70,8 @@ impl Default for EndTimers {
 
 /// What a session has beyond its full queue. Few ever do.
 pub struct Overflow {
-    /// Messages beyond the full queue, oldest first.
-    pub held: VecDeque<Held>,
-    /// Bytes of them.
-    pub held_bytes: u64,
+    /// Messages beyond the full queue.
+    pub held: Backlog,
     /// Since when messages find the queue full and nothing leaves it. Once that is as long as a publish may be
     /// held, none is: a session that takes nothing is waited for once and not once for each message.
     pub full_since: Option<Mono>,
@@ -99,8 +86,7 @@ pub struct Overflow {
 impl Default for Overflow {
     fn default() -> Self {
         Self {
-            held: VecDeque::new(),
-            held_bytes: 0,
+            held: Backlog::default(),
             full_since: None,
             armed: None,
             timer: TimerKey::NONE,

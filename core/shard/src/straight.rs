@@ -12,6 +12,7 @@ use ringmq_wire::{Qos, Version, encode_publish, encode_publish_head, encoded_pub
 use crate::Shard;
 use crate::budget::{LEAN_BYTES, Rung};
 use crate::buffer_pool::BufferPool;
+use crate::deliver::RELIEF_FACTOR;
 use crate::fill::seconds_left;
 use crate::input::ConnId;
 use crate::limits::Settings;
@@ -135,13 +136,21 @@ impl Shard {
         self.sessions.at(id).and_then(Home::idle_link)
     }
 
+    /// Bytes of output up to which messages at QoS 0 go straight. What many publishers send to one client in a turn
+    /// fits there, and leaves with the end of the turn.
+    #[inline]
+    fn straight_bytes_max(&self) -> usize {
+        // The setting is at most 1 GiB.
+        self.settings.output_high_water_bytes * RELIEF_FACTOR
+    }
+
     /// Writes a packet as it came, at QoS 0, to the connection of a session that has nothing queued; false, with
     /// nothing done, when that connection gets it in another way.
     ///
     /// This is what each of many subscribers of one publish costs: it looks at the connection, and at nothing else.
     #[inline]
     pub(crate) fn send_as_it_came(&mut self, conn: ConnId, packet: &[u8], v5: bool) -> bool {
-        let high = self.settings.output_high_water_bytes;
+        let high = self.straight_bytes_max();
         let Some(link) = self.links.at_mut(conn) else { return false };
         if link.conn.phase != Phase::Connected
             || link.conn.aliases_out.is_used()
@@ -168,8 +177,9 @@ impl Shard {
         ids: &[u32],
         image: Option<&mut Image>,
     ) -> bool {
+        let high = self.straight_bytes_max();
         let Some(link) = self.links.at_mut(conn) else { return false };
-        if link.conn.phase != Phase::Connected || link.out.len() >= self.settings.output_high_water_bytes {
+        if link.conn.phase != Phase::Connected || link.out.len() >= high {
             return false;
         }
         let plain = ids.is_empty() && !link.conn.aliases_out.is_used();

@@ -364,7 +364,7 @@ keys! {
     /// Whether MQTT 3.1 ClientIDs over 23 characters are refused.
     strict_client_ids: bool = settings.strict_client_ids, Unit::None, Range::Bool, Live;
 
-    /// QoS 1 and 2 publishes a client may have unacknowledged towards the broker.
+    /// QoS 1 and 2 publishes a client may have unacknowledged towards the broker; 5.0 is told, what 3.x sends beyond it waits.
     receive_maximum: u16 = settings.offer.receive_maximum, MESSAGES, Range::Number(1, 65_535), Live;
     /// QoS 1 and 2 publishes the broker has unacknowledged towards one client.
     inflight_messages_max: u16 = settings.inflight_messages_max, MESSAGES, Range::Number(1, 65_535), Live;
@@ -428,7 +428,7 @@ keys! {
     retained_page_messages: u32 = settings.retained_page_messages, MESSAGES, Range::Number(1, 65_535), Live;
     /// Bytes of retained messages read from another shard at once.
     retained_page_bytes: u64 = settings.retained_page_bytes, Unit::Bytes, Range::Number(1, 1 << 30), Live;
-    /// Encoded output per connection above which its queue is not drained further.
+    /// Encoded output per connection above which its queue is not drained further; QoS 0 goes past the queue up to four times that.
     output_high_water_bytes: usize = settings.output_high_water_bytes, Unit::Bytes, Range::Number(1024, 1 << 30), Live;
     /// Size of a batch between shards at which it is sent before the turn's end.
     mesh_batch_bytes: usize = settings.mesh_batch_bytes, Unit::Bytes, Range::Number(64, 1 << 30), Restart;

@@ -1,6 +1,6 @@
 //! What a client sent on its old connection is heard before its new connection takes the session over.
 
-use ringmq_wire::{Qos, ReasonCode};
+use ringmq_wire::{Qos, ReasonCode, Version};
 
 use super::{VERSIONS, id_on, payloads, read_all, subscribe};
 use crate::harness::packets;
@@ -12,34 +12,54 @@ use crate::harness::{Hello, Post};
 #[test]
 fn last_words_are_heard_before_the_takeover() {
     for version in VERSIONS {
-        for (shards, moving) in [(1, true), (2, true), (2, false), (4, true), (4, false)] {
-            for seed in 0..40 {
-                let label = format!("{version:?}, {shards} shards, moving {moving}, seed {seed}");
-                let mut world = World::new(&Setup::new(shards, seed).moving(moving));
-                let watcher = world.join(0, &Hello::new(version, "watcher"));
-                subscribe(&mut world, watcher, "#", 0);
-                let id = id_on("same", shards - 1, shards);
-                let hello = Hello::new(version, &id).will("will", b"will", Qos::AtMostOnce, false);
-                let mut expected = Vec::new();
-                let mut last = world.join(seed as usize % shards, &hello);
-                for number in 0..4 {
-                    let word = number.to_string();
-                    world.send(last, &Post::new("word", &word, 0, 0).encode(version));
-                    world.send(last, &packets::disconnect(version, ReasonCode::SUCCESS));
-                    world.hang_up(last, 0);
+        last_words(version, 0);
+    }
+}
+
+/// Before them it publishes more at QoS 1 than it may have unacknowledged, which 3.x is not told of.
+#[test]
+fn last_words_behind_a_full_window_are_heard_before_the_takeover() {
+    for version in [Version::V31, Version::V311] {
+        last_words(version, 6);
+    }
+}
+
+fn last_words(version: Version, before: u16) {
+    for (shards, moving) in [(1, true), (2, true), (2, false), (4, true), (4, false)] {
+        for seed in 0..40 {
+            let label =
+                format!("{version:?}, {shards} shards, moving {moving}, seed {seed}, {before} before");
+            let mut setup = Setup::new(shards, seed).moving(moving);
+            setup.settings.offer.receive_maximum = 2;
+            let mut world = World::new(&setup);
+            let watcher = world.join(0, &Hello::new(version, "watcher"));
+            subscribe(&mut world, watcher, "#", 0);
+            let id = id_on("same", shards - 1, shards);
+            let hello = Hello::new(version, &id).will("will", b"will", Qos::AtMostOnce, false);
+            let mut expected = Vec::new();
+            let mut last = world.join(seed as usize % shards, &hello);
+            for number in 0..4 {
+                for id in 1..=before {
+                    let word = format!("{number}: {id}");
+                    world.send(last, &Post::new("word", &word, 1, id).encode(version));
                     expected.push(word);
-                    last = world.dial((seed as usize + number) % shards, version);
-                    world.send(last, &hello.encode());
-                    // The client says the next words once it is accepted, as any client does.
-                    while world.nets[last.0].received.is_empty() {
-                        assert!(world.step(), "{label}: never accepted");
-                    }
-                    world.seen(last);
                 }
-                world.run();
-                assert_eq!(payloads(&read_all(&mut world, watcher)), expected, "{label}");
-                assert!(!world.nets[last.0].closed(), "{label}");
+                let word = number.to_string();
+                world.send(last, &Post::new("word", &word, 0, 0).encode(version));
+                world.send(last, &packets::disconnect(version, ReasonCode::SUCCESS));
+                world.hang_up(last, 0);
+                expected.push(word);
+                last = world.dial((seed as usize + number) % shards, version);
+                world.send(last, &hello.encode());
+                // The client says the next words once it is accepted, as any client does.
+                while world.nets[last.0].received.is_empty() {
+                    assert!(world.step(), "{label}: never accepted");
+                }
+                world.seen(last);
             }
+            world.run();
+            assert_eq!(payloads(&read_all(&mut world, watcher)), expected, "{label}");
+            assert!(!world.nets[last.0].closed(), "{label}");
         }
     }
 }
@@ -53,7 +73,7 @@ fn a_connection_that_is_not_read_does_not_hold_up_the_takeover() {
         setup.settings.inflight_messages_max = 1;
         setup.settings.park_bytes_max = 64;
         let mut world = World::new(&setup);
-        let version = ringmq_wire::Version::V5;
+        let version = Version::V5;
         let reader = world.join(0, &Hello::new(version, "reader"));
         subscribe(&mut world, reader, "t", 1);
         world.nets[reader.0].stalled = true;

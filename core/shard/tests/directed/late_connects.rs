@@ -3,20 +3,11 @@
 
 use ringmq_wire::{Qos, Version};
 
-use super::{VERSIONS, id_on, payloads, publishes, subscribe};
+use super::{VERSIONS, id_on, payloads, publishes, run_without, subscribe};
 use crate::harness::packets::{self, with_qos};
 use crate::harness::steps::Step;
 use crate::harness::world::{Setup, World};
 use crate::harness::{Hello, Mood, NetId, Post, Seen};
-
-/// Runs until only steps that are held back are possible.
-fn run_without(world: &mut World, held_back: impl Fn(&Step) -> bool) {
-    loop {
-        let steps: Vec<Step> = world.possible().into_iter().filter(|step| !held_back(step)).collect();
-        let Some(step) = steps.first() else { return };
-        world.take(*step);
-    }
-}
 
 /// Whether a connection of `same` on its way to shard 1 stands still: moved ones, and those in a tunnel.
 fn on_its_way(moving: bool) -> impl Fn(&Step) -> bool {

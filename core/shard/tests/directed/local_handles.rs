@@ -4,6 +4,7 @@ use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use ringmq_shard::limits::LOCAL_BATCH_MAX;
 use ringmq_shard::{Input, LocalId, LocalInput, LocalMessage, LocalOutcome, LocalTicket};
 use ringmq_wire::{PropertiesBuffer, Qos, ReasonCode, Version};
 
@@ -228,9 +229,49 @@ fn several_messages_at_one_go_have_one_answer_with_the_sums() {
             panic!("published")
         };
         assert_eq!((matched, dropped, full.is_some()), (5, 2, true));
-        for messages in [0, ringmq_shard::limits::LOCAL_BATCH_MAX + 1] {
+        for messages in [0, LOCAL_BATCH_MAX + 1] {
             many(&mut world, 5, &vec!["t/1"; messages], 0);
             assert_eq!(outcome(&mut world, 5), LocalOutcome::Refused(ReasonCode::QUOTA_EXCEEDED));
+        }
+    }
+}
+
+/// Several threads publish at one go to a handle that is full: with time, nothing of it is lost.
+#[test]
+fn the_batches_of_several_threads_wait_for_a_full_handle() {
+    for shards in [1, 2] {
+        let mut world = World::new(&Setup::new(shards, 19));
+        open(&mut world, 0, 1, 0, 1);
+        let reader = open(&mut world, shards - 1, 2, 2, 3);
+        listen(&mut world, shards - 1, 2, "t");
+        let batch = |ticket: u64| LocalInput::PublishMany {
+            local: LocalId(1),
+            ticket: LocalTicket(ticket),
+            messages: (0..LOCAL_BATCH_MAX as u64)
+                .map(|number| LocalMessage {
+                    topic: "t".into(),
+                    payload: (ticket * LOCAL_BATCH_MAX as u64 + number).to_string().into(),
+                })
+                .collect(),
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            properties: PropertiesBuffer::default(),
+            hold: 60_000,
+        };
+        for ticket in 0..8 {
+            world.give(0, Input::Local(batch(ticket)));
+        }
+        world.run();
+        reader.lock().unwrap().room = usize::MAX;
+        world.give(shards - 1, Input::Local(LocalInput::Room { local: LocalId(2) }));
+        world.run();
+        let expected: Vec<String> = (0..8 * LOCAL_BATCH_MAX).map(|number| number.to_string()).collect();
+        assert_eq!(texts(&reader), expected, "{shards} shards");
+        for ticket in 0..8 {
+            let matched = LOCAL_BATCH_MAX as u32;
+            let published =
+                LocalOutcome::Published { reason: ReasonCode::SUCCESS, matched, dropped: 0, full: None };
+            assert_eq!(outcome(&mut world, ticket), published, "{shards} shards");
         }
     }
 }

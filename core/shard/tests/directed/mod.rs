@@ -36,6 +36,7 @@ mod unread;
 use ringmq_wire::{ReasonCode, Version};
 
 use crate::harness::packets::{self, AckKind};
+use crate::harness::steps::Step;
 use crate::harness::world::{Setup, World};
 use crate::harness::{Hello, NetId, Seen, SeenPublish};
 
@@ -96,6 +97,13 @@ fn read_all(world: &mut World, net: NetId) -> Vec<SeenPublish> {
                 all.push(publish);
             }
         }
+    }
+}
+
+/// Runs until only steps that are held back are possible.
+fn run_without(world: &mut World, held_back: impl Fn(&Step) -> bool) {
+    while let Some(step) = world.possible().into_iter().find(|step| !held_back(step)) {
+        world.take(step);
     }
 }
 

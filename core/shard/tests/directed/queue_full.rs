@@ -3,8 +3,9 @@
 use ringmq_shard::QueuePolicy;
 use ringmq_wire::Version;
 
-use super::{payloads, publishes, read_all, subscribe};
+use super::{payloads, publishes, read_all, run_without, subscribe};
 use crate::harness::packets;
+use crate::harness::steps::Step;
 use crate::harness::world::{Setup, World};
 use crate::harness::{AckKind, Hello, NetId, Post, Seen};
 
@@ -57,7 +58,7 @@ fn the_ack_waits_for_a_connected_reader_and_nothing_is_lost() {
             first.len() < usize::from(MESSAGES),
             "no acknowledgement before the session has taken the message"
         );
-        assert!(scene.world.counter(|c| &c.publish_held) > 0);
+        assert!(scene.world.counter(|c| &c.publish_held) > 0 && scene.world.counter(|c| &c.held) > 0);
         scene.world.nets[scene.reader.0].stalled = false;
         let reader = scene.reader;
         let got = payloads(&read_all(&mut scene.world, reader));
@@ -67,7 +68,7 @@ fn the_ack_waits_for_a_connected_reader_and_nothing_is_lost() {
         all.extend(acks(&scene.world.seen(scene.writer)));
         assert_eq!(all, (1..=MESSAGES).collect::<Vec<_>>(), "[MQTT-4.6.0-2]");
         assert_eq!(scene.world.counter(|c| &c.dropped_queue), 0);
-        assert_eq!(scene.world.counter(|c| &c.queued), 0);
+        assert_eq!(scene.world.counter(|c| &c.queued) + scene.world.counter(|c| &c.held), 0);
     }
 }
 
@@ -250,4 +251,101 @@ fn qos_0_to_a_full_queue_is_dropped_and_counted() {
         assert!(dropped > 0 && got > 0, "got {got}, dropped {dropped}");
         assert_eq!(got + dropped, count);
     }
+}
+
+/// Whether a shard takes something out of a lane: without it, the reader's is busy with something else.
+fn is_drain(step: &Step) -> bool {
+    matches!(step, Step::Drain(_))
+}
+
+/// Publishers of another shard go on until they hear that they are held; all that they have sent by then is held too.
+#[test]
+fn what_publishers_of_another_shard_send_before_they_hear_of_it_is_held() {
+    const EACH: u16 = 1000;
+    for version in [Version::V311, Version::V5] {
+        let mut scene = scene(QueuePolicy::Drop, Version::V5, 2, 11);
+        let world = &mut scene.world;
+        let writers: Vec<NetId> = (0..4)
+            .map(|number| {
+                world.join(0, &Hello::new(version, &super::id_on(&format!("writer {number} "), 1, 2)))
+            })
+            .collect();
+        for id in 1..=EACH {
+            for (number, writer) in writers.iter().enumerate() {
+                let post = Post::new("t", format!("{number} {id}"), 1, id);
+                world.send(*writer, &post.encode(version));
+            }
+        }
+        run_without(world, is_drain);
+        world.run();
+        assert_eq!(world.counter(|c| &c.dropped_queue), 0, "{version:?}: not one message was waited for");
+        world.nets[scene.reader.0].stalled = false;
+        let got = payloads(&read_all(world, scene.reader));
+        for (number, writer) in writers.iter().enumerate() {
+            let start = format!("{number} ");
+            let of_it: Vec<&str> = got.iter().filter_map(|text| text.strip_prefix(&start)).collect();
+            assert_eq!(of_it, (1..=EACH).map(|id| id.to_string()).collect::<Vec<_>>(), "{version:?}");
+            assert_eq!(acks(&world.seen(*writer)), (1..=EACH).collect::<Vec<_>>(), "{version:?}");
+        }
+    }
+}
+
+/// A client of 5.0 must keep to its window; one of 3.x, which knows of none, is kept to it.
+#[test]
+fn a_client_of_3_has_no_more_under_way_than_one_of_5_may() {
+    for (version, qos, window) in
+        [(Version::V31, 1, 4), (Version::V311, 1, 4), (Version::V311, 2, 4), (Version::V311, 1, 1)]
+    {
+        let mut setup = Setup::new(2, 12);
+        setup.settings.offer.receive_maximum = window;
+        setup.settings.queue_messages_max = 3;
+        setup.settings.inflight_messages_max = 2;
+        setup.settings.hold_messages_max = u32::from(window);
+        let mut world = World::new(&setup);
+        let reader = world.join(0, &Hello::new(Version::V5, &super::id_on("reader", 0, 2)).persistent());
+        subscribe(&mut world, reader, "t", qos);
+        let writer = world.join(0, &Hello::new(version, &super::id_on("writer", 1, 2)));
+        world.nets[reader.0].stalled = true;
+        for id in 1..=100 {
+            world.send(writer, &Post::new("t", id.to_string(), qos, id).encode(version));
+        }
+        run_without(&mut world, is_drain);
+        world.run();
+        assert_eq!(world.counter(|c| &c.dropped_queue), 0, "{version:?}, QoS {qos}, window {window}");
+        world.nets[reader.0].stalled = false;
+        let got = payloads(&read_all(&mut world, reader));
+        assert_eq!(got, (1..=100).map(|id| id.to_string()).collect::<Vec<_>>(), "{version:?}, QoS {qos}");
+        let acks = world.seen(writer).into_iter().filter(|seen| matches!(seen, Seen::Ack(..))).count();
+        assert_eq!(acks, 100, "{version:?}, QoS {qos}: each is answered");
+    }
+}
+
+/// The deadline of very many held messages is not one long turn.
+#[test]
+fn giving_up_what_is_held_takes_several_turns() {
+    let mut scene = scene(QueuePolicy::Drop, Version::V5, 2, 13);
+    let world = &mut scene.world;
+    for number in 0..4 {
+        let writer = world.join(0, &Hello::new(Version::V311, &super::id_on(&format!("w{number} "), 1, 2)));
+        for id in 1..=1000 {
+            world.send(writer, &Post::new("t", "x", 1, id).encode(Version::V311));
+        }
+    }
+    run_without(world, is_drain);
+    world.run();
+    world.advance(1_000);
+    let (mut before, mut most) = (0, 0);
+    for _ in 0..20 {
+        while let Some(step) = world.possible().into_iter().next() {
+            world.take(step);
+            let dropped = world.counter(|c| &c.dropped_queue);
+            most = most.max(dropped - before);
+            before = dropped;
+        }
+        world.advance(1);
+    }
+    assert_eq!(world.counter(|c| &c.held), 0);
+    // Two are in flight and three in the queue.
+    assert_eq!(before, 4 * 1000 - 5, "each is told of");
+    assert_eq!(most, 1024);
 }

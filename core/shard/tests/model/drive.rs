@@ -288,6 +288,7 @@ impl Run {
         assert_eq!(world.counter(|c| &c.sessions), clients, "sessions");
         assert_eq!(world.counter(|c| &c.connections), clients, "connections");
         assert_eq!(world.counter(|c| &c.queued), 0, "queued messages");
+        assert_eq!(world.counter(|c| &c.held), 0, "held messages");
         assert_eq!(world.counter(|c| &c.queued_bytes), 0, "queued bytes");
         let places = |sure: bool| {
             let standing = |index: &usize| {
