@@ -147,8 +147,6 @@ impl Shard {
     pub(crate) fn ended(&mut self, now: Now, id: ConnId) {
         let Some(link) = self.links.at_mut(id) else { return };
         link.ended = true;
-        self.lift_window(now, id);
-        let Some(link) = self.links.at_mut(id) else { return };
         if !(link.waits() && link.conn.phase == Phase::Connected) {
             self.link_drop(now, id);
         }

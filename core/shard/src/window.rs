@@ -15,7 +15,7 @@ pub enum Window {
     Open,
     /// It owes as much as may be: that is one of its holds.
     Full,
-    /// It has said its last words, which are to be heard however many they are.
+    /// Another connection is to take over: all it has said is to be heard before, however much it is.
     Lifted,
 }
 
@@ -48,7 +48,8 @@ impl Shard {
         }
     }
 
-    /// A client that has gone, or comes back, has no window any more: what it has sent is heard at once.
+    /// A client that comes back has no window on its old connection any more: what it has sent there is heard at once.
+    /// One that only has gone is waited for: all of it at once might be more than may be held.
     pub(crate) fn lift_window(&mut self, now: Now, id: ConnId) {
         let Some(link) = self.links.at_mut(id) else { return };
         if std::mem::replace(&mut link.window, Window::Lifted) == Window::Full {
