@@ -226,3 +226,27 @@ def test_unfinished_packet_of_many_megabytes(broker, connect, ids):
     peer.publish("x", b"y", qos=1)
     peer.message("x", b"y")
     stuck.drop()
+
+
+def test_what_many_pipeline_and_leave_behind(start_broker, peers, ids):
+    """3.1.1 has no Receive Maximum to keep to. Many publish at QoS 1 as fast as they can, say DISCONNECT and close without
+    reading an answer: nothing is lost, whichever shards they are on, and no will is published [MQTT-3.14.4-3]."""
+    each = 2500
+    broker = start_broker()
+    reader = peers(broker.port, ids.one())
+    reader.subscribe("many/+", "will", qos=1)
+    writers = [Peer(broker.port, 4) for _ in range(6)]
+    for index, writer in enumerate(writers):
+        writer.send(mqtt.connect(ids.one(), 4, will=mqtt.Will("will", b"lost")),
+                    *[mqtt.publish(f"many/{index}", b"%d" % number, 1, number, version=4)
+                      for number in range(1, each + 1)],
+                    mqtt.disconnect(version=4))
+    for writer in writers:
+        writer.drop()
+    found = {}
+    for _ in range(each * len(writers)):
+        message = reader.message()
+        found.setdefault(message.topic, []).append(int(message.payload))
+    assert found == {f"many/{index}": list(range(1, each + 1)) for index in range(len(writers))}
+    reader.ping()
+    reader.expect_silence()

@@ -376,7 +376,10 @@ impl<S: Sockets> Worker<S> {
 
     /// What a connection had sent before it broke, and nobody has read because it had to wait, counts.
     fn read_late(&mut self, now: Now, conn: ConnId) {
-        if self.connections.find(conn).is_some_and(|connection| connection.delayed) {
+        let Some(connection) = self.connections.find(conn) else { return };
+        let waits = connection.paused && self.shard.hears_last_words(conn);
+        connection.paused &= !waits;
+        if connection.delayed || waits {
             self.read_out(now, conn);
         }
     }

@@ -26,7 +26,7 @@ use crate::{LogLevel, Shard};
 
 /// How far above its high-water mark a connection is filled within a turn, by what goes straight at QoS 0 and when its
 /// queue is full: what one read or one batch brings, in the larger encoding of another version, fits there, and in
-/// the queue each of many small messages would cost ten times as much.
+/// the queue each of many small messages would cost several times as much.
 pub const RELIEF_FACTOR: usize = 4;
 /// Held messages of a session that get its queue's policy in one turn when their deadline has come: as much work as a
 /// client's full window.

@@ -66,7 +66,7 @@ impl Shard {
     pub(crate) fn wrote(&mut self, now: Now, id: ConnId, bytes: usize) {
         let Some(link) = self.links.at_mut(id) else { return };
         link.out.consume(&mut self.buffers, bytes);
-        // Above the high-water mark nothing is filled, so what is written there are answers.
+        // Where there is a queue, nothing is filled above the high-water mark, so what is written there are answers.
         link.answers = link.answers.saturating_sub(bytes as u32);
         if link.paused {
             // It reads what it asked for: that it is not read is our doing.

@@ -9,6 +9,7 @@ use crate::input::{ConnId, ShardId};
 use crate::links::{Park, Way};
 use crate::mesh::frame::Frame;
 use crate::sessions::Attached;
+use crate::window::Window;
 use crate::{Effect, Shard};
 
 impl Shard {
@@ -42,6 +43,10 @@ impl Shard {
     pub(crate) fn heard_out(&mut self, now: Now, old: ConnId) {
         if let Some(relay) = self.links.at(old).and_then(|link| link.relay) {
             return self.peers.send(relay.home, &Frame::TunnelHeard { conn: old });
+        }
+        if let Some(link) = self.links.at_mut(old).filter(|link| link.window == Window::Lifted) {
+            // Nobody may take over after all.
+            link.window = Window::Open;
         }
         let waiting: Vec<ConnId> =
             self.hearing.extract_if(.., |(of, _)| *of == old).map(|(_, id)| id).collect();

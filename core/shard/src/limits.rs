@@ -69,9 +69,9 @@ pub struct Settings {
     /// How long a publisher's acknowledgement waits for a connected session with a full queue. A session that has
     /// taken nothing for so long is not waited for again until it does.
     pub publish_hold: u64,
-    /// Messages held beyond a full queue of one session, over all publishers: as much as ten of them have under way
-    /// at most. A publisher of the session's own shard is stopped by its first; one of another shard hears of it when
-    /// all it had to send is on its way.
+    /// Messages held beyond a full queue of one session, over all publishers. A client of the session's own shard is
+    /// stopped by its first; one of another shard hears of it when a whole window of it may be on its way. The
+    /// default is ten windows of the default size.
     pub hold_messages_max: u32,
     /// Bytes held beyond a full queue of one session.
     pub hold_bytes_max: u64,

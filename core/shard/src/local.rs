@@ -212,7 +212,7 @@ pub enum LocalOutcome {
         matched: u32,
         /// Sessions that did not get it because their queue was full.
         dropped: u32,
-        /// The ClientID of one session that did not get it.
+        /// The ClientID of one session that did not get it, cut after 256 bytes.
         full: Option<String>,
     },
     /// A reason code for each filter.

@@ -192,7 +192,9 @@ impl Shard {
     /// The client's window [MQTT-3.3.4-7]: a 5.0 client was told of it and breaks it by one more.
     fn check_window(&self, id: ConnId, session: SessionId) -> Result<(), Fault> {
         let (Some(link), Some(home)) = (self.links.at(id), self.sessions.at(session)) else { return Ok(()) };
-        let open = link.pending.at_least_once() + home.session.incoming.len();
+        // At QoS 2, what has no PUBREC yet: it may have been released already by who does not wait for that.
+        let unanswered = link.pending.len() - link.pending.at_least_once();
+        let open = link.pending.at_least_once() + home.session.incoming.len().max(unanswered);
         if link.conn.version == Version::V5 && open >= usize::from(self.offer_to(id).receive_maximum.max(1)) {
             return Err(fault::RECEIVE_MAXIMUM);
         }

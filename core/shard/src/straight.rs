@@ -136,31 +136,27 @@ impl Shard {
         self.sessions.at(id).and_then(Home::idle_link)
     }
 
-    /// Bytes of output up to which messages at QoS 0 go straight. What many publishers send to one client in a turn
-    /// fits there, and leaves with the end of the turn.
-    #[inline]
-    fn straight_bytes_max(&self) -> usize {
-        // The setting is at most 1 GiB.
-        self.settings.output_high_water_bytes * RELIEF_FACTOR
-    }
-
     /// Writes a packet as it came, at QoS 0, to the connection of a session that has nothing queued; false, with
     /// nothing done, when that connection gets it in another way.
     ///
-    /// This is what each of many subscribers of one publish costs: it looks at the connection, and at nothing else.
+    /// This is what each of many subscribers of one publish costs: it looks at the connection, and at nothing else. Output
+    /// that comes to the high-water mark by it is written before more is taken in; where the client does not take it,
+    /// there is room for what one input brings, and for the rest there is the queue.
     #[inline]
     pub(crate) fn send_as_it_came(&mut self, conn: ConnId, packet: &[u8], v5: bool) -> bool {
-        let high = self.straight_bytes_max();
+        let high = self.settings.output_high_water_bytes;
         let Some(link) = self.links.at_mut(conn) else { return false };
+        let before = link.out.len();
         if link.conn.phase != Phase::Connected
             || link.conn.aliases_out.is_used()
             || (link.conn.version == Version::V5) != v5
-            || link.out.len() >= high
+            || before >= high * RELIEF_FACTOR
             || packet.len() > link.packet_bytes_max()
         {
             return false;
         }
         link.out.extend(&mut self.buffers, packet);
+        self.pressed |= before < high && link.out.len() >= high;
         if !std::mem::replace(&mut link.dirty, true) {
             self.dirty.push(conn);
         }
@@ -177,9 +173,10 @@ impl Shard {
         ids: &[u32],
         image: Option<&mut Image>,
     ) -> bool {
-        let high = self.straight_bytes_max();
+        let high = self.settings.output_high_water_bytes;
         let Some(link) = self.links.at_mut(conn) else { return false };
-        if link.conn.phase != Phase::Connected || link.out.len() >= high {
+        let before = link.out.len();
+        if link.conn.phase != Phase::Connected || before >= high * RELIEF_FACTOR {
             return false;
         }
         let plain = ids.is_empty() && !link.conn.aliases_out.is_used();
@@ -188,6 +185,7 @@ impl Shard {
         if !link.write_straight(&mut self.buffers, message, &mut delivery, image.filter(|_| plain)) {
             return false;
         }
+        self.pressed |= before < high && link.out.len() >= high;
         self.log_delivery(conn, &delivery);
         self.mark_link_dirty(conn);
         true

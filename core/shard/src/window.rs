@@ -7,6 +7,7 @@ use ringmq_wire::Version;
 use crate::Shard;
 use crate::input::ConnId;
 use crate::links::{Link, Park};
+use crate::stop::Stopping;
 
 /// How a client of 3.x, which knows of no window, is kept to one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub enum Window {
 
 impl Shard {
     /// A client of 3.x knows of no window. Once so many of its publishes are not acknowledged that a client of 5.0 could
-    /// have no more, the next ones wait: what one client has under way is bounded whatever its version.
+    /// have no more, the next ones wait: what one connection has under way is bounded whatever its version.
     pub(crate) fn close_window(&mut self, id: ConnId) {
         let owes = |link: &Link| link.conn.version != Version::V5 && link.pending.len() > 0;
         if self.links.at(id).is_none_or(|link| !owes(link)) {
@@ -63,5 +64,13 @@ impl Shard {
             self.resume(now, id);
             self.whole = whole;
         }
+    }
+
+    /// Whether a connection that has broken is to be read to its end although it is not read: it only waits for others,
+    /// and there is room.
+    #[must_use]
+    pub fn hears_last_words(&self, id: ConnId) -> bool {
+        let choked = self.links.at(id).is_some_and(|link| link.choked && link.conn.is_open());
+        choked && self.stopping == Stopping::No && !self.is_short_of_room()
     }
 }

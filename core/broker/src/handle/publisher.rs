@@ -187,7 +187,7 @@ pub enum PublishError {
     /// A session's queue stayed full until the timeout; the others have the message. Publish slower, or let
     /// that session's client read faster.
     Full {
-        /// The ClientID of that session.
+        /// The ClientID of that session, cut after 256 bytes.
         subscription: String,
         /// Sessions whose subscriptions matched.
         matched: u32,
