@@ -1,9 +1,10 @@
 //! What a client sent on its old connection is heard before its new connection takes the session over.
 
-use ringmq_wire::{Qos, ReasonCode, Version};
+use ringmq_wire::{Property, Qos, ReasonCode, Version};
 
-use super::{VERSIONS, id_on, payloads, read_all, subscribe};
+use super::{VERSIONS, id_on, payloads, read_all, run_without, subscribe};
 use crate::harness::packets;
+use crate::harness::steps::Step;
 use crate::harness::world::{Setup, World};
 use crate::harness::{Hello, Post};
 
@@ -62,6 +63,36 @@ fn last_words(version: Version, before: u16) {
             assert!(!world.nets[last.0].closed(), "{label}");
         }
     }
+}
+
+/// A CONNECT that is refused after all leaves the connection that it was to take over within its window.
+#[test]
+fn a_takeover_that_is_refused_leaves_the_window() {
+    let mut setup = Setup::new(2, 9);
+    setup.settings.offer.receive_maximum = 2;
+    setup.settings.queue_messages_max = 3;
+    setup.settings.inflight_messages_max = 2;
+    setup.settings.hold_messages_max = 2;
+    let mut world = World::new(&setup);
+    let reader = world.join(0, &Hello::new(Version::V5, &id_on("reader", 0, 2)));
+    subscribe(&mut world, reader, "t", 1);
+    let id = id_on("same", 1, 2);
+    let old = world.join(1, &Hello::new(Version::V311, &id));
+    let mut refused = Hello::new(Version::V5, &id);
+    refused.properties.push_u32(Property::MaximumPacketSize, 4);
+    let new = world.dial(1, Version::V5);
+    world.ask(new, &refused.encode());
+    assert!(world.nets[new.0].closed() && !world.nets[old.0].closed(), "its CONNACK would be too large");
+    world.nets[reader.0].stalled = true;
+    for number in 1..=50 {
+        world.send(old, &Post::new("t", number.to_string(), 1, number).encode(Version::V311));
+    }
+    run_without(&mut world, |step| matches!(step, Step::Drain(_)));
+    world.run();
+    assert_eq!(world.counter(|c| &c.dropped_queue), 0);
+    world.nets[reader.0].stalled = false;
+    let expected: Vec<String> = (1..=50).map(|number| number.to_string()).collect();
+    assert_eq!(payloads(&read_all(&mut world, reader)), expected);
 }
 
 /// A connection that is not read, because its publishes wait, is not waited for: the takeover comes at once.

@@ -326,6 +326,25 @@ fn a_client_of_3_has_no_more_under_way_than_one_of_5_may() {
     }
 }
 
+/// PUBREL before PUBREC does not make room in the window [MQTT-3.3.4-7].
+#[test]
+fn a_client_of_5_that_releases_what_is_not_received_breaks_its_window() {
+    let mut setup = Setup::new(2, 14);
+    setup.settings.offer.receive_maximum = 4;
+    let mut world = World::new(&setup);
+    let reader = world.join(0, &Hello::new(Version::V5, &super::id_on("reader", 0, 2)));
+    subscribe(&mut world, reader, "t", 2);
+    let writer = world.join(0, &Hello::new(Version::V5, &super::id_on("writer", 1, 2)));
+    for _ in 0..20 {
+        world.send(writer, &Post::new("t", "x", 2, 1).encode(Version::V5));
+        let success = ringmq_wire::ReasonCode::SUCCESS;
+        world.send(writer, &packets::ack(Version::V5, AckKind::Pubrel, 1, success));
+    }
+    run_without(&mut world, is_drain);
+    world.run();
+    assert_eq!(world.seen(writer).last(), Some(&Seen::Disconnect(0x93)));
+}
+
 /// The deadline of very many held messages is not one long turn.
 #[test]
 fn giving_up_what_is_held_takes_several_turns() {

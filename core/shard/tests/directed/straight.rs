@@ -5,6 +5,7 @@ use ringmq_wire::{PacketKind, Property, Qos, Version};
 
 use super::{VERSIONS, payloads, publishes, subscribe};
 use crate::harness::packets::{self, AckKind, with_qos};
+use crate::harness::steps::Step;
 use crate::harness::world::{Setup, World};
 use crate::harness::{Hello, Post, Seen};
 
@@ -153,4 +154,41 @@ fn acknowledged_messages_keep_their_order_and_their_window() {
     assert_eq!(got, [1, 2, 3, 4, 5]);
     let acks = world.seen(writer).into_iter().filter(|s| matches!(s, Seen::Ack(AckKind::Puback, ..))).count();
     assert_eq!(acks, 0, "what was asked was taken with the answer");
+}
+
+/// What comes to the high-water mark is written before more is taken in, once: a client that keeps up loses nothing of a
+/// burst, and one that does not read does not have everybody write.
+#[test]
+fn output_at_its_high_water_mark_is_to_be_written_at_once() {
+    // A packet has 105 bytes, of 5.0 106: so many stand beyond the mark until the others are queued.
+    for (versions, straight) in [((Version::V311, Version::V311), 39), ((Version::V311, Version::V5), 38)] {
+        let mut setup = Setup::new(1, 3);
+        setup.settings.output_high_water_bytes = 1_000;
+        setup.settings.queue_messages_max = 10;
+        let mut world = World::new(&setup);
+        let reader = world.join(0, &Hello::new(versions.1, "reader"));
+        subscribe(&mut world, reader, "t", 0);
+        let writer = world.join(0, &Hello::new(versions.0, "writer"));
+        let mut wanted = Vec::new();
+        for stalled in [false, true] {
+            world.nets[reader.0].stalled = stalled;
+            for number in 0..60 {
+                world.send(writer, &Post::new("t", [number; 100], 0, 0).encode(versions.0));
+                world.take(Step::Read(writer));
+                if world.wants_flush(0) {
+                    wanted.push((stalled, number));
+                    world.run();
+                } else if stalled {
+                    world.run();
+                } else {
+                    // Others go on in the same turn.
+                    world.nets[writer.0].read_this_turn = false;
+                }
+            }
+            world.run();
+        }
+        let expected: Vec<_> = (0..6).map(|n| (false, n * 10 + 9)).chain([(true, 9)]).collect();
+        assert_eq!(wanted, expected, "{versions:?}");
+        assert_eq!(world.counter(|c| &c.dropped_queue_qos0), 60 - straight - 10, "{versions:?}");
+    }
 }

@@ -261,6 +261,11 @@ impl World {
         }
     }
 
+    /// Whether a shard wants to be flushed before it gets more.
+    pub fn wants_flush(&self, shard: usize) -> bool {
+        self.shards[shard].wants_flush()
+    }
+
     /// Hands something to a shard that no connection brought.
     pub fn give(&mut self, shard: usize, input: Input<'_>) {
         self.shards[shard].handle(self.now, input);
