@@ -1,11 +1,16 @@
 """Full queues: who waits, who pays, and who does not notice."""
 
+import array
+import fcntl
+import socket
+import struct
+import termios
 import time
 
 import pytest
 
 import mqtt_bytes as mqtt
-from raw_client import Peer
+from raw_client import TIMEOUT, Peer
 
 KEPT = {"session_expiry_interval": 60}
 QUEUE = 5
@@ -248,5 +253,33 @@ def test_what_many_pipeline_and_leave_behind(start_broker, peers, ids):
         message = reader.message()
         found.setdefault(message.topic, []).append(int(message.payload))
     assert found == {f"many/{index}": list(range(1, each + 1)) for index in range(len(writers))}
+    reader.ping()
+    reader.expect_silence()
+
+
+def test_what_a_connection_that_breaks_had_sent_behind_its_window(start_broker, peers, ids):
+    """A client whose publishes wait is not read; once its connection is reset, all of it that had come to the broker's
+    socket counts, the DISCONNECT at its end too."""
+    count = 2500
+    broker = start_broker("--queue-messages-max", 20, "--publish-hold", 20_000, "--set", "inflight_messages_max=20",
+                          "--set", "receive_maximum=100")
+    reader, name = peers(broker.port, ids.one()), ids.one()
+    reader.subscribe("many", "will", qos=1)
+    writer = Peer(broker.port, 4)
+    writer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    writer.send(mqtt.connect(name, 4, will=mqtt.Will("will", b"lost", qos=1)),
+                *[mqtt.publish("many", b"%060d" % number, 1, number, version=4) for number in range(1, count + 1)],
+                mqtt.disconnect(version=4))
+    unsent = array.array("i", [1])
+    deadline = time.monotonic() + TIMEOUT
+    while unsent[0] and time.monotonic() < deadline:
+        fcntl.ioctl(writer.socket, termios.TIOCOUTQ, unsent)
+    assert not unsent[0], "a reset throws away what is still to be sent"
+    # With no time to linger, closing resets the connection.
+    writer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.drop()
+    found = [reader.message() for _ in range(count)]
+    assert [(message.topic, int(message.payload)) for message in found] == [
+        ("many", number) for number in range(1, count + 1)]
     reader.ping()
     reader.expect_silence()

@@ -9,6 +9,7 @@ use crate::input::{ConnId, ShardId};
 use crate::links::{Park, Way};
 use crate::mesh::frame::Frame;
 use crate::sessions::Attached;
+use crate::stop::Stopping;
 use crate::window::Window;
 use crate::{Effect, Shard};
 
@@ -74,5 +75,13 @@ impl Shard {
         if let Some(end) = self.tunnels.get(&(from, remote)).copied() {
             self.heard_out(now, end.conn);
         }
+    }
+
+    /// Whether a connection that has broken is to be read to its end although it is not read: it only waits for others,
+    /// and there is room.
+    #[must_use]
+    pub fn hears_last_words(&self, id: ConnId) -> bool {
+        let choked = self.links.at(id).is_some_and(|link| link.choked && link.conn.is_open());
+        choked && self.stopping == Stopping::No && !self.is_short_of_room()
     }
 }

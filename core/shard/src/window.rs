@@ -7,7 +7,6 @@ use ringmq_wire::Version;
 use crate::Shard;
 use crate::input::ConnId;
 use crate::links::{Link, Park};
-use crate::stop::Stopping;
 
 /// How a client of 3.x, which knows of no window, is kept to one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,13 +63,5 @@ impl Shard {
             self.resume(now, id);
             self.whole = whole;
         }
-    }
-
-    /// Whether a connection that has broken is to be read to its end although it is not read: it only waits for others,
-    /// and there is room.
-    #[must_use]
-    pub fn hears_last_words(&self, id: ConnId) -> bool {
-        let choked = self.links.at(id).is_some_and(|link| link.choked && link.conn.is_open());
-        choked && self.stopping == Stopping::No && !self.is_short_of_room()
     }
 }
